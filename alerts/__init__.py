@@ -1,0 +1,1 @@
+"""The hall: what needs attention. Alert episodes, their transitions, and silences."""

@@ -1,0 +1,309 @@
+"""Alert episodes, the transitions that are their history, silences, and received webhooks."""
+
+from datetime import datetime
+from typing import Any, NoReturn
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+from django.utils import timezone
+
+from portal.core.models import Service, Upstream
+
+
+class State(models.TextChoices):
+    FIRING = "firing", "Firing"
+    SUPPRESSED = "suppressed", "Suppressed"
+    RESOLVED = "resolved", "Resolved"
+
+
+class Source(models.TextChoices):
+    """Where the knowledge of a transition came from."""
+
+    POLL = "poll", "Poll"
+    WEBHOOK = "webhook", "Webhook"
+    USER = "user", "User"
+    DEMO = "demo", "Demonstration data"
+
+
+class TransitionKind(models.TextChoices):
+    OPENED = "opened", "Opened"
+    REOPENED = "reopened", "Reopened"
+    SUPPRESSED = "suppressed", "Suppressed"
+    UNSUPPRESSED = "unsuppressed", "No longer suppressed"
+    RESOLVED = "resolved", "Resolved"
+    ACKNOWLEDGED = "acknowledged", "Acknowledged"
+    UNACKNOWLEDGED = "unacknowledged", "Acknowledgement withdrawn"
+    ASSIGNED = "assigned", "Assigned"
+    COMMENTED = "commented", "Commented"
+    SILENCED = "silenced", "Silenced"
+
+
+class AlertQuerySet(models.QuerySet["Alert"]):
+    def open(self) -> "AlertQuerySet":
+        return self.exclude(state=State.RESOLVED)
+
+    def firing(self) -> "AlertQuerySet":
+        return self.filter(state=State.FIRING)
+
+    def overlapping(self, start: datetime, end: datetime) -> "AlertQuerySet":
+        """Return episodes of which some part lies between `start` and `end`."""
+        return self.filter(Q(ends_at__isnull=True) | Q(ends_at__gte=start), starts_at__lte=end)
+
+
+class Alert(models.Model):
+    """One episode of one alert: from its first firing until it is resolved.
+
+    Identity is (upstream, fingerprint); at most one episode of it is open. `ends_at` is the best
+    known end; `resolved_after` (last seen) and `resolved_before` (first missed) bound the truth.
+    """
+
+    State = State
+
+    upstream = models.ForeignKey(Upstream, on_delete=models.PROTECT, related_name="alerts")
+    fingerprint = models.CharField(max_length=64)
+    alertname = models.CharField(max_length=300)
+    severity = models.CharField(max_length=50, blank=True, default="")
+    service = models.ForeignKey(
+        Service, null=True, blank=True, on_delete=models.SET_NULL, related_name="alerts"
+    )
+    state = models.CharField(max_length=10, choices=State.choices, default=State.FIRING)
+    labels = models.JSONField(default=dict)
+    annotations = models.JSONField(default=dict)
+    receivers = ArrayField(models.CharField(max_length=200), default=list)
+    generator_url = models.TextField(blank=True, default="")
+    content_hash = models.BinaryField(max_length=16)
+
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField(null=True, blank=True)
+    resolved_after = models.DateTimeField(null=True, blank=True)
+    resolved_before = models.DateTimeField(null=True, blank=True)
+    first_seen_at = models.DateTimeField()
+    missing_since = models.DateTimeField(
+        null=True, blank=True, help_text="First successful poll that did not list it."
+    )
+    last_listed_at = models.DateTimeField(
+        null=True, blank=True, help_text="Last seen, once it is missing or closed."
+    )
+    expires_at = models.DateTimeField(
+        null=True, blank=True, help_text="The last endsAt the upstream gave, once missing."
+    )
+    silenced_by = ArrayField(models.CharField(max_length=64), default=list)
+    inhibited_by = ArrayField(models.CharField(max_length=64), default=list)
+
+    acknowledged_by = models.CharField(max_length=150, blank=True, default="")
+    acknowledged_at = models.DateTimeField(null=True, blank=True)
+    assigned_to = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="assigned_alerts",
+    )
+
+    objects = AlertQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-starts_at", "-id")
+        default_permissions = ("view", "change")
+        constraints = (
+            models.CheckConstraint(condition=Q(state__in=State.values), name="alert_state_known"),
+            models.UniqueConstraint(
+                fields=["upstream", "fingerprint"],
+                condition=~Q(state="resolved"),
+                name="alert_one_open_episode",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="resolved", ends_at__isnull=False)
+                | (~Q(state="resolved") & Q(ends_at__isnull=True)),
+                name="alert_ends_when_resolved",
+            ),
+        )
+        indexes = (
+            # The desk and the API's list, newest first, all states.
+            models.Index(fields=["-starts_at", "-id"], name="alert_newest"),
+            # Dashboard and default desk filter: open alerts by severity. Few rows, whatever the history.
+            models.Index(
+                fields=["severity", "-starts_at"], name="alert_open", condition=~Q(state="resolved")
+            ),
+            # "History of this rule" on the detail page, and ?alertname=.
+            models.Index(fields=["alertname", "-starts_at"], name="alert_by_name"),
+            # A service's alerts.
+            models.Index(fields=["service", "-starts_at"], name="alert_by_service"),
+            # Re-firing within 60 s of a close: the last episodes of given fingerprints.
+            models.Index(fields=["upstream", "fingerprint", "-ends_at"], name="alert_last_episode"),
+            # ?label= filters: labels @> {...}.
+            GinIndex(
+                fields=["labels"],
+                name="alert_labels",
+                opclasses=["jsonb_path_ops"],
+                fastupdate=True,
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.alertname
+
+    def get_absolute_url(self) -> str:
+        return reverse("admin:alerts_alert_change", args=[self.pk])
+
+    @property
+    def is_open(self) -> bool:
+        return self.state != State.RESOLVED
+
+    @property
+    def summary(self) -> str:
+        return str(self.annotations.get("summary") or self.annotations.get("description") or "")
+
+    @property
+    def runbook_url(self) -> str:
+        """Return the alert's own runbook, else the service's; only http(s) links are links."""
+        url = str(
+            self.annotations.get("runbook_url")
+            or (self.service.runbook_url if self.service else "")
+        )
+        return url if url.startswith(("https://", "http://")) else ""
+
+    @property
+    def last_seen_at(self) -> datetime | None:
+        """Return when the upstream last listed it: for a listed one, the upstream's last success."""
+        return self.last_listed_at or self.upstream.succeeded_at or self.first_seen_at
+
+
+class Transition(models.Model):
+    """One step in the life of an episode, with who or what caused it. Append-only."""
+
+    Kind = TransitionKind
+
+    alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="transitions")
+    kind = models.CharField(max_length=20, choices=TransitionKind.choices)
+    at = models.DateTimeField(help_text="When it happened, as well as is known.")
+    recorded_at = models.DateTimeField(default=timezone.now)
+    source = models.CharField(max_length=10, choices=Source.choices)
+    actor = models.CharField(max_length=200, blank=True, default="")
+    text = models.TextField(blank=True, default="")
+    data = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ("at", "id")
+        default_permissions = ("view",)
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(kind__in=TransitionKind.values), name="transition_kind_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(source__in=Source.values), name="transition_source_known"
+            ),
+        )
+        # The foreign key's index serves the detail page: all transitions of one episode.
+
+    def __str__(self) -> str:
+        return self.get_kind_display()
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise TypeError("Transitions are append-only.")
+        super().save(*args, **kwargs)
+
+    def delete(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        raise TypeError("Transitions are append-only.")
+
+
+class SilenceQuerySet(models.QuerySet["Silence"]):
+    def active(self, *, at: datetime) -> "SilenceQuerySet":
+        return self.filter(starts_at__lte=at, ends_at__gt=at)
+
+    def not_expired(self, *, at: datetime) -> "SilenceQuerySet":
+        return self.filter(ends_at__gt=at)
+
+
+class Silence(models.Model):
+    """A silence as its Alertmanager holds it. Its state follows from the time."""
+
+    upstream = models.ForeignKey(Upstream, on_delete=models.PROTECT, related_name="silences")
+    silence_id = models.CharField(max_length=64)
+    matchers = models.JSONField(default=list, help_text='[{"name", "operator", "value"}]')
+    comment = models.TextField(blank=True, default="")
+    created_by = models.CharField(max_length=200, blank=True, default="")
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    objects = SilenceQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-starts_at", "-id")
+        default_permissions = ("view", "add", "change")
+        constraints = (
+            models.UniqueConstraint(
+                fields=["upstream", "silence_id"], name="silence_once_per_upstream"
+            ),
+        )
+        indexes = (
+            # The list of current silences, soonest to expire first.
+            models.Index(fields=["ends_at"], name="silence_by_end"),
+        )
+
+    def __str__(self) -> str:
+        return (
+            " ".join(f'{m["name"]}{m["operator"]}"{m["value"]}"' for m in self.matchers)
+            or self.silence_id
+        )
+
+    def get_absolute_url(self) -> str:
+        return reverse("admin:alerts_silence_change", args=[self.pk])
+
+    def state(self, *, at: datetime) -> str:
+        """Return pending, active or expired."""
+        if at >= self.ends_at:
+            return "expired"
+        return "pending" if at < self.starts_at else "active"
+
+
+class PollMemory(models.Model):
+    """What the last successful poll saw but is no change: each alert's endsAt, packed.
+
+    Alertmanager moves `endsAt` at every resend. Kept in one row per upstream, remembering it
+    costs one small write instead of one per alert (alerts/memory.py has the layout).
+    """
+
+    upstream = models.OneToOneField(
+        Upstream, primary_key=True, on_delete=models.CASCADE, related_name="memory"
+    )
+    ends = models.BinaryField(default=b"")
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"Memory of {self.upstream_id}"
+
+
+class HookDelivery(models.Model):
+    """A received webhook body: the queue between the quick answer and the work."""
+
+    upstream = models.ForeignKey(Upstream, on_delete=models.CASCADE, related_name="+")
+    received_at = models.DateTimeField(default=timezone.now)
+    body = models.BinaryField()
+    digest = models.BinaryField(max_length=16, help_text="The same body twice is worked on once.")
+    processed_at = models.DateTimeField(null=True)
+    error = models.TextField(blank=True, default="")
+
+    class Meta:
+        default_permissions = ()
+        constraints = (
+            # A replayed delivery finds its twin still waiting, or done within the last minutes.
+            models.UniqueConstraint(fields=["upstream", "digest"], name="hook_delivery_once"),
+        )
+        indexes = (
+            # The queue, oldest first.
+            models.Index(
+                fields=["id"], name="hook_delivery_waiting", condition=Q(processed_at__isnull=True)
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"Webhook of {self.received_at:%Y-%m-%d %H:%M:%S}"

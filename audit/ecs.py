@@ -1,0 +1,60 @@
+"""An audit entry as one flat ECS document with dotted names (pure)."""
+
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+# entry attribute -> ECS name; what ECS has no name for is under `portal.`
+FIELDS: dict[str, str] = {
+    "uid": "event.id",
+    "kind": "event.kind",
+    "category": "event.category",
+    "type": "event.type",
+    "action": "event.action",
+    "outcome": "event.outcome",
+    "reason": "event.reason",
+    "severity": "event.severity",
+    "writer_seq": "event.sequence",
+    "actor_type": "portal.actor.type",
+    "actor_id": "user.id",
+    "actor_name": "user.name",
+    "actor_roles": "user.roles",
+    "auth_method": "portal.auth.method",
+    "auth_factors": "portal.auth.factors",
+    "session_fp": "portal.session.fingerprint",
+    "token_fp": "portal.token.fingerprint",
+    "source_ip": "source.ip",
+    "source_port": "source.port",
+    "source_ip_chain": "portal.source.chain",
+    "user_agent": "user_agent.original",
+    "http_method": "http.request.method",
+    "url_path": "url.path",
+    "http_status": "http.response.status_code",
+    "request_id": "http.request.id",
+    "client_request_id": "portal.client_request_id",
+    "trace_id": "trace.id",
+    "target_type": "portal.target.type",
+    "target_id": "portal.target.id",
+    "target_name": "portal.target.name",
+    "targets": "portal.targets",
+    "changes": "portal.changes",
+    "data": "portal.data",
+    "writer_id": "portal.writer.id",
+}
+
+
+class Entry(Protocol):
+    occurred_at: datetime
+
+
+def document(entry: Entry) -> dict[str, Any]:
+    """Return the document; empty fields are left out, `@timestamp` has microseconds and ends in Z."""
+    moment = entry.occurred_at.astimezone(UTC)
+    fields: dict[str, Any] = {
+        "@timestamp": f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z",
+        "ecs.version": "8.17",
+    }
+    for attribute, name in FIELDS.items():
+        value = getattr(entry, attribute)
+        if value not in (None, "", [], {}):
+            fields[name] = str(value) if attribute == "uid" else value
+    return fields

@@ -1,0 +1,66 @@
+"""The second copy of the trail: `audit-YYYY-MM-DD.jsonl`, safe with any number of processes.
+
+A file named by date needs no rotation, so no process ever renames a file under another
+(TimedRotatingFileHandler loses most lines that way). O_APPEND and one `write` per line keep
+lines whole.
+"""
+
+import json
+import logging
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from prometheus_client import Counter
+
+log = logging.getLogger(__name__)
+LINE_LIMIT_BYTES = 32 * 1024
+FAILURES = Counter(
+    "portal_audit_file_failures_total", "Audit lines that could not be written to the file."
+)
+
+
+def path_for(moment: datetime) -> Path:
+    return Path(settings.AUDIT_LOG_DIR) / f"audit-{moment.astimezone(UTC):%Y-%m-%d}.jsonl"
+
+
+def encode(fields: dict[str, Any]) -> bytes:
+    """Return one line. ASCII escapes leave nothing that could break or forge a line."""
+    line = json.dumps(fields, ensure_ascii=True, separators=(",", ":"), default=str)
+    if len(line) >= LINE_LIMIT_BYTES:
+        slim = {
+            key: value
+            for key, value in fields.items()
+            if key not in ("portal.changes", "portal.data", "portal.targets")
+        }
+        line = json.dumps(
+            {**slim, "portal.truncated": True},
+            ensure_ascii=True,
+            separators=(",", ":"),
+            default=str,
+        )
+    return line.encode("ascii") + b"\n"
+
+
+def write(fields: dict[str, Any], *, at: datetime) -> bool:
+    """Append one line; False (logged, counted) when the disk refuses: the row is still written."""
+    path = path_for(at)
+    line = encode(fields)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        try:
+            written = os.write(descriptor, line)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        FAILURES.inc()
+        log.error(
+            "The audit line could not be written to %s (%s). Free the disk or correct AUDIT_LOG_DIR.",
+            path,
+            error,
+        )
+        return False
+    return written == len(line)

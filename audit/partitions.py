@@ -1,0 +1,45 @@
+"""Monthly partitions of the audit table, made ahead of time."""
+
+from datetime import date, datetime
+from itertools import pairwise
+
+from django.db import connection
+
+MONTHS_AHEAD = 3
+
+
+def month_starts(first: date, count: int) -> list[date]:
+    """Return `count` first days of months, beginning with the month of `first`."""
+    return [
+        date(first.year + (first.month - 1 + n) // 12, (first.month - 1 + n) % 12 + 1, 1)
+        for n in range(count)
+    ]
+
+
+def ensure(*, at: datetime, months_back: int = 0) -> list[str]:
+    """Create the missing partitions from `months_back` ago to three months ahead; return their names.
+
+    Rows outside any month would land in the default partition, from where they cannot be
+    dropped by month; being ahead keeps it empty.
+    """
+    first = month_starts(at.date().replace(day=1), 1)[0]
+    for _ in range(months_back):
+        first = date(first.year - (first.month == 1), (first.month - 2) % 12 + 1, 1)
+    starts = month_starts(first, months_back + MONTHS_AHEAD + 2)
+    created = []
+    with connection.cursor() as cursor:
+        for start, end in pairwise(starts):
+            name = f"audit_entry_{start:%Y_%m}"
+            cursor.execute("SELECT to_regclass(%s)", [name])
+            if cursor.fetchone()[0] is None:
+                cursor.execute(
+                    f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF audit_entry"
+                    f" FOR VALUES FROM ('{start.isoformat()} 00:00+00') TO ('{end.isoformat()} 00:00+00')"
+                )
+                # Row triggers are inherited by partitions, statement triggers are not.
+                cursor.execute(
+                    f"CREATE TRIGGER audit_entry_no_truncate BEFORE TRUNCATE ON {name}"
+                    " FOR EACH STATEMENT EXECUTE FUNCTION audit_entry_refuse()"
+                )
+                created.append(name)
+    return created

@@ -1,0 +1,49 @@
+"""Model diffs of django-auditlog become audit entries in the same transaction.
+
+auditlog's own middleware is not installed: it trusts the left-most address and can be made to
+fail by a header. The actor comes from the request context instead.
+"""
+
+from typing import Any
+
+from auditlog.models import LogEntry
+from django.db.models.signals import post_save
+
+from audit import services
+from audit.services import Target
+
+VERBS = {
+    LogEntry.Action.CREATE: "created",
+    LogEntry.Action.UPDATE: "updated",
+    LogEntry.Action.DELETE: "deleted",
+}
+OBJECTS = {"auth.user": "user", "auth.group": "role"}
+
+
+def connect() -> None:
+    post_save.connect(on_log_entry, sender=LogEntry, dispatch_uid="audit.on_log_entry")
+
+
+def on_log_entry(
+    sender: Any, instance: LogEntry, created: bool, raw: bool = False, **_kwargs: Any
+) -> None:
+    """Record the diff as `object.created|updated|deleted`; accounts and roles have names of their own."""
+    verb = VERBS.get(instance.action)
+    if raw or not created or verb is None:
+        return
+    model = f"{instance.content_type.app_label}.{instance.content_type.model}"
+    action = f"{OBJECTS.get(model, 'object')}.{verb}"
+    diff = instance.changes_dict
+    if model == "auth.user" and (
+        "groups" in diff or "is_superuser" in diff or "user_permissions" in diff
+    ):
+        action = "role.granted" if _grants(diff) else "role.revoked"
+    target = Target(model, str(instance.object_pk), instance.object_repr)
+    services.record(action, target=target, changes=diff)
+
+
+def _grants(diff: dict[str, Any]) -> bool:
+    superuser = diff.get("is_superuser")
+    if isinstance(superuser, list):
+        return str(superuser[-1]) == "True"
+    return any(isinstance(d, dict) and d.get("operation") == "add" for d in diff.values())

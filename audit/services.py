@@ -1,0 +1,169 @@
+"""`record()`: the one path into the audit trail, file line first, then the row."""
+
+import itertools
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db import connection, models
+from uuid6 import uuid7
+
+from audit import ecs, logfile, redaction
+from audit.models import AuditEntry, Outcome
+from audit.taxonomy import meaning
+from portal.core import crypto, request_context, sanitize
+from portal.core.request_context import ANONYMOUS, Actor
+
+DATA_LIMIT = 16_000
+
+
+class _Writer:
+    """Numbers the entries of this process; a fork gets a number line of its own."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pid = 0
+        self.id = ""
+        self._numbers = itertools.count(1)
+
+    def next(self) -> tuple[str, int]:
+        with self._lock:
+            if self._pid != os.getpid():
+                self._pid = os.getpid()
+                self.id = f"{socket.gethostname()[:60]}:{self._pid}:{uuid.uuid4().hex[:8]}"
+                self._numbers = itertools.count(1)
+            return self.id, next(self._numbers)
+
+
+_writer = _Writer()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What an entry is about, as text that survives the object."""
+
+    type: str
+    id: str = ""
+    name: str = ""
+
+
+def actor_of(who: Any) -> Actor:
+    """Return the Actor for a user, an Actor, or None (whoever the current request belongs to)."""
+    if isinstance(who, Actor):
+        return who
+    if isinstance(who, AnonymousUser):
+        return ANONYMOUS
+    if isinstance(who, AbstractBaseUser):
+        roles = ["superuser"] if getattr(who, "is_superuser", False) else []
+        roles += ["staff"] if getattr(who, "is_staff", False) else []
+        return Actor("user", str(who.pk), who.get_username(), tuple(roles))
+    return request_context.current().actor
+
+
+def target_of(thing: Any) -> Target:
+    """Return the Target for a model instance or a Target; None is no target."""
+    if thing is None:
+        return Target("")
+    if isinstance(thing, Target):
+        return thing
+    if isinstance(thing, models.Model):
+        return Target(thing._meta.label_lower, str(thing.pk or ""), str(thing))
+    return Target(str(thing))
+
+
+def _fingerprint(value: str) -> str:
+    return crypto.fingerprint("audit", value)
+
+
+def _bounded(value: Any) -> Any:
+    clean = redaction.value(sanitize.json(value, limit=2000), _fingerprint)
+    if len(str(clean)) <= DATA_LIMIT:
+        return clean
+    if isinstance(clean, list):
+        return [*clean[:50], {"_truncated": True, "count": len(clean)}]
+    kept = (
+        {key: item for key, item in clean.items() if len(str(item)) < 500}
+        if isinstance(clean, dict)
+        else {}
+    )
+    return {**dict(list(kept.items())[:50]), "_truncated": True}
+
+
+def build(
+    action: str,
+    *,
+    actor: Any = None,
+    target: Any = None,
+    targets: Iterable[Any] = (),
+    outcome: str = Outcome.SUCCESS,
+    reason: str = "",
+    changes: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | None = None,
+    severity: int | None = None,
+    http_status: int | None = None,
+) -> AuditEntry:
+    """Return an unsaved entry: the caller's facts joined with those of the current request."""
+    context = request_context.current()
+    who, what, means = actor_of(actor), target_of(target), meaning(action)
+    writer_id, writer_seq = _writer.next()
+    kinds = [*means.type] if outcome == Outcome.SUCCESS else [*{*means.type, "denied"} - {"info"}]
+    return AuditEntry(
+        uid=uuid7(),
+        occurred_at=datetime.now(UTC),
+        category=[*means.category],
+        type=kinds,
+        action=action,
+        outcome=outcome,
+        reason=redaction.text(sanitize.text(reason, 1000)),
+        severity=severity or means.severity,
+        actor_type=who.type,
+        actor_id=sanitize.line(who.id, 200),
+        actor_name=sanitize.line(who.name, 200),
+        actor_roles=[sanitize.line(role, 150) for role in who.roles],
+        auth_method=context.auth_method,
+        auth_factors=[*context.auth_factors],
+        session_fp=context.session_fp,
+        token_fp=context.token_fp,
+        source_ip=context.source_ip,
+        source_port=context.source_port,
+        source_ip_chain=context.source_ip_chain,
+        user_agent=redaction.text(context.user_agent),
+        http_method=context.http_method,
+        url_path=redaction.text(context.url_path),
+        http_status=http_status,
+        request_id=context.request_id,
+        client_request_id=redaction.text(context.client_request_id),
+        trace_id=context.trace_id,
+        target_type=sanitize.line(what.type, 100),
+        target_id=sanitize.line(what.id, 200),
+        target_name=redaction.text(sanitize.line(what.name, 300)),
+        targets=_bounded(
+            [{"type": t.type, "id": t.id, "name": t.name} for t in map(target_of, targets)]
+        ),
+        changes=_bounded(
+            redaction.changes(sanitize.json(dict(changes or {}), limit=2000), _fingerprint)
+        ),
+        data=_bounded(dict(data or {})),
+        writer_id=writer_id,
+        writer_seq=writer_seq,
+    )
+
+
+def record(action: str, *, actor: Any = None, target: Any = None, **facts: Any) -> AuditEntry:
+    """Write one entry and return it.
+
+    A success is written in the caller's transaction: the change and its record stand or fall
+    together. A failure or denial is written outside of it, so that a rollback does not erase
+    it. Hostile text never makes this fail: everything is bounded and sanitised first.
+    """
+    entry = build(action, actor=actor, target=target, **facts)
+    logfile.write(ecs.document(entry), at=entry.occurred_at)
+    outside = entry.outcome != Outcome.SUCCESS and connection.in_atomic_block
+    entry.save(using="autocommit" if outside else "default", force_insert=True)
+    return entry

@@ -1,0 +1,74 @@
+"""What each action means in ECS terms (pure): category, type and severity.
+
+https://www.elastic.co/guide/en/ecs/current/ecs-category-field-values-reference.html
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    category: tuple[str, ...]
+    type: tuple[str, ...]
+    severity: int = 1
+
+
+_GROUPS: dict[str, tuple[str, ...]] = {
+    "auth": ("authentication", "session"),
+    "mfa": ("authentication",),
+    "password": ("iam",),
+    "user": ("iam",),
+    "role": ("iam",),
+    "token": ("iam",),
+    "permission": ("iam",),
+    "config": ("configuration",),
+    "secret": ("configuration",),
+    "alert": ("configuration",),
+    "silence": ("configuration",),
+    "object": ("database",),
+    "data": ("database",),
+    "audit": ("configuration",),
+    "ratelimit": ("intrusion_detection",),
+    "input": ("web",),
+    "system": ("host",),
+}
+_VERBS: dict[str, tuple[str, ...]] = {
+    "created": ("creation",),
+    "added": ("creation",),
+    "granted": ("creation",),
+    "enrolled": ("creation",),
+    "updated": ("change",),
+    "changed": ("change",),
+    "deleted": ("deletion",),
+    "removed": ("deletion",),
+    "revoked": ("deletion",),
+    "denied": ("denied",),
+    "rejected": ("denied",),
+    "exceeded": ("denied",),
+    "failed": ("info",),
+    "login_succeeded": ("start",),
+    "login_failed": ("start",),
+    "logout": ("end",),
+}
+_SEVERITY: dict[str, int] = {
+    "auth.login_failed": 3,
+    "auth.login_locked": 4,
+    "auth.reauth_failed": 3,
+    "mfa.failed": 3,
+    "mfa.removed": 3,
+    "mfa.reset_by_admin": 4,
+    "mfa.recovery_code_used": 3,
+    "permission.denied": 3,
+    "role.granted": 3,
+    "token.rejected": 3,
+    "ratelimit.exceeded": 3,
+    "user.deleted": 3,
+}
+
+
+def meaning(action: str) -> Meaning:
+    """Return the ECS meaning of `object.verb_past`; an unknown object is a change in a database."""
+    group, _, verb = action.partition(".")
+    category = _GROUPS.get(group, ("database",))
+    kinds = _VERBS.get(verb) or _VERBS.get(verb.rpartition("_")[2]) or ("change",)
+    return Meaning(category, kinds, _SEVERITY.get(action, 1))

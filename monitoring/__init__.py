@@ -1,0 +1,1 @@
+"""What we observe: Prometheus targets, the status of services, and charts."""

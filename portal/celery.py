@@ -1,0 +1,43 @@
+"""The Celery application, and the only table of ticks.
+
+Beat only ticks. What is due, and how often, is in rows that the ticks claim (`next_run_at`),
+so any number of workers is safe and staff edit the intervals.
+"""
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging, task_prerun
+from django.conf import settings
+from django.db import close_old_connections
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+
+app = Celery("portal")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+# name: (task, seconds between ticks). A tick that waits longer than its interval is dropped.
+TICKS: dict[str, tuple[str, float]] = {
+    "poll-due-upstreams": ("monitoring.tasks.poll_due_upstreams", 1),
+    "process-hook-deliveries": ("alerts.tasks.process_deliveries", 5),
+    "worker-heartbeat": ("portal.tasks.worker_heartbeat", 10),
+    "ensure-audit-partitions": ("audit.tasks.ensure_partitions", 3600),
+}
+app.conf.beat_schedule = {
+    name: {"task": task, "schedule": seconds, "options": {"expires": max(seconds, 2)}}
+    for name, (task, seconds) in TICKS.items()
+}
+
+
+@setup_logging.connect
+def keep_django_logging(**_kwargs: Any) -> None:
+    """Stop Celery from replacing the logging configured in the settings."""
+
+
+@task_prerun.connect
+def drop_dead_connections(**_kwargs: Any) -> None:
+    """Replace database connections that a restart of PostgreSQL has closed under a worker."""
+    if not settings.CELERY_TASK_ALWAYS_EAGER:
+        close_old_connections()

@@ -1,0 +1,12 @@
+"""App configuration of the floor."""
+
+from django.apps import AppConfig
+
+
+class CoreConfig(AppConfig):
+    name = "portal.core"
+    label = "core"
+    verbose_name = "Upstreams and services"
+
+    def ready(self) -> None:
+        from portal.core import checks  # noqa: F401 - registers the system checks

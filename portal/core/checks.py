@@ -1,0 +1,36 @@
+"""System checks `portal.E…`: a wrong setting is a sentence with a hint, never a traceback."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register
+
+
+@register()
+def environment_values(**_kwargs: Any) -> list[CheckMessage]:
+    """portal.E001: a variable of the environment has a value that cannot be used."""
+    return [
+        Error(f"{p.variable}: {p.message}", hint=p.hint, id="portal.E001")
+        for p in settings.CONFIG_PROBLEMS
+    ]
+
+
+@register()
+def database_is_postgresql(**_kwargs: Any) -> list[CheckMessage]:
+    """portal.E002: no database is configured."""
+    if settings.DATABASES["default"].get("NAME"):
+        return []
+    hint = (
+        "Set DATABASE_URL to postgresql://user:password@host:5432/name,"
+        " or use `make run`, which brings a database."
+    )
+    return [Error("There is no database.", hint=hint, id="portal.E002")]
+
+
+@register(deploy=True)
+def public_url_is_https(**_kwargs: Any) -> list[CheckMessage]:
+    """portal.W001: passwords and codes would cross the network unencrypted."""
+    if settings.HTTPS:
+        return []
+    hint = "Set PORTAL_URL to the https:// address under which people open the portal."
+    return [Warning("PORTAL_URL is not https.", hint=hint, id="portal.W001")]

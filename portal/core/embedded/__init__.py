@@ -1,0 +1,8 @@
+"""Private servers for a machine that has none: PostgreSQL and Valkey (Redis) run from wheels.
+
+Nothing here imports Django: `manage.py` needs the servers before the settings are read.
+"""
+
+from portal.core.embedded.servers import EmbeddedServers, StartError, joined
+
+__all__ = ["EmbeddedServers", "StartError", "joined"]

@@ -1,0 +1,105 @@
+"""Where the embedded servers keep their data and their sockets."""
+
+import hashlib
+import os
+import pwd
+import stat
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+BASE_DIR = Path(__file__).resolve().parents[3]
+# sun_path holds 104 bytes on macOS and 108 on Linux; the longest socket name below takes 15.
+SOCKET_DIR_LIMIT = 75
+
+
+class PlaceError(Exception):
+    """A folder cannot be used; the message says which, why and what to do."""
+
+
+def var_dir() -> Path:
+    """Return the folder of everything a run writes: `$PORTAL_VAR`, or `var/` of the checkout."""
+    return Path(os.environ.get("PORTAL_VAR") or BASE_DIR / "var").absolute()
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The operating-system account a server runs under; None of it is used unless we are root."""
+
+    uid: int
+    gid: int
+    name: str
+
+    def popen_options(self) -> dict[str, Any]:
+        return {"user": self.uid, "group": self.gid, "extra_groups": []}
+
+    def reaches(self, *checks: str) -> bool:
+        """Run `test` with `checks` under this account; True when it says yes."""
+        command = subprocess.run(
+            ["test", *checks], user=self.uid, group=self.gid, extra_groups=[], cwd="/", check=False
+        )
+        return command.returncode == 0
+
+
+def unprivileged_account() -> Account | None:
+    """Return the account for PostgreSQL when we are root (it refuses uid 0), else None."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Account(entry.pw_uid, entry.pw_gid, name)
+    raise PlaceError(
+        "PostgreSQL refuses to run as root, and this system has neither a postgres nor a nobody"
+        " account. Run the portal as an ordinary user, or set DATABASE_URL."
+    )
+
+
+def socket_dir(var: Path) -> Path:
+    """Return a private folder for sockets whose path is short enough for `sun_path`.
+
+    Raises PlaceError when the fallback under the temporary folder belongs to somebody else.
+    """
+    wanted = var / "run"
+    if len(os.fsencode(wanted)) <= SOCKET_DIR_LIMIT:
+        wanted.mkdir(parents=True, exist_ok=True)
+        return wanted
+    digest = hashlib.sha256(os.fsencode(var)).hexdigest()[:12]
+    short = Path(tempfile.gettempdir()) / f"portal-{os.geteuid()}-{digest}"
+    short.mkdir(mode=0o700, exist_ok=True)
+    status = short.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+        raise PlaceError(f"{short} belongs to another account; remove it and start again.")
+    return short
+
+
+def open_dir(var: Path, account: Account) -> Path:
+    """Return a folder that `account` can reach, for data and binaries, when root runs the portal.
+
+    `var/` itself when every parent lets the account through. Otherwise (a checkout under a
+    0700 home) a folder of our own under /var/lib, whose place is kept in `var/postgres.place`;
+    no mode outside `var/` is changed.
+    """
+    if account.reaches("-x", str(var)):
+        return var
+    pointer = var / "postgres.place"
+    if pointer.exists():
+        place = Path(pointer.read_text().strip())
+        owner = place / "owner"
+        if owner.exists() and owner.read_text() == f"{var}\n":
+            return place
+    for parent in (Path("/var/lib"), Path("/var/tmp")):  # noqa: S108 - survives a restart of the machine
+        if account.reaches("-x", str(parent)) and os.access(parent, os.W_OK):
+            place = Path(tempfile.mkdtemp(prefix="devops-portal-", dir=parent))
+            place.chmod(0o711)
+            (place / "owner").write_text(f"{var}\n")
+            pointer.write_text(f"{place}\n")
+            return place
+    raise PlaceError(
+        f"PostgreSQL runs as {account.name}, which cannot enter {var}, and neither /var/lib nor"
+        " /var/tmp is writable. Move the checkout, or set DATABASE_URL."
+    )

@@ -1,0 +1,102 @@
+"""The pair of servers of one checkout, shared by every command that runs in it."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from portal.core.embedded import places
+from portal.core.embedded.places import PlaceError
+from portal.core.embedded.postgres import Postgres
+from portal.core.embedded.processes import StartError
+from portal.core.embedded.valkey import Valkey
+
+__all__ = ["EmbeddedServers", "StartError", "joined"]
+
+
+class EmbeddedServers:
+    """PostgreSQL and Valkey under one `var`, started by the first user and stopped by the last.
+
+    Two file locks make that safe between processes: `servers.lock` is held while anything
+    starts or stops; `servers.users` is held shared by each user, and whoever can take it
+    exclusively on leaving was the last. A user that was killed drops its lock by dying.
+    """
+
+    def __init__(
+        self, var: Path | None = None, *, unsafe: bool = False, needs: frozenset[str] | None = None
+    ) -> None:
+        self.var = var or places.var_dir()
+        self.postgres = Postgres(self.var, unsafe=unsafe)
+        self.valkey = Valkey(self.var, unsafe=unsafe)
+        self.needs = needs if needs is not None else missing_urls()
+        self._users: IO[str] | None = None
+
+    def start(self, *, owned: bool = False) -> dict[str, str]:
+        """Start or join what is needed; return the variables that point to it.
+
+        `owned` servers end with this process, however it ends; others live until the last
+        user leaves. Raises StartError with a sentence that says what to do.
+        """
+        try:
+            self.var.mkdir(parents=True, exist_ok=True)
+            with self._locked():
+                self._users = (self.var / "servers.users").open("w")
+                fcntl.flock(self._users, fcntl.LOCK_SH)
+                return self._start_each(owned=owned)
+        except (OSError, PlaceError) as error:
+            raise StartError(f"The embedded servers cannot start: {error}") from error
+
+    def _start_each(self, *, owned: bool) -> dict[str, str]:
+        urls = {}
+        if "DATABASE_URL" in self.needs:
+            self.postgres.start(owned=owned)
+            urls["DATABASE_URL"] = self.postgres.url
+        if "REDIS_URL" in self.needs:
+            self.valkey.start(owned=owned)
+            urls["REDIS_URL"] = self.valkey.url
+        return urls
+
+    def stop(self, *, even_if_used: bool = False) -> bool:
+        """Leave; stop the servers when nobody else uses them. True when they were stopped."""
+        if self._users is None:
+            return False
+        with self._locked():
+            try:
+                fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                last = True
+            except BlockingIOError:
+                last = False
+            if last or even_if_used:
+                self.valkey.stop() if "REDIS_URL" in self.needs else None
+                self.postgres.stop() if "DATABASE_URL" in self.needs else None
+            self._users.close()
+            self._users = None
+            return last or even_if_used
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self.var / "servers.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def missing_urls() -> frozenset[str]:
+    """Return which of DATABASE_URL and REDIS_URL the environment does not give."""
+    names = ("DATABASE_URL", "REDIS_URL")
+    return frozenset(n for n in names if not (os.environ.get(n) or os.environ.get(f"{n}_FILE")))
+
+
+@contextmanager
+def joined() -> Iterator[None]:
+    """Run a block with DATABASE_URL and REDIS_URL in the environment, embedded where not given."""
+    if not missing_urls():
+        yield
+        return
+    servers = EmbeddedServers()
+    os.environ.update(servers.start())
+    try:
+        yield
+    finally:
+        servers.stop()

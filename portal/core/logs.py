@@ -1,0 +1,42 @@
+"""One JSON object per log line, in ECS field names, with the request it belongs to."""
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+from pythonjsonlogger.json import JsonFormatter
+
+from portal.core import request_context
+
+
+class EcsFormatter(JsonFormatter):
+    """Formats a record as ECS 8 JSON; extra fields given by the caller keep their dotted names."""
+
+    def add_fields(
+        self, log_record: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
+    ) -> None:
+        super().add_fields(log_record, record, message_dict)
+        extra = {
+            key: value
+            for key, value in log_record.items()
+            if key not in ("message", "exc_info", "taskName")
+        }
+        context = request_context.current()
+        fields = {
+            "@timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(
+                timespec="milliseconds"
+            ),
+            "log.level": record.levelname.lower(),
+            "message": record.getMessage(),
+            "ecs.version": "8.17",
+            "service.name": "devops-portal",
+            "log.logger": record.name,
+            "process.pid": record.process,
+            "http.request.id": context.request_id or None,
+            "trace.id": context.trace_id or None,
+            **extra,
+        }
+        if record.exc_info:
+            fields["error.stack_trace"] = self.formatException(record.exc_info)
+        log_record.clear()
+        log_record.update({key: value for key, value in fields.items() if value is not None})

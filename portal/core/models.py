@@ -1,0 +1,187 @@
+"""What the portal observes: upstream servers with their freshness, and the service catalogue."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+from django.utils import timezone
+
+from portal.core.crypto import EncryptedJSONField
+from portal.core.matchers import Matcher, MatcherError, parse
+from portal.core.validators import validate_matchers, validate_options, validate_server_urls
+
+STALE_AFTER_INTERVALS = 3
+
+
+class Freshness(models.TextChoices):
+    """How much an upstream's data can be trusted now. "No data" is never "no alerts"."""
+
+    LIVE = "live", "Live"
+    STALE = "stale", "Stale"
+    UNREACHABLE = "unreachable", "Unreachable"
+    NEVER = "never", "Never polled"
+
+
+class UpstreamKind(models.TextChoices):
+    PROMETHEUS = "prometheus", "Prometheus"
+    ALERTMANAGER = "alertmanager", "Alertmanager"
+
+
+class UpstreamQuerySet(models.QuerySet["Upstream"]):
+    def enabled(self) -> "UpstreamQuerySet":
+        return self.filter(enabled=True)
+
+    def due(self, *, at: datetime) -> "UpstreamQuerySet":
+        """Return upstreams to poll now that no other worker holds."""
+        free = Q(lease_until__isnull=True) | Q(lease_until__lt=at)
+        return self.enabled().filter(free, next_run_at__lte=at)
+
+
+class Upstream(models.Model):
+    """A server that is polled. Its row carries when it runs next and how fresh its data is."""
+
+    Kind = UpstreamKind
+
+    name = models.SlugField(unique=True, help_text="Used in URLs and in `manage.py poll NAME`.")
+    kind = models.CharField(max_length=20, choices=UpstreamKind.choices)
+    url = models.CharField(
+        "URL",
+        max_length=1000,
+        validators=[validate_server_urls],
+        help_text="http://host:port. Members of one Alertmanager cluster are separated by commas.",
+    )
+    credentials = EncryptedJSONField(blank=True, default=dict, editable=False)
+    options = models.JSONField(blank=True, default=dict, validators=[validate_options])
+    enabled = models.BooleanField(default=True)
+    managed = models.BooleanField(
+        default=False, editable=False, help_text="Its URL comes from the environment."
+    )
+    interval_seconds = models.PositiveIntegerField(default=15)
+
+    next_run_at = models.DateTimeField(default=timezone.now, editable=False)
+    lease_until = models.DateTimeField(null=True, editable=False)
+    attempted_at = models.DateTimeField(null=True, editable=False)
+    succeeded_at = models.DateTimeField(null=True, editable=False)
+    success_streak_since = models.DateTimeField(null=True, editable=False)
+    duration_seconds = models.FloatField(null=True, editable=False)
+    error = models.TextField(blank=True, default="", editable=False)
+    error_since = models.DateTimeField(null=True, editable=False)
+    warning = models.TextField(blank=True, default="", editable=False)
+    clock_skew_seconds = models.FloatField(null=True, editable=False)
+    settling_since = models.DateTimeField(null=True, editable=False)
+    settling_reason = models.TextField(blank=True, default="", editable=False)
+    observed = models.JSONField(default=dict, editable=False)
+
+    objects = UpstreamQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("name",)
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(kind__in=UpstreamKind.values), name="upstream_kind_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(interval_seconds__gte=1, interval_seconds__lte=86400),
+                name="upstream_interval_in_a_day",
+            ),
+        )
+        indexes = (
+            # The tick: UpstreamQuerySet.due()
+            models.Index(fields=["next_run_at"], name="upstream_due", condition=Q(enabled=True)),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("admin:core_upstream_change", args=[self.pk])
+
+    @property
+    def members(self) -> list[str]:
+        """Return the base URLs without their trailing slash; more than one form a cluster."""
+        return [url.strip().rstrip("/") for url in self.url.split(",") if url.strip()]
+
+    def freshness(self, *, at: datetime) -> Freshness:
+        if self.attempted_at is None:
+            return Freshness.NEVER
+        if self.error:
+            return Freshness.UNREACHABLE
+        if self.succeeded_at is None or at - self.succeeded_at > self.stale_after:
+            return Freshness.STALE
+        return Freshness.LIVE
+
+    @property
+    def stale_after(self) -> timedelta:
+        slack = timedelta(seconds=5 + (self.duration_seconds or 0))
+        return timedelta(seconds=self.interval_seconds) * STALE_AFTER_INTERVALS + slack
+
+    def option(self, name: str, default: Any) -> Any:
+        return self.options.get(name, default)
+
+
+class ServiceQuerySet(models.QuerySet["Service"]):
+    def in_order(self) -> "ServiceQuerySet":
+        return self.order_by("slug")
+
+
+class Service(models.Model):
+    """One thing a team runs. Its matchers tie alerts, targets and errors to it."""
+
+    slug = models.SlugField(max_length=100, unique=True)
+    name = models.CharField(max_length=200)
+    team = models.CharField(max_length=100, blank=True)
+    tier = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="1 is the most critical."
+    )
+    description = models.TextField(blank=True)
+    runbook_url = models.URLField(blank=True)
+    repository_url = models.URLField(blank=True)
+    labels = models.JSONField(blank=True, default=dict)
+    matchers = ArrayField(
+        models.CharField(max_length=500),
+        blank=True,
+        default=list,
+        validators=[validate_matchers],
+        help_text='Alerts and targets whose labels match all of these belong here, for example job="api".',
+    )
+    discovered = models.BooleanField(
+        default=False, editable=False, help_text="Found as a scrape job of Prometheus."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ServiceQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("slug",)
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(tier__isnull=True) | Q(tier__gte=1, tier__lte=5),
+                name="service_tier_1_to_5",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("admin:core_service_change", args=[self.pk])
+
+    def clean(self) -> None:
+        if not isinstance(self.labels, dict):
+            raise ValidationError(
+                {"labels": 'Labels are an object of texts, for example {"team": "payments"}.'}
+            )
+
+    def parsed_matchers(self) -> list[Matcher]:
+        """Return the matchers; one that no longer parses is left out rather than failing a poll."""
+        found = []
+        for written in self.matchers:
+            try:
+                found.append(parse(written))
+            except MatcherError:
+                continue
+        return found

@@ -1,0 +1,45 @@
+"""Keyset pagination for every list: `?cursor=`, `?page_size=`, `?ordering=`; never a count."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from rest_framework import pagination
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+
+class CursorPagination(pagination.CursorPagination):
+    """Orders by what the view allows in `ordering_fields` (indexed columns), with the key as tie-break."""
+
+    page_size = 50
+    max_page_size = 500
+    page_size_query_param = "page_size"
+    ordering_query_param = "ordering"
+    ordering: Any = "-id"
+
+    def get_ordering(
+        self, request: Request, queryset: QuerySet[Any], view: APIView
+    ) -> tuple[str, ...]:
+        allowed: dict[str, Any] = dict.fromkeys(getattr(view, "ordering_fields", ()))
+        default = tuple(getattr(view, "ordering", None) or (self.ordering,))
+        wanted = request.query_params.get(self.ordering_query_param, "")
+        fields = tuple(field.strip() for field in wanted.split(",") if field.strip()) or default
+        for name in fields:
+            if wanted and name.lstrip("-") not in allowed:
+                known = ", ".join(sorted(allowed)) or "nothing else"
+                raise ValidationError(
+                    {"ordering": [f"Cannot order by {name[:50]!r}. Known: {known}."]}
+                )
+        key = "-id" if fields[0].startswith("-") else "id"
+        return fields if fields[-1].lstrip("-") == "id" else (*fields, key)
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        parameters: list[dict[str, Any]] = super().get_schema_operation_parameters(view)
+        allowed = sorted(getattr(view, "ordering_fields", ()))
+        for parameter in parameters:
+            if parameter["name"] == self.ordering_query_param:
+                parameter["description"] = (
+                    f"One or more of {', '.join(allowed) or 'id'}; a leading - reverses."
+                )
+        return parameters

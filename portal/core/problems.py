@@ -1,0 +1,144 @@
+"""Errors of the API as RFC 9457 `application/problem+json`, and a JSON parser that never fails with 500."""
+
+import json
+import logging
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ValidationError as ModelValidationError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from rest_framework import exceptions, status
+from rest_framework.parsers import BaseParser
+from rest_framework.response import Response
+
+from portal.core import request_context
+
+log = logging.getLogger(__name__)
+CONTENT_TYPE = "application/problem+json"
+MAX_BODY_BYTES = 10 * 1024 * 1024
+
+
+class Conflict(exceptions.APIException):
+    """The request is well formed, but the state of the object does not allow it."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_detail = "The object is not in a state that allows this."
+    default_code = "conflict"
+
+
+class UpstreamFailed(exceptions.APIException):
+    """An upstream could not do its part; the detail is its sentence."""
+
+    status_code = status.HTTP_502_BAD_GATEWAY
+    default_code = "upstream_failed"
+
+
+class TooLarge(exceptions.APIException):
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_detail = (
+        f"The body is larger than {MAX_BODY_BYTES // 1024 // 1024} MB. Send it in parts."
+    )
+    default_code = "too_large"
+
+
+def body(title: str, code: int, detail: str, kind: str, errors: Any = None) -> dict[str, Any]:
+    """Return a problem document; `errors` maps each wrong field to its sentences."""
+    context = request_context.current()
+    document: dict[str, Any] = {
+        "type": f"/api/v1/docs/#problem-{kind}",
+        "title": title,
+        "status": code,
+        "detail": detail,
+    }
+    document |= {"instance": context.url_path, "request_id": context.request_id}
+    if context.trace_id:
+        document["trace_id"] = context.trace_id
+    if errors is not None:
+        document["errors"] = errors
+    return document
+
+
+def _first_sentence(detail: Any) -> str:
+    if isinstance(detail, dict):
+        name, value = next(iter(detail.items()))
+        return (
+            _first_sentence(value)
+            if name in ("detail", "non_field_errors")
+            else f"{name}: {_first_sentence(value)}"
+        )
+    if isinstance(detail, list):
+        return next((_first_sentence(item) for item in detail if item), "The request is not valid.")
+    return str(detail)
+
+
+def problem_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Turn an exception of a view into a problem; None lets Django answer 500."""
+    if isinstance(error, Http404):
+        error = exceptions.NotFound("There is nothing here under that name or number.")
+    elif isinstance(error, PermissionDenied):
+        error = exceptions.PermissionDenied()
+    elif isinstance(error, ModelValidationError):
+        error = exceptions.ValidationError(
+            error.message_dict if hasattr(error, "error_dict") else error.messages
+        )
+    if not isinstance(error, exceptions.APIException):
+        return None
+    headers = {}
+    if header := getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = header
+    if wait := getattr(error, "wait", None):
+        headers["Retry-After"] = str(int(wait))
+    fields = error.detail if isinstance(error, exceptions.ValidationError) else None
+    title = error.default_detail if isinstance(error.default_detail, str) else "Not valid"
+    document = body(
+        str(title).rstrip("."),
+        error.status_code,
+        _first_sentence(error.detail),
+        error.default_code,
+        fields,
+    )
+    return Response(document, status=error.status_code, headers=headers, content_type=CONTENT_TYPE)
+
+
+def response(title: str, code: int, detail: str, kind: str) -> HttpResponse:
+    """Return a problem from outside of DRF, such as an unknown path under /api/."""
+    return JsonResponse(body(title, code, detail, kind), status=code, content_type=CONTENT_TYPE)
+
+
+def read_body(request: HttpRequest, limit: int = MAX_BODY_BYTES) -> bytes:
+    """Return the whole request body. Raises TooLarge beyond `limit`, ParseError when it breaks off."""
+    length = str(request.META.get("CONTENT_LENGTH") or "0")
+    if length.isdigit() and int(length[:18]) > limit:
+        raise TooLarge
+    try:
+        content = request.read(limit + 1)
+    except OSError as error:
+        raise exceptions.ParseError("The body broke off before it was complete.") from error
+    if len(content) > limit:
+        raise TooLarge
+    return bytes(content)
+
+
+def decode_json(content: bytes) -> Any:
+    """Return the decoded JSON. Raises ParseError for anything Python or PostgreSQL could not carry."""
+
+    def refuse(word: str) -> Any:
+        raise ValueError(f"{word} is no JSON number")
+
+    try:
+        return json.loads(content.decode("utf-8"), parse_constant=refuse)
+    except UnicodeDecodeError as error:
+        raise exceptions.ParseError("The body is not UTF-8.") from error
+    except RecursionError as error:
+        raise exceptions.ParseError("The JSON is nested too deeply.") from error
+    except ValueError as error:
+        raise exceptions.ParseError(f"The body is no JSON: {str(error)[:200]}.") from error
+
+
+class StrictJSONParser(BaseParser):
+    """Parses a JSON body within the size limit; every failure is a 4xx problem."""
+
+    media_type = "application/json"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        return decode_json(read_body(stream))

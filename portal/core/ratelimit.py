@@ -1,0 +1,72 @@
+"""Rate limits on Redis, atomic, asked before any work is done.
+
+When Redis cannot be reached the answer is "allowed" and a warning is logged: a broken counter
+must not lock everybody out, and the readiness check reports Redis at once.
+"""
+
+import logging
+import time
+from functools import lru_cache
+
+from django.conf import settings
+from limits import RateLimitItem, parse
+from limits.errors import StorageError
+from limits.storage import Storage, storage_from_string
+from limits.strategies import FixedWindowRateLimiter
+from redis.exceptions import RedisError
+
+log = logging.getLogger(__name__)
+
+
+@lru_cache(maxsize=4)
+def _limiter(redis_url: str) -> FixedWindowRateLimiter:
+    # `limits` writes a socket as redis+unix:// and takes the password from the URL.
+    url = (
+        redis_url.replace("unix://", "redis+unix://", 1)
+        if redis_url.startswith("unix://")
+        else redis_url
+    )
+    storage = storage_from_string(
+        url, wrap_exceptions=True, key_prefix="portal:limits", socket_timeout=2
+    )
+    assert isinstance(storage, Storage)
+    return FixedWindowRateLimiter(storage)
+
+
+@lru_cache(maxsize=64)
+def _item(rule: str) -> RateLimitItem:
+    return parse(rule)
+
+
+def allow(rule: str, *key: str) -> bool:
+    """Count one hit under `key`; False when `rule` (such as "5/minute") is exceeded."""
+    try:
+        return _limiter(settings.REDIS_URL).hit(_item(rule), *key)
+    except (StorageError, RedisError, OSError) as error:
+        log.warning("Rate limit %s not counted: Redis cannot be reached (%s).", rule, error)
+        return True
+
+
+def retry_after_seconds(rule: str, *key: str) -> int:
+    """Return the seconds until `key` may try again, at least 1."""
+    try:
+        stats = _limiter(settings.REDIS_URL).get_window_stats(_item(rule), *key)
+    except (StorageError, RedisError, OSError):
+        return 1
+    return max(1, int(stats.reset_time - time.time()) + 1)
+
+
+def forget(rule: str, *key: str) -> None:
+    """Clear the count of `key`, for example after a success."""
+    try:
+        _limiter(settings.REDIS_URL).clear(_item(rule), *key)
+    except (StorageError, RedisError, OSError):
+        log.warning("Rate limit %s not cleared: Redis cannot be reached.", rule)
+
+
+def peek(rule: str, *key: str) -> bool:
+    """Return whether `key` has a hit left, without counting one."""
+    try:
+        return _limiter(settings.REDIS_URL).test(_item(rule), *key)
+    except (StorageError, RedisError, OSError):
+        return True

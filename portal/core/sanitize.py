@@ -1,0 +1,53 @@
+"""Makes text and JSON storable by PostgreSQL, which refuses what `json.loads` lets through.
+
+NUL and lone surrogates cannot be stored in text or jsonb, NaN and Infinity are no JSON, and
+C0 controls forge lines in terminals and logs.
+"""
+
+import math
+import re
+from typing import Any
+
+# Tab and newline are text; the other C0 and C1 controls are not.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_SURROGATES = re.compile(r"[\ud800-\udfff]")
+MAX_DEPTH = 20
+
+
+def text(value: object, limit: int) -> str:
+    """Return `value` as storable text of at most `limit` characters.
+
+    Replaced characters become U+FFFD, so that nothing vanishes unseen; a cut ends in "…".
+    """
+    string = value if isinstance(value, str) else str(value)
+    if not string.isprintable():  # the fast path: most strings are
+        string = _SURROGATES.sub("\ufffd", _CONTROLS.sub("\ufffd", string))
+    return string if len(string) <= limit else string[: limit - 1] + "…"
+
+
+def line(value: object, limit: int) -> str:
+    """Return `value` as storable text without line breaks."""
+    return text(value, limit).replace("\n", " ").replace("\t", " ")
+
+
+def json(value: Any, *, limit: int = 10_000, depth: int = MAX_DEPTH) -> Any:
+    """Return a copy of a decoded JSON value that jsonb accepts; strings are cut at `limit`."""
+    if isinstance(value, str):
+        return text(value, limit)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return (
+            value if abs(value) < 10**30 else text(value, 60) if value.bit_length() < 4096 else "…"
+        )
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if depth <= 0:
+        return "…"
+    if isinstance(value, dict):
+        return {
+            text(key, 500): json(item, limit=limit, depth=depth - 1) for key, item in value.items()
+        }
+    if isinstance(value, list | tuple | set | frozenset):
+        return [json(item, limit=limit, depth=depth - 1) for item in value]
+    return text(value, limit)

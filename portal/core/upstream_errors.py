@@ -1,0 +1,99 @@
+"""What can go wrong with an upstream, and the sentence that says so and what to do."""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+import requests
+
+
+class Fault(StrEnum):
+    """Why a request failed."""
+
+    REFUSED = "refused"
+    NAME = "name"
+    TIMEOUT = "timeout"
+    TLS = "tls"
+    BROKEN = "broken"
+    REDIRECT = "redirect"
+    FORBIDDEN_ADDRESS = "forbidden_address"
+    TOO_LARGE = "too_large"
+    UNAUTHORISED = "unauthorised"
+    NOT_FOUND = "not_found"
+    REJECTED = "rejected"
+    SERVER_ERROR = "server_error"
+    NOT_JSON = "not_json"
+    MALFORMED = "malformed"
+
+
+RETRYABLE = frozenset({Fault.REFUSED, Fault.NAME, Fault.TIMEOUT, Fault.BROKEN, Fault.SERVER_ERROR})
+
+
+class UpstreamError(Exception):
+    """A request to an upstream failed. `str()` is a sentence; `retryable` says whether time may heal it."""
+
+    def __init__(self, fault: Fault, sentence: str, *, status: int | None = None) -> None:
+        super().__init__(sentence)
+        self.fault = fault
+        self.status = status
+
+    @property
+    def retryable(self) -> bool:
+        return self.fault in RETRYABLE
+
+
+def explain(error: Exception, url: str, timeout_seconds: float) -> tuple[Fault, str]:
+    """Return the fault and a sentence for what the HTTP stack raised."""
+    host = urlsplit(url).netloc
+    chain = "".join(f"{type(e).__name__}: {e} " for e in _causes(error))
+    if "certificate" in chain or isinstance(error, requests.exceptions.SSLError):
+        return Fault.TLS, _tls_sentence(chain, host)
+    if "NameResolution" in chain or "gaierror" in chain:
+        return (
+            Fault.NAME,
+            f"The name {urlsplit(url).hostname} cannot be resolved. Check the URL and the DNS.",
+        )
+    if "ConnectionRefused" in chain:
+        return (
+            Fault.REFUSED,
+            f"Nothing listens at {host}: connection refused. Start the server, or correct the URL.",
+        )
+    if "timed out" in chain.lower() or "Timeout" in chain:
+        return Fault.TIMEOUT, (
+            f"{host} did not answer within {timeout_seconds:g} seconds. If it is only slow, raise the option"
+            " timeout_seconds of the upstream."
+        )
+    if "decode" in chain.lower():
+        return Fault.BROKEN, f"{host} sent a compressed body that cannot be decompressed."
+    return (
+        Fault.BROKEN,
+        f"The connection to {host} broke before the answer was complete. The server may be restarting.",
+    )
+
+
+def _tls_sentence(chain: str, host: str) -> str:
+    if "expired" in chain:
+        return f"The TLS certificate of {host} has expired. Renew it on that server."
+    if "Hostname mismatch" in chain or "doesn't match" in chain or "IP address mismatch" in chain:
+        return f"The TLS certificate of {host} is for another name. Use the name it was issued for."
+    if "self-signed" in chain or "self signed" in chain or "unable to get local issuer" in chain:
+        return (
+            f"The TLS certificate of {host} is signed by an unknown authority."
+            " Set the option ca_file to its CA."
+        )
+    if "WRONG_VERSION" in chain or "wrong version number" in chain:
+        return f"{host} does not speak TLS. Use http:// instead of https://."
+    return f"No TLS connection to {host} could be made. Check the certificate of that server."
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    pending: list[BaseException] = [error]
+    while pending:
+        cause = pending.pop()
+        if id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield cause
+        linked = (cause.__cause__, cause.__context__, getattr(cause, "reason", None), *cause.args)
+        pending.extend(c for c in linked if isinstance(c, BaseException))

@@ -1,0 +1,85 @@
+"""Checks of what staff type into upstreams and services; each message says what to write instead."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ValidationError
+
+from portal.core import matchers
+
+OPTIONS: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "verify_tls": (bool, "true or false"),
+    "ca_file": (str, "a path of a PEM file"),
+    "encoding": (str, '"identity" (local networks) or "gzip"'),
+    "timeout_seconds": ((int, float), "a number of seconds"),
+    "max_body_mb": (int, "a number of megabytes"),
+    "watchdogs": (
+        list,
+        'a list of {"watchdog": ["alertname=\\"Watchdog\\""], "covers": ["cluster=\\"eu\\""]}',
+    ),
+    "discover_services": (bool, "true or false"),
+    "public_url": (str, "the address people open in a browser"),
+}
+
+
+def validate_server_urls(value: str) -> None:
+    """Accept comma-separated `http(s)://host[:port][/path]`, single-label host names included."""
+    members = [member.strip() for member in value.split(",") if member.strip()]
+    if not members:
+        raise ValidationError("Give at least one URL, for example http://alertmanager:9093.")
+    for member in members:
+        try:
+            parts = urlsplit(member)
+            usable = (
+                parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+            )
+        except ValueError:
+            usable = False
+        if not usable or any(c.isspace() or ord(c) < 32 for c in member):
+            raise ValidationError(f"{member[:200]!r} is no server URL. Write http://host:port.")
+        if parts.username or parts.password:
+            raise ValidationError(
+                "Leave user and password out of the URL; there are fields for them."
+            )
+        if parts.query or parts.fragment:
+            raise ValidationError("Give the address of the server only, without ? or #.")
+
+
+def validate_matchers(values: list[str]) -> None:
+    for value in values:
+        try:
+            matchers.parse(value)
+        except matchers.MatcherError as error:
+            raise ValidationError(str(error)) from error
+
+
+def validate_options(value: Any) -> None:
+    if not isinstance(value, dict):
+        raise ValidationError("Options are a JSON object.")
+    for name, given in value.items():
+        if name not in OPTIONS:
+            raise ValidationError(
+                f"There is no option {name!r}. Known: {', '.join(sorted(OPTIONS))}."
+            )
+        kind, wanted = OPTIONS[name]
+        if not isinstance(given, kind) or (kind is not bool and isinstance(given, bool)):
+            raise ValidationError(f"Option {name!r} wants {wanted}.")
+    if value.get("encoding", "identity") not in ("identity", "gzip"):
+        raise ValidationError('Option "encoding" is "identity" or "gzip".')
+    _validate_watchdogs(value.get("watchdogs", []))
+
+
+def _validate_watchdogs(entries: list[Any]) -> None:
+    for entry in entries:
+        if (
+            not isinstance(entry, dict)
+            or set(entry) - {"watchdog", "covers"}
+            or not entry.get("watchdog")
+        ):
+            raise ValidationError(
+                'Each watchdog is {"watchdog": [matchers], "covers": [matchers]}.'
+            )
+        for written in (*entry["watchdog"], *entry.get("covers", [])):
+            if not isinstance(written, str):
+                raise ValidationError("A matcher is a text.")
+            validate_matchers([written])

@@ -1,0 +1,36 @@
+"""gunicorn: two processes of four threads, with the bookkeeping that multiprocess metrics need."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import multiprocess
+
+bind = os.environ.get("PORTAL_BIND", "127.0.0.1:8000")
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+worker_class = "gthread"
+threads = 4
+timeout = 60
+graceful_timeout = 10
+max_requests = 20_000
+max_requests_jitter = 2_000
+control_socket_disable = (
+    True  # its default place is the home folder, which a container may not have
+)
+accesslog = None  # the portal writes its own line per request
+forwarded_allow_ips = "127.0.0.1"  # the portal decides the client address itself (TRUSTED_PROXIES)
+limit_request_field_size = 8190
+
+
+def on_starting(server: Any) -> None:
+    """Empty the metrics folder: files of an earlier run would be counted again."""
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        for file in Path(folder).glob("*.db"):
+            file.unlink(missing_ok=True)
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

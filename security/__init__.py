@@ -1,0 +1,1 @@
+"""What we judge: factors, sessions, tokens and rate limits."""

@@ -1,0 +1,80 @@
+"""How an API request proves who it is: a bearer token, or an admin session with a verified factor."""
+
+from dataclasses import replace
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.exceptions import AuthenticationFailed, Throttled
+from rest_framework.request import Request
+
+from audit import services as audit
+from portal.core import crypto, ratelimit, request_context
+from security import tokens
+
+# Guessing tokens is hopeless; this keeps the attempts from costing database look-ups.
+BAD_TOKEN_RULE = "30/minute"  # noqa: S105
+REFUSED = "The token is not accepted: unknown, expired, revoked, or not allowed from this address."
+
+
+class TokenAuthentication(BaseAuthentication):
+    """`Authorization: Bearer dop_pat_…`."""
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="DevOps Portal"'
+
+    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
+        scheme, _, written = str(request.META.get("HTTP_AUTHORIZATION", "")).partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        context = request_context.current()
+        address = context.source_ip
+        if not ratelimit.peek(BAD_TOKEN_RULE, "bad-token", address or "socket"):
+            raise Throttled(
+                ratelimit.retry_after_seconds(BAD_TOKEN_RULE, "bad-token", address or "socket")
+            )
+        now = timezone.now()
+        try:
+            token = tokens.check(written.strip(), address=address, at=now)
+        except tokens.RejectedError as error:
+            ratelimit.allow(BAD_TOKEN_RULE, "bad-token", address or "socket")
+            token_fp = crypto.fingerprint("token", written.strip())
+            with request_context.use(replace(context, token_fp=token_fp, auth_method="token")):
+                audit.record(
+                    "token.rejected", target=error.token, outcome="failure", reason=str(error)
+                )
+            raise AuthenticationFailed(REFUSED) from error
+        tokens.touch(token, address=address, at=now)
+        actor = request_context.Actor(
+            "token", str(token.user.pk), token.user.get_username(), (f"token:{token.name}",)
+        )
+        fingerprint = crypto.fingerprint("token", written.strip())
+        request_context.update(actor=actor, auth_method="token", token_fp=fingerprint)
+        return token.user, token
+
+
+class VerifiedSessionAuthentication(SessionAuthentication):
+    """The admin's session cookie, with CSRF protection, and only with a verified second factor."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
+        found = super().authenticate(request)
+        if found is None or not found[0].is_staff or not found[0].is_verified():
+            return None
+        return found
+
+
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "security.authentication.TokenAuthentication"
+    name = "token"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "dop_pat_…"}
+
+
+class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "security.authentication.VerifiedSessionAuthentication"
+    name = "session"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "apiKey", "in": "cookie", "name": "portal_session"}

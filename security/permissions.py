@@ -1,0 +1,61 @@
+"""Which scope a request needs, and whether its token or its user's permissions give it."""
+
+from typing import Any
+
+from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from audit import services as audit
+from audit.services import Target
+from security.models import ApiToken, Scope
+
+# What a person in the admin needs for what a token needs a scope for.
+PERMISSION_OF_SCOPE: dict[str, str] = {
+    Scope.ALERTS_WRITE: "alerts.change_alert",
+    Scope.MONITORING_WRITE: "core.change_upstream",
+    Scope.AUDIT_READ: "audit.view_auditentry",
+    Scope.AUDIT_WRITE: "audit.add_auditentry",
+    Scope.SECURITY_WRITE: "security.add_apitoken",
+    Scope.METRICS: "core.view_upstream",
+}
+
+
+class ScopedPermission(BasePermission):
+    """Views declare `read_scope` (default `read`) and `write_scope`; without one, writing is refused."""
+
+    message = "This token or account may not do that; it lacks the scope {scope!r}."
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        if not request.user or not request.user.is_authenticated:
+            return False
+        scope = self.scope_needed(request, view)
+        if self.allows(request, scope):
+            return True
+        self.message = ScopedPermission.message.format(scope=scope)
+        audit.record(
+            "permission.denied",
+            outcome="failure",
+            reason=f"lacks scope {scope}",
+            target=Target("api", str(request.method), request.path),
+            http_status=403,
+        )
+        return False
+
+    @staticmethod
+    def scope_needed(request: Request, view: APIView) -> str:
+        if request.method in SAFE_METHODS:
+            return str(getattr(view, "read_scope", Scope.READ))
+        return str(getattr(view, "write_scope", Scope.ADMIN))
+
+    @staticmethod
+    def allows(request: Request, scope: str) -> bool:
+        token: Any = request.auth
+        if isinstance(token, ApiToken):
+            return token.allows(scope)
+        user: Any = request.user
+        if scope == Scope.READ:
+            return bool(user.is_staff)
+        if scope == Scope.ADMIN:
+            return bool(user.is_superuser)
+        return bool(user.has_perm(PERMISSION_OF_SCOPE[scope]))

@@ -1,0 +1,167 @@
+"""API tokens: their form, minting, checking and revoking.
+
+`dop_pat_` + 32 base62 characters (190 bits) + 6 of a CRC-32: the prefix lets secret scanners find
+a leaked token (regex: `dop_pat_[0-9A-Za-z]{38}`), the checksum saves them false alarms.
+"""
+
+import hashlib
+import secrets
+import string
+import zlib
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from audit import services as audit
+from security.models import ApiToken, Scope
+
+PREFIX = "dop_pat_"
+ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
+RANDOM_CHARACTERS = 32
+CHECKSUM_CHARACTERS = 6
+MAX_LIFETIME = timedelta(days=366)
+# `last_used_at` is written at most this often, so that a busy token costs no row version per request.
+TOUCH_EVERY = timedelta(minutes=1)
+
+
+def _base62(number: int, width: int) -> str:
+    digits = []
+    for _ in range(width):
+        number, rest = divmod(number, 62)
+        digits.append(ALPHABET[rest])
+    return "".join(reversed(digits))
+
+
+def _checksum(body: str) -> str:
+    return _base62(zlib.crc32(body.encode("ascii")), CHECKSUM_CHARACTERS)
+
+
+def is_well_formed(written: str) -> bool:
+    """True when `written` has the prefix, the length, the alphabet and a right checksum."""
+    body, checksum = written[:-CHECKSUM_CHARACTERS], written[-CHECKSUM_CHARACTERS:]
+    return (
+        written.startswith(PREFIX)
+        and len(written) == len(PREFIX) + RANDOM_CHARACTERS + CHECKSUM_CHARACTERS
+        and all(character in ALPHABET for character in written[len(PREFIX) :])
+        and secrets.compare_digest(_checksum(body), checksum)
+    )
+
+
+def hashed(written: str) -> str:
+    return hashlib.sha256(written.encode("utf-8", "replace")).hexdigest()
+
+
+def parse_networks(written: Iterable[str]) -> list[str]:
+    """Return normalised CIDR networks. Raises ValidationError naming a wrong one."""
+    found = []
+    for word in written:
+        try:
+            found.append(str(ip_network(word.strip(), strict=False)))
+        except ValueError as error:
+            raise ValidationError(
+                f"{word!r} is no network. Write it as 10.0.0.0/8 or 192.0.2.7/32."
+            ) from error
+    return found
+
+
+@transaction.atomic
+def create(
+    *,
+    user: User,
+    name: str,
+    scopes: Iterable[str],
+    expires_at: datetime | None = None,
+    networks: Iterable[str] = (),
+    actor: Any = None,
+) -> tuple[ApiToken, str]:
+    """Mint a token and return it with its text, which exists nowhere else afterwards.
+
+    Raises ValidationError for an unknown scope, a wrong network or an expiry in the past.
+    """
+    wanted = list(dict.fromkeys(scopes))
+    unknown = [scope for scope in wanted if scope not in Scope.values]
+    if unknown or not wanted:
+        raise ValidationError(
+            f"Choose scopes from {', '.join(Scope.values)}; got {', '.join(unknown) or 'none'}."
+        )
+    if expires_at is not None and expires_at <= timezone.now():
+        raise ValidationError("The expiry lies in the past.")
+    body = PREFIX + "".join(secrets.choice(ALPHABET) for _ in range(RANDOM_CHARACTERS))
+    written = body + _checksum(body)
+    token = ApiToken(
+        user=user, name=name, scopes=wanted, allowed_networks=parse_networks(networks), expires_at=expires_at,
+        token_hash=hashed(written), hint=written[: len(PREFIX) + 4],
+    )  # fmt: skip
+    token.full_clean(exclude=["token_hash"])
+    token.save()
+    facts = {
+        "scopes": wanted,
+        "expires_at": str(expires_at or ""),
+        "networks": token.allowed_networks,
+    }
+    audit.record(
+        "token.created", actor=actor, target=token, data=facts | {"owner": user.get_username()}
+    )
+    return token, written
+
+
+@transaction.atomic
+def revoke(token: ApiToken, *, actor: Any = None, reason: str = "") -> bool:
+    """Revoke once; False when it was revoked already."""
+    won = ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(
+        revoked_at=timezone.now()
+    )
+    if won:
+        audit.record("token.revoked", actor=actor, target=token, reason=reason)
+    return bool(won)
+
+
+class RejectedError(Exception):
+    """A presented token is not accepted; the text is the reason for the audit trail."""
+
+    def __init__(self, reason: str, token: ApiToken | None = None) -> None:
+        super().__init__(reason)
+        self.token = token
+
+
+def check(written: str, *, address: str | None, at: datetime) -> ApiToken:
+    """Return the token that `written` stands for. Raises RejectedError with the reason."""
+    if not is_well_formed(written):
+        raise RejectedError("malformed")
+    token = ApiToken.objects.select_related("user").filter(token_hash=hashed(written)).first()
+    if token is None:
+        raise RejectedError("unknown")
+    if token.revoked_at is not None:
+        raise RejectedError("revoked", token)
+    if token.expires_at is not None and token.expires_at <= at:
+        raise RejectedError("expired", token)
+    if not token.user.is_active:
+        raise RejectedError("user_inactive", token)
+    if token.allowed_networks and not _within(address, token.allowed_networks):
+        raise RejectedError("network_not_allowed", token)
+    return token
+
+
+def _within(address: str | None, networks: Iterable[str]) -> bool:
+    if address is None:
+        return False
+    return any(ip_address(address) in ip_network(network) for network in networks)
+
+
+def touch(token: ApiToken, *, address: str | None, at: datetime) -> None:
+    """Note the use of a token, at most once a minute per address."""
+    rested = Q(last_used_at__isnull=True) | Q(last_used_at__lt=at - TOUCH_EVERY)
+    if (
+        token.last_used_at is None
+        or at - token.last_used_at > TOUCH_EVERY
+        or token.last_used_ip != address
+    ):
+        moved = rested | ~Q(last_used_ip=address) if address else rested
+        ApiToken.objects.filter(moved, pk=token.pk).update(last_used_at=at, last_used_ip=address)

@@ -1,0 +1,37 @@
+"""Fixtures shared by all tests."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+from django.conf import settings
+from django.db.models import Max
+
+from audit.models import AuditEntry
+
+Trail = Callable[[], list[AuditEntry]]
+
+
+@pytest.fixture(autouse=True)
+def empty_redis() -> Iterator[None]:
+    """Counters of one test never limit the next; each xdist worker has a database of its own."""
+    client = redis.Redis.from_url(settings.REDIS_URL)
+    client.flushdb()
+    yield
+    client.close()
+
+
+@pytest.fixture
+def trail(request: pytest.FixtureRequest) -> Trail:
+    """Return a function giving the entries written since the test began, oldest first.
+
+    The table is append-only for tests as well: what earlier transactional tests wrote is still there.
+    """
+    request.getfixturevalue("transactional_db" if _is_transactional(request) else "db")
+    last = AuditEntry.objects.aggregate(last=Max("id"))["last"] or 0
+    return lambda: list(AuditEntry.objects.filter(id__gt=last).order_by("id"))
+
+
+def _is_transactional(request: pytest.FixtureRequest) -> bool:
+    marker = request.node.get_closest_marker("django_db")
+    return bool(marker and marker.kwargs.get("transaction"))
