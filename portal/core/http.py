@@ -286,7 +286,7 @@ def _explained(url: str, target: Target) -> Iterator[None]:
         OSError,
         ssl.SSLError,
         ValueError,
-    ):
+    ) as error:
         if time.monotonic() - began >= target.timeout_seconds - 0.2:
             failure: Exception = requests.Timeout("timed out")
         else:

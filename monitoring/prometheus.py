@@ -1,0 +1,76 @@
+"""Client of the Prometheus HTTP API: the calls the portal needs, as decoded `data`.
+
+https://prometheus.io/docs/prometheus/latest/querying/api/
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from portal.core.connect import client_for
+from portal.core.http import Client, Fault, Reply, UpstreamError
+from portal.core.models import Upstream
+
+CHART_TIMEOUT_SECONDS = 20.0
+
+
+class Prometheus:
+    """One Prometheus server. Every method raises UpstreamError with a finished sentence."""
+
+    def __init__(self, upstream: Upstream, *, timeout_seconds: float | None = None) -> None:
+        self.client: Client = client_for(
+            upstream, upstream.members[0], timeout_seconds=timeout_seconds
+        )
+
+    def __enter__(self) -> "Prometheus":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.client.__exit__(*exc)
+
+    def targets(self) -> tuple[Any, Reply]:
+        return self._data("/api/v1/targets", {"state": "active"})
+
+    def alerting_rules(self) -> tuple[Any, Reply]:
+        return self._data("/api/v1/rules", {"type": "alert"})
+
+    def build_info(self) -> tuple[Any, Reply]:
+        return self._data("/api/v1/status/buildinfo")
+
+    def runtime_info(self) -> tuple[Any, Reply]:
+        return self._data("/api/v1/status/runtimeinfo")
+
+    def query(self, promql: str, *, time: float | None = None) -> Any:
+        """Return `data` of an instant query; `time` is a Unix time."""
+        parameters = {"query": promql} | ({"time": f"{time:.3f}"} if time is not None else {})
+        return self._unwrapped(self.client.post_form("/api/v1/query", parameters))
+
+    def query_range(self, promql: str, *, start: float, end: float, step: float) -> Any:
+        """Return `data` of a range query; `start` and `end` are Unix times, `step` is in seconds.
+
+        Prometheus refuses more than 11,000 points per series.
+        """
+        parameters = {
+            "query": promql,
+            "start": f"{start:.3f}",
+            "end": f"{end:.3f}",
+            "step": f"{step:.3f}",
+        }
+        return self._unwrapped(self.client.post_form("/api/v1/query_range", parameters))
+
+    def _data(self, path: str, parameters: Mapping[str, str] | None = None) -> tuple[Any, Reply]:
+        reply = self.client.get(path, parameters)
+        return self._unwrapped(reply), reply
+
+    @staticmethod
+    def _unwrapped(reply: Reply) -> Any:
+        decoded = reply.json()
+        if (
+            not isinstance(decoded, dict)
+            or decoded.get("status") != "success"
+            or "data" not in decoded
+        ):
+            raise UpstreamError(
+                Fault.MALFORMED,
+                f"{reply.url} did not answer as a Prometheus does. Check that the URL is that of a Prometheus.",
+            )
+        return decoded["data"]
