@@ -88,9 +88,14 @@ class Alert(models.Model):
     last_listed_at = models.DateTimeField(
         null=True, blank=True, help_text="Last seen, once it is missing or closed."
     )
-    expires_at = models.DateTimeField(
-        null=True, blank=True, help_text="The last endsAt the upstream gave, once missing."
+    refreshed_at = models.DateTimeField(
+        null=True, blank=True, help_text="The upstream's updatedAt when this row was last written."
     )
+    expires_at = models.DateTimeField(
+        null=True, blank=True, help_text="The upstream's endsAt when this row was last written."
+    )
+    closed_at = models.DateTimeField(null=True, blank=True, help_text="When the portal closed it.")
+    closed_by = models.CharField(max_length=10, choices=Source.choices, blank=True, default="")
     silenced_by = ArrayField(models.CharField(max_length=64), default=list)
     inhibited_by = ArrayField(models.CharField(max_length=64), default=list)
 
@@ -170,7 +175,9 @@ class Alert(models.Model):
     @property
     def last_seen_at(self) -> datetime | None:
         """Return when the upstream last listed it: for a listed one, the upstream's last success."""
-        return self.last_listed_at or self.upstream.succeeded_at or self.first_seen_at
+        if self.last_listed_at:
+            return self.last_listed_at
+        return max(self.first_seen_at, self.upstream.succeeded_at or self.first_seen_at)
 
 
 class Transition(models.Model):
@@ -261,25 +268,6 @@ class Silence(models.Model):
         if at >= self.ends_at:
             return "expired"
         return "pending" if at < self.starts_at else "active"
-
-
-class PollMemory(models.Model):
-    """What the last successful poll saw but is no change: each alert's endsAt, packed.
-
-    Alertmanager moves `endsAt` at every resend. Kept in one row per upstream, remembering it
-    costs one small write instead of one per alert (alerts/memory.py has the layout).
-    """
-
-    upstream = models.OneToOneField(
-        Upstream, primary_key=True, on_delete=models.CASCADE, related_name="memory"
-    )
-    ends = models.BinaryField(default=b"")
-
-    class Meta:
-        default_permissions = ()
-
-    def __str__(self) -> str:
-        return f"Memory of {self.upstream_id}"
 
 
 class HookDelivery(models.Model):

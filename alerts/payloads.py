@@ -1,1 +1,237 @@
-"""Pure."""
+"""Alertmanager's JSON as typed structs (pure): unknown fields ignored, bad items counted and kept out.
+
+API v2: https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml
+Webhook v4: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from portal.core import sanitize
+
+MAX_LABELS = 100
+LABEL_LIMIT = 2_000
+ANNOTATION_LIMIT = 8_000
+# No clock of a server that works is this wrong; what lies outside would overflow arithmetic later.
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+
+class PayloadError(ValueError):
+    """A body or an item is not what the protocol says; the text says how."""
+
+
+class AlertStatus(msgspec.Struct, frozen=True, gc=False):
+    state: str = "active"
+    silencedBy: tuple[str, ...] = ()
+    inhibitedBy: tuple[str, ...] = ()
+
+
+class Receiver(msgspec.Struct, frozen=True, gc=False):
+    name: str = ""
+
+
+class ListedAlert(msgspec.Struct, frozen=True, gc=False):
+    """One item of `GET /api/v2/alerts`, as sent: times are still text, most are never looked at."""
+
+    fingerprint: str
+    labels: dict[str, str]
+    startsAt: str
+    endsAt: str = ""
+    updatedAt: str = ""
+    annotations: dict[str, str] = {}
+    status: AlertStatus = AlertStatus()
+    receivers: tuple[Receiver, ...] = ()
+    generatorURL: str = ""
+
+
+class HookAlert(msgspec.Struct, frozen=True, gc=False):
+    """One alert of a webhook body. `fingerprint` came with Alertmanager 0.19."""
+
+    status: str
+    labels: dict[str, str]
+    startsAt: str
+    fingerprint: str
+    endsAt: str = ""
+    annotations: dict[str, str] = {}
+    generatorURL: str = ""
+
+
+class SilenceMatcher(msgspec.Struct, frozen=True):
+    name: str
+    value: str
+    isRegex: bool = False
+    isEqual: bool = True
+
+    @property
+    def operator(self) -> str:
+        return ("=~" if self.isEqual else "!~") if self.isRegex else ("=" if self.isEqual else "!=")
+
+
+class ListedSilence(msgspec.Struct, frozen=True):
+    id: str
+    startsAt: str
+    endsAt: str
+    updatedAt: str
+    matchers: tuple[SilenceMatcher, ...] = ()
+    comment: str = ""
+    createdBy: str = ""
+
+
+class ClusterStatus(msgspec.Struct, frozen=True):
+    status: str = ""
+
+
+class VersionInfo(msgspec.Struct, frozen=True):
+    version: str = ""
+
+
+class ServerStatus(msgspec.Struct, frozen=True):
+    """`GET /api/v2/status`; `uptime` is the moment of the start."""
+
+    uptime: str
+    cluster: ClusterStatus = ClusterStatus()
+    versionInfo: VersionInfo = VersionInfo()
+
+
+class _Envelope(msgspec.Struct):
+    receiver: str = ""
+
+
+_alerts = msgspec.json.Decoder(list[ListedAlert])
+_alert = msgspec.json.Decoder(ListedAlert)
+_silence = msgspec.json.Decoder(ListedSilence)
+_status = msgspec.json.Decoder(ServerStatus)
+_raw_items = msgspec.json.Decoder(list[msgspec.Raw])
+_hook_alert = msgspec.json.Decoder(HookAlert)
+_encoder = msgspec.json.Encoder()
+
+
+def _items(body: bytes, decoder: msgspec.json.Decoder[Any], what: str) -> tuple[list[Any], int]:
+    """Return the readable items of a JSON list and how many were not; a bad one spoils no other."""
+    try:
+        raw = _raw_items.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise PayloadError(f"The answer is not a JSON list of {what}: {error}.") from error
+    found, bad = [], 0
+    for item in raw:
+        try:
+            found.append(decoder.decode(item))
+        except (msgspec.DecodeError, RecursionError):
+            bad += 1
+    return found, bad
+
+
+def listed_alerts(body: bytes) -> tuple[list[ListedAlert], int]:
+    """Return the alerts of a poll and the number of unreadable ones. Raises PayloadError."""
+    try:
+        alerts, bad = _alerts.decode(body), 0  # the whole list at once is a third faster
+    except (msgspec.DecodeError, RecursionError):
+        alerts, bad = _items(body, _alert, "alerts")
+    good = [alert for alert in alerts if is_usable(alert)]
+    return good, bad + len(alerts) - len(good)
+
+
+def is_usable(alert: ListedAlert | HookAlert) -> bool:
+    """True when the alert has an identity and a believable start."""
+    name = alert.fingerprint
+    return (
+        0 < len(name) <= 64
+        and name.isascii()
+        and name.isalnum()
+        and instant(alert.startsAt) is not None
+    )
+
+
+def listed_silences(body: bytes) -> tuple[list[ListedSilence], int]:
+    silences, bad = _items(body, _silence, "silences")
+    good = [silence for silence in silences if _is_usable_silence(silence)]
+    return good, bad + len(silences) - len(good)
+
+
+def _is_usable_silence(silence: ListedSilence) -> bool:
+    times = (silence.startsAt, silence.endsAt, silence.updatedAt)
+    return 0 < len(silence.id) <= 64 and all(instant(written) is not None for written in times)
+
+
+def server_status(body: bytes) -> ServerStatus:
+    try:
+        return _status.decode(body)
+    except msgspec.DecodeError as error:
+        raise PayloadError(
+            f"The status has not the form of Alertmanager's API v2: {error}."
+        ) from error
+
+
+def hook_alerts(body: bytes) -> tuple[list[HookAlert], int]:
+    """Return the usable alerts of a webhook body and the number of others. Raises PayloadError."""
+    try:
+        envelope = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise PayloadError(f"The body is not a JSON object: {error}.") from error
+    if "alerts" not in envelope:
+        raise PayloadError(
+            'The body has no "alerts"; it is not a webhook of Alertmanager (version 4).'
+        )
+    alerts, bad = _items(bytes(envelope["alerts"]), _hook_alert, "alerts")
+    good = [a for a in alerts if is_usable(a) and a.status in ("firing", "resolved")]
+    return good, bad + len(alerts) - len(good)
+
+
+def receiver_of(body: bytes) -> str:
+    """Return the receiver a webhook body names, empty when it does not."""
+    try:
+        return msgspec.json.decode(body, type=_Envelope).receiver
+    except msgspec.DecodeError:
+        return ""
+
+
+def instant(written: str) -> datetime | None:
+    """Return an RFC 3339 time as an aware datetime, None when it is no believable one.
+
+    Go's zero time, "0001-01-01T00:00:00Z", is how a webhook says "no end yet".
+    """
+    try:
+        moment = datetime.fromisoformat(written)
+    except ValueError:
+        return None
+    if moment.tzinfo is None or not EARLIEST <= moment <= LATEST:
+        return None
+    return moment
+
+
+def moment_of(written: str) -> datetime:
+    """Return a time that `is_usable` has let through."""
+    moment = instant(written)
+    if moment is None:
+        raise ValueError(f"{written!r} passed the parser but is no time")
+    return moment
+
+
+def content_hash(alert: ListedAlert) -> bytes:
+    """Return 16 bytes over everything but `updatedAt` and `endsAt`, which every resend moves."""
+    parts = (
+        alert.labels,
+        alert.annotations,
+        alert.startsAt,
+        alert.generatorURL,
+        alert.receivers,
+        alert.status,
+    )
+    return hashlib.blake2b(_encoder.encode(parts), digest_size=16).digest()
+
+
+def labels_of(given: Mapping[str, str]) -> dict[str, str]:
+    """Return storable labels, at most 100."""
+    pairs = sorted(given.items())[:MAX_LABELS]
+    return {sanitize.text(name, 200): sanitize.text(value, LABEL_LIMIT) for name, value in pairs}
+
+
+def annotations_of(given: Mapping[str, str]) -> dict[str, str]:
+    pairs = sorted(given.items())[:MAX_LABELS]
+    return {
+        sanitize.text(name, 200): sanitize.text(value, ANNOTATION_LIMIT) for name, value in pairs
+    }

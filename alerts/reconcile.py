@@ -1,1 +1,286 @@
-"""Pure."""
+"""What one poll of an Alertmanager means for the stored episodes (pure).
+
+`plan(known, seen, …)` decides; nothing is read or written here. All times are by the upstream's
+clock unless a name says `local`. The rules are those of ARCHITECTURE.md, "Alert life cycle".
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from alerts.memory import Memory, latest_end
+from alerts.payloads import ListedAlert, content_hash, moment_of
+
+# After its start an Alertmanager is refilled by the resends of its Prometheus servers.
+SETTLING = timedelta(minutes=4)
+MASS_DROP_OF_AT_LEAST = 20
+REOPEN_WITHIN = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An open episode as stored."""
+
+    id: int
+    fingerprint: str
+    content_hash: bytes
+    state: str
+    starts_at: datetime
+    missing_since: datetime | None = None
+    last_listed_at: datetime | None = None
+    refreshed_at: datetime | None = None
+    expires_at: datetime | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The last closed episode of a fingerprint; `local_closed_at` is by our clock."""
+
+    id: int
+    fingerprint: str
+    local_closed_at: datetime
+    by_poll: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What is known about the upstream at this poll."""
+
+    started_at: datetime | None = None
+    members: int = 1
+    members_failed: int = 0
+    unreadable: int = 0
+    streak_since: datetime | None = None
+    previous_success: datetime | None = None
+    settling_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    known: Known
+    alert: ListedAlert
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """An episode missing for the first time: when it was last seen, and until when it was said to last."""
+
+    id: int
+    last_seen: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """The end of an episode lies between `after` and `before`."""
+
+    id: int
+    after: datetime
+    before: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to write, and why nothing is closed while `settling` says so. Also the log line of a poll."""
+
+    seen: int = 0
+    opened: tuple[ListedAlert, ...] = ()
+    reopened: tuple[tuple[Closed, ListedAlert], ...] = ()
+    changed: tuple[Change, ...] = ()
+    returned: tuple[Known, ...] = ()
+    missing: tuple[Absence, ...] = ()
+    resolved: tuple[Resolution, ...] = ()
+    held: int = 0
+    settling: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        lists = (
+            self.opened,
+            self.reopened,
+            self.changed,
+            self.returned,
+            self.missing,
+            self.resolved,
+        )
+        return not any(lists)
+
+    def __str__(self) -> str:
+        counts = {
+            "seen": self.seen,
+            "opened": len(self.opened),
+            "reopened": len(self.reopened),
+            "changed": len(self.changed),
+            "returned": len(self.returned),
+            "missing": len(self.missing),
+            "resolved": len(self.resolved),
+            "held": self.held,
+        }
+        line = ", ".join(
+            f"{count} {name}" for name, count in counts.items() if count or name == "seen"
+        )
+        return f"{line}; settling: {self.settling}" if self.settling else line
+
+
+Covered = Callable[[Mapping[str, str]], bool]
+
+
+def nothing_covered(_labels: Mapping[str, str]) -> bool:
+    return False
+
+
+def state_of(alert: ListedAlert) -> str:
+    return "suppressed" if alert.status.state == "suppressed" else "firing"
+
+
+def blindness(server: Server, *, now: datetime) -> str:
+    """Return why the list of this poll may be incomplete, empty when it can be believed."""
+    if server.members_failed:
+        return f"{server.members_failed} of {server.members} members of the cluster do not answer"
+    if server.unreadable:
+        return f"{server.unreadable} items of the list could not be read"
+    if server.started_at is not None and timedelta(0) <= now - server.started_at < SETTLING:
+        seconds = int((now - server.started_at).total_seconds())
+        return f"Alertmanager started {seconds} s ago and is refilled within 4 minutes"
+    return ""
+
+
+def mass_drop(known: Mapping[str, Known], newly_missing: int) -> str:
+    """Return a reason when more than half of at least 20 alerts vanish in one poll."""
+    visible = sum(1 for episode in known.values() if episode.missing_since is None)
+    if visible >= MASS_DROP_OF_AT_LEAST and newly_missing * 2 > visible:
+        return f"{newly_missing} of {visible} alerts vanished in one poll; that is believed after 4 minutes"
+    return ""
+
+
+def is_over(
+    episode: Known, *, now: datetime, settling: bool, streak_since: datetime | None
+) -> bool:
+    """True when an absent episode may be closed: absent in two polls, and its endsAt has passed.
+
+    While the upstream settles, the absence must have held through 4 minutes of successful polls.
+    """
+    if episode.missing_since is None or episode.missing_since >= now:
+        return False
+    if episode.expires_at is not None and episode.expires_at > now:
+        return False
+    if not settling:
+        return True
+    return now - max(episode.missing_since, streak_since or episode.missing_since) >= SETTLING
+
+
+def plan(
+    known: Mapping[str, Known],
+    seen: Mapping[str, ListedAlert],
+    *,
+    server: Server,
+    now: datetime,
+    memory: Memory | None = None,
+    closed: Mapping[str, Closed] | None = None,
+    local_fetch_began: datetime | None = None,
+    covered: Covered = nothing_covered,
+) -> Plan:
+    """Return what this poll changes.
+
+    `memory` holds the last endsAt of each alert at the previous poll; `closed` the last closed
+    episodes of fingerprints that are seen but not known. `covered(labels)` says whether the
+    watchdog of the Prometheus behind an alert is missing, so that its absence proves nothing.
+    """
+    opened, reopened, changed, returned = _listed(
+        known, seen, server, closed or {}, local_fetch_began
+    )
+    replaced = tuple(
+        _replaced(change, server) for change in changed if _is_new_episode(change, server)
+    )
+    resolved_ids = {resolution.id for resolution in replaced}
+    opened += [change.alert for change in changed if change.known.id in resolved_ids]
+
+    absent = [episode for fingerprint, episode in known.items() if fingerprint not in seen]
+    fresh = [episode for episode in absent if episode.missing_since is None]
+    blind = blindness(server, now=now)
+    reason = blind or mass_drop(known, len(fresh))
+    settling = bool(reason) or server.settling_since is not None
+    over = [
+        episode
+        for episode in absent
+        if is_over(episode, now=now, settling=settling, streak_since=server.streak_since)
+        and not (blind or covered(episode.labels))
+    ]
+    held = len(absent) - len(over)
+    if settling and not reason and held:
+        reason = f"the absence of {held} alerts is believed after 4 minutes of successful polls"
+    return Plan(
+        seen=len(seen),
+        opened=tuple(opened),
+        reopened=tuple(reopened),
+        changed=tuple(change for change in changed if change.known.id not in resolved_ids),
+        returned=tuple(returned),
+        missing=tuple(_absence(episode, server, memory or {}) for episode in fresh),
+        resolved=replaced + tuple(_resolution(episode) for episode in over),
+        held=held,
+        settling=reason,
+    )
+
+
+def _listed(
+    known: Mapping[str, Known],
+    seen: Mapping[str, ListedAlert],
+    server: Server,
+    closed: Mapping[str, Closed],
+    local_fetch_began: datetime | None,
+) -> tuple[list[ListedAlert], list[tuple[Closed, ListedAlert]], list[Change], list[Known]]:
+    """Sort the listed alerts into opened, reopened, changed and returned; the rest is unchanged."""
+    opened: list[ListedAlert] = []
+    reopened: list[tuple[Closed, ListedAlert]] = []
+    changed: list[Change] = []
+    returned: list[Known] = []
+    for fingerprint, alert in seen.items():
+        episode = known.get(fingerprint)
+        if episode is None:
+            last = closed.get(fingerprint)
+            if last is None:
+                opened.append(alert)
+            elif last.by_poll:
+                reopened.append((last, alert))
+            elif local_fetch_began is None or last.local_closed_at < local_fetch_began:
+                opened.append(alert)  # else: a webhook closed it while this list was on its way
+        elif episode.content_hash != content_hash(alert):
+            changed.append(Change(episode, alert))
+        elif episode.missing_since is not None:
+            returned.append(episode)
+    return opened, reopened, changed, returned
+
+
+def _is_new_episode(change: Change, server: Server) -> bool:
+    """True when the alert began again well after it was last seen: it ended while nobody looked."""
+    starts_at = moment_of(change.alert.startsAt)
+    last_seen = change.known.last_listed_at or server.previous_success
+    return (
+        last_seen is not None
+        and starts_at > change.known.starts_at
+        and starts_at > last_seen + REOPEN_WITHIN
+    )
+
+
+def _replaced(change: Change, server: Server) -> Resolution:
+    after = change.known.last_listed_at or server.previous_success or change.known.starts_at
+    return Resolution(change.known.id, after, moment_of(change.alert.startsAt))
+
+
+def _absence(episode: Known, server: Server, memory: Memory) -> Absence:
+    last_seen = max(server.previous_success or episode.starts_at, episode.starts_at)
+    end = latest_end(
+        memory.get(episode.fingerprint),
+        expires_at=episode.expires_at,
+        refreshed_at=episode.refreshed_at,
+        last_seen=last_seen,
+    )
+    return Absence(episode.id, last_seen, end)
+
+
+def _resolution(episode: Known) -> Resolution:
+    before = episode.missing_since
+    if before is None:
+        raise ValueError("only an absent episode can be over")
+    return Resolution(episode.id, min(episode.last_listed_at or episode.starts_at, before), before)

@@ -1,1 +1,19 @@
-"""Celery tasks."""
+"""Ticks of the alert desk."""
+
+from celery import shared_task
+from django.utils import timezone
+
+from alerts import hooks
+
+
+@shared_task(expires=30)
+def process_deliveries() -> None:
+    """Work on waiting webhooks; started by each delivery."""
+    hooks.process_waiting()
+
+
+@shared_task(expires=5)
+def process_waiting_deliveries() -> None:
+    """The tick: picks up what a lost broker message left behind, and forgets what is old."""
+    hooks.process_waiting(limit=200)
+    hooks.forget_old(at=timezone.now())

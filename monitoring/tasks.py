@@ -1,1 +1,20 @@
-"""Celery tasks."""
+"""Ticks of monitoring."""
+
+from celery import shared_task
+from django.utils import timezone
+
+from monitoring import polling
+from portal.core.polling import claim_due
+
+
+@shared_task(expires=2)
+def poll_due_upstreams() -> None:
+    """The tick: hand each due upstream to a worker."""
+    for upstream_id in claim_due(at=timezone.now()):
+        poll_upstream.delay(upstream_id)
+
+
+@shared_task(expires=60)
+def poll_upstream(upstream_id: int) -> None:
+    """Poll one upstream."""
+    polling.poll(upstream_id)

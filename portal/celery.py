@@ -21,7 +21,7 @@ app.autodiscover_tasks()
 # name: (task, seconds between ticks). A tick that waits longer than its interval is dropped.
 TICKS: dict[str, tuple[str, float]] = {
     "poll-due-upstreams": ("monitoring.tasks.poll_due_upstreams", 1),
-    "process-hook-deliveries": ("alerts.tasks.process_deliveries", 5),
+    "process-hook-deliveries": ("alerts.tasks.process_waiting_deliveries", 5),
     "worker-heartbeat": ("portal.tasks.worker_heartbeat", 10),
     "ensure-audit-partitions": ("audit.tasks.ensure_partitions", 3600),
 }

@@ -1,0 +1,148 @@
+"""Alertmanager's webhook: kept as received, answered at once, worked on by a task.
+
+A stored delivery is the queue. The same body twice is one delivery, and processing is idempotent,
+so retries and replays change nothing.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from alerts import episodes, payloads, rows
+from alerts.models import HookDelivery, Source
+from alerts.payloads import HookAlert, PayloadError
+from alerts.reconcile import Resolution
+from portal.core import sanitize
+from portal.core.catalogue import Catalogue
+from portal.core.models import Upstream
+
+KEEP = timedelta(hours=6)
+BATCH = 20
+
+
+def receive(upstream: Upstream, body: bytes) -> tuple[int | None, int]:
+    """Store a delivery; return its id (None when it was delivered before) and its number of alerts.
+
+    Raises PayloadError when the body is not a webhook of Alertmanager.
+    """
+    found, bad = payloads.hook_alerts(body)
+    if not found and bad:
+        raise PayloadError(f"None of the {bad} alerts could be read.")
+    digest = hashlib.blake2b(body, digest_size=16).digest()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO alerts_hookdelivery (upstream_id, received_at, body, digest, error)"
+            " VALUES (%s, %s, %s, %s, '') ON CONFLICT (upstream_id, digest) DO NOTHING RETURNING id",
+            [upstream.pk, timezone.now(), body, digest],
+        )
+        row = cursor.fetchone()
+    return (row[0] if row else None), len(found)
+
+
+def process_waiting(*, limit: int = BATCH) -> int:
+    """Process the oldest waiting deliveries, each in a transaction of its own; return how many."""
+    done = 0
+    while done < limit and _process_next():
+        done += 1
+    return done
+
+
+def _process_next() -> bool:
+    """Process one delivery, skipping those another worker holds. False when none waits."""
+    with transaction.atomic():
+        waiting = HookDelivery.objects.filter(processed_at__isnull=True).order_by("id")
+        delivery = waiting.select_for_update(skip_locked=True).first()
+        if delivery is None:
+            return False
+        try:
+            bad = _merge(delivery)
+            delivery.error = f"{bad} alerts could not be read." if bad else ""
+        except PayloadError as error:
+            delivery.error = sanitize.text(error, 1000)
+        delivery.processed_at = timezone.now()
+        delivery.save(update_fields=["processed_at", "error"])
+    return True
+
+
+def forget_old(*, at: datetime) -> int:
+    """Delete deliveries that were processed long ago; their effect is in the episodes."""
+    deleted, _by_model = HookDelivery.objects.filter(processed_at__lt=at - KEEP).delete()
+    return deleted
+
+
+def _merge(delivery: HookDelivery) -> int:
+    """Bring the episodes in line with one delivery; return how many alerts could not be read."""
+    body = bytes(delivery.body)
+    alerts, bad = payloads.hook_alerts(body)
+    receiver = payloads.receiver_of(body)
+    # One writer per upstream: the poller and other deliveries wait here.
+    Upstream.objects.select_for_update().only("pk").get(pk=delivery.upstream_id)
+    latest = _latest_episodes(delivery.upstream_id, {alert.fingerprint for alert in alerts})
+    at = timezone.now()
+    _close(alerts, latest, at)
+    unheard = [alert for alert in _unique(alerts) if _is_unheard_of(alert, latest)]
+    if unheard:
+        catalogue = Catalogue.load()
+        new = [rows.of_hook(a, catalogue, receiver=receiver, ends_at=_end(a)) for a in unheard]
+        episodes.insert(delivery.upstream_id, new, source=Source.WEBHOOK, at=at)
+    return bad
+
+
+def _unique(alerts: Iterable[HookAlert]) -> list[HookAlert]:
+    return list({alert.fingerprint: alert for alert in alerts}.values())
+
+
+def _end(alert: HookAlert) -> datetime | None:
+    """Return the exact end of a resolved alert, never before its start; None while it fires."""
+    if alert.status != "resolved":
+        return None
+    starts_at = payloads.moment_of(alert.startsAt)
+    return max(payloads.instant(alert.endsAt) or starts_at, starts_at)
+
+
+Latest = dict[str, tuple[int, bool, datetime, datetime | None, str]]
+
+
+def _latest_episodes(upstream_id: int, fingerprints: set[str]) -> Latest:
+    """Return, by fingerprint: id, open?, start, end and who closed it, of the newest episode."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT ON (fingerprint) fingerprint, id, NOT state = 'resolved', starts_at, ends_at,"
+            " closed_by FROM alerts_alert WHERE upstream_id = %s AND fingerprint = ANY(%s)"
+            " ORDER BY fingerprint, (NOT state = 'resolved') DESC, ends_at DESC",
+            [upstream_id, list(fingerprints)],
+        )
+        return {row[0]: row[1:] for row in cursor.fetchall()}
+
+
+def _is_unheard_of(alert: HookAlert, latest: Latest) -> bool:
+    """True when the alert belongs to no stored episode: neither an open one nor one that it began with.
+
+    A firing alert that began before the last episode ended is a late repetition; if it really
+    still fires, the next poll lists it.
+    """
+    if alert.fingerprint not in latest:
+        return True
+    _number, is_open, _starts_at, ends_at, _closed_by = latest[alert.fingerprint]
+    return not is_open and ends_at is not None and payloads.moment_of(alert.startsAt) > ends_at
+
+
+def _close(alerts: list[HookAlert], latest: Latest, at: datetime) -> None:
+    """Close open episodes at their exact end, and make the end of those closed by absence exact."""
+    closing, exact = [], []
+    for alert in alerts:
+        end = _end(alert)
+        if end is None or alert.fingerprint not in latest:
+            continue
+        number, is_open, starts_at, _ends_at, closed_by = latest[alert.fingerprint]
+        if end < starts_at:
+            continue  # a repetition of the end of an earlier episode
+        if is_open:
+            closing.append(Resolution(number, end, end))
+        elif closed_by == Source.POLL and payloads.moment_of(alert.startsAt) <= (_ends_at or end):
+            exact.append((number, end))
+    episodes.close(closing, source=Source.WEBHOOK, at=at)
+    episodes.make_exact(exact, source=Source.WEBHOOK)

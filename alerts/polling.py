@@ -1,0 +1,234 @@
+"""Polls an Alertmanager cluster: fetch from every member, plan, apply in one transaction."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.core.cache import cache
+from django.db import transaction
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from alerts import episodes, memory, payloads, rows, silences
+from alerts.alertmanager import Alertmanager
+from alerts.cluster import union
+from alerts.models import Source
+from alerts.payloads import ListedAlert, ListedSilence
+from alerts.reconcile import Covered, Plan, Server, nothing_covered, plan, state_of
+from portal.core.catalogue import Catalogue
+from portal.core.http import Fault, UpstreamError
+from portal.core.matchers import Matcher, all_match, parse
+from portal.core.models import Upstream
+from portal.core.polling import Report, streak_since
+
+log = logging.getLogger(__name__)
+MEMORY_SECONDS = 24 * 3600
+# How far back a closed episode matters to an alert that is listed as new.
+RECENTLY = timedelta(seconds=60)
+
+
+@dataclass
+class Fetched:
+    """The answers of all members that answered, merged."""
+
+    began_at: datetime
+    alerts: dict[str, ListedAlert] = field(default_factory=dict)
+    silences: dict[str, ListedSilence] = field(default_factory=dict)
+    started_at: datetime | None = None
+    skew_seconds: float | None = None
+    version: str = ""
+    peers: str = ""
+    bad: int = 0
+    failures: list[UpstreamError] = field(default_factory=list)
+    failed_members: list[str] = field(default_factory=list)
+
+
+def poll(upstream: Upstream) -> Report:
+    """Bring the stored episodes and silences in line with what the cluster lists now.
+
+    Raises UpstreamError when no member answers; nothing is changed then.
+    """
+    fetched = fetch(upstream)
+    now = timezone.now() + timedelta(seconds=fetched.skew_seconds or 0)
+    decided = _reconcile(upstream, fetched, now)
+    silenced = silences.mirror(
+        upstream, fetched.silences, complete=not (fetched.failures or fetched.bad), at=now
+    )
+    _remember(upstream, fetched.alerts.values())
+    observed = {
+        "version": fetched.version,
+        "started_at": fetched.started_at.isoformat() if fetched.started_at else None,
+        "cluster": fetched.peers,
+        "alerts": len(fetched.alerts),
+        "silences": len(fetched.silences),
+    }
+    return Report(
+        summary=f"{decided}" + (f"; {silenced} silences changed" if silenced else ""),
+        skew_seconds=fetched.skew_seconds,
+        warning=_warning(fetched),
+        settling=decided.settling,
+        observed=observed,
+    )
+
+
+def fetch(upstream: Upstream) -> Fetched:
+    """Ask every member; one that fails is noted, all failing raises the first error."""
+    fetched = Fetched(began_at=timezone.now())
+    lists = []
+    for member in upstream.members:
+        try:
+            lists.append(_ask(upstream, member, fetched))
+        except UpstreamError as error:
+            fetched.failures.append(error)
+            fetched.failed_members.append(member)
+    if not lists:
+        raise fetched.failures[0]
+    fetched.alerts = union(lists)
+    return fetched
+
+
+def _ask(upstream: Upstream, member: str, fetched: Fetched) -> list[ListedAlert]:
+    """Return one member's alerts and add its status and silences to `fetched`."""
+    with Alertmanager(upstream, member) as client:
+        replies = client.status(), client.alerts(), client.silences()
+    try:
+        status = payloads.server_status(replies[0].body)
+        alerts, bad_alerts = payloads.listed_alerts(replies[1].body)
+        listed, bad_silences = payloads.listed_silences(replies[2].body)
+    except payloads.PayloadError as error:
+        raise UpstreamError(
+            Fault.MALFORMED, f"{member} does not answer as Alertmanager does. {error}"
+        ) from error
+    started_at = payloads.instant(status.uptime)
+    if started_at is not None:
+        fetched.started_at = max(fetched.started_at or started_at, started_at)
+    fetched.skew_seconds = replies[0].skew_seconds
+    fetched.version, fetched.peers = status.versionInfo.version[:50], status.cluster.status[:50]
+    fetched.bad += bad_alerts + bad_silences
+    fetched.silences |= {silence.id: silence for silence in listed}
+    return alerts
+
+
+def _reconcile(upstream: Upstream, fetched: Fetched, now: datetime) -> Plan:
+    """Plan without a lock; only when something changed, plan again under it and apply."""
+    known = episodes.load_known(upstream.pk)
+    server = _server(upstream, fetched)
+    before = _recall(upstream) if known.keys() - fetched.alerts.keys() else {}
+    covered = _covered(upstream, fetched.alerts)
+    decided = plan(known, fetched.alerts, server=server, now=now, memory=before)
+    if decided.is_empty:
+        return decided
+    with transaction.atomic():
+        Upstream.objects.select_for_update().only("pk").get(pk=upstream.pk)
+        known = episodes.load_known(upstream.pk, with_labels=covered is not nothing_covered)
+        strangers = fetched.alerts.keys() - known.keys()
+        since = timezone.now() - RECENTLY
+        decided = plan(
+            known,
+            fetched.alerts,
+            server=server,
+            now=now,
+            memory=before,
+            closed=episodes.load_closed(upstream.pk, list(strangers), since=since)
+            if strangers
+            else {},
+            local_fetch_began=fetched.began_at,
+            covered=covered,
+        )
+        _apply(upstream, decided, now)
+    return decided
+
+
+def _server(upstream: Upstream, fetched: Fetched) -> Server:
+    skew = timedelta(seconds=upstream.clock_skew_seconds or 0)
+    return Server(
+        started_at=fetched.started_at,
+        members=len(upstream.members),
+        members_failed=len(fetched.failures),
+        unreadable=fetched.bad,
+        streak_since=streak_since(upstream, at=timezone.now()) + skew,
+        previous_success=upstream.succeeded_at + skew if upstream.succeeded_at else None,
+        settling_since=upstream.settling_since,
+    )
+
+
+def _apply(upstream: Upstream, decided: Plan, now: datetime) -> None:
+    """Write a plan. Closing comes first: an episode that is replaced must make room for the next."""
+    at = timezone.now()
+    catalogue = Catalogue.load() if decided.opened or decided.changed or decided.reopened else None
+    episodes.close(decided.resolved, source=Source.POLL, at=at)
+    episodes.mark_missing(decided.missing, at=now)
+    episodes.mark_returned([episode.id for episode in decided.returned])
+    if catalogue is None:
+        return
+    new = [rows.of_listed(alert, catalogue) for alert in decided.opened]
+    episodes.insert(upstream.pk, new, source=Source.POLL, at=at)
+    listed = [(change.known.id, change.alert) for change in decided.changed]
+    listed += [(closed.id, alert) for closed, alert in decided.reopened]
+    episodes.update(
+        [rows.of_listed(alert, catalogue, episode_id=number) for number, alert in listed]
+    )
+    steps = [
+        episodes.Step(change.known.id, kind, now)
+        for change in decided.changed
+        if (kind := episodes.step_of_state(change.known.state, state_of(change.alert)))
+    ]
+    steps += [episodes.Step(closed.id, "reopened", now) for closed, _alert in decided.reopened]
+    if steps:
+        episodes.add_steps(steps, source=Source.POLL, at=at)
+
+
+# --- Watchdogs -----------------------------------------------------------------------------------
+
+
+def _covered(upstream: Upstream, seen: Mapping[str, ListedAlert]) -> Covered:
+    """Return which absences prove nothing, because the watchdog of their Prometheus is missing."""
+    missing: list[tuple[Matcher, ...]] = []
+    for entry in upstream.option("watchdogs", []):
+        watchdog = [parse(written) for written in entry["watchdog"]]
+        if not any(all_match(watchdog, alert.labels) for alert in seen.values()):
+            missing.append(tuple(parse(written) for written in entry.get("covers", [])))
+    if not missing:
+        return nothing_covered
+    return lambda labels: any(not matchers or all_match(matchers, labels) for matchers in missing)
+
+
+# --- Memory of the last ends ------------------------------------------------------------------------
+
+
+def _memory_key(upstream: Upstream) -> str:
+    return f"alert-ends:{upstream.pk}"
+
+
+def _recall(upstream: Upstream) -> memory.Memory:
+    try:
+        return memory.unpack(cache.get(_memory_key(upstream)))
+    except (RedisError, OSError):
+        return {}
+
+
+def _remember(upstream: Upstream, alerts: Any) -> None:
+    try:
+        cache.set(_memory_key(upstream), memory.pack(alerts), timeout=MEMORY_SECONDS)
+    except (RedisError, OSError) as error:
+        log.warning(
+            "The ends of %s's alerts were not remembered: Redis cannot be reached (%s).",
+            upstream,
+            error,
+        )
+
+
+def _warning(fetched: Fetched) -> str:
+    """Return what staff should know although the poll succeeded."""
+    failed = zip(fetched.failed_members, fetched.failures, strict=True)
+    said = [f"{member} does not answer: {error}" for member, error in failed]
+    if fetched.bad:
+        said.append(f"{fetched.bad} items could not be read and were left out; the rest is kept.")
+    if fetched.skew_seconds and abs(fetched.skew_seconds) > 30:
+        side = "ahead of" if fetched.skew_seconds > 0 else "behind"
+        said.append(
+            f"Its clock is {abs(fetched.skew_seconds):.0f} s {side} the portal's. Set both by NTP."
+        )
+    return " ".join(said)

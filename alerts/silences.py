@@ -1,0 +1,193 @@
+"""Silences: mirrored from Alertmanager, created and expired there, with their records."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from alerts import payloads
+from alerts.alertmanager import WRITE_TIMEOUT_SECONDS, Alertmanager
+from alerts.models import Alert, AlertQuerySet, Silence
+from alerts.payloads import ListedSilence
+from audit import services as audit
+from portal.core import sanitize
+from portal.core.http import UpstreamError
+from portal.core.matchers import Matcher, all_match
+from portal.core.models import Upstream
+
+MAX_LENGTH = timedelta(days=90)
+PREVIEW_LIMIT = 20_000
+
+
+def mirror(
+    upstream: Upstream, listed: Mapping[str, ListedSilence], *, complete: bool, at: datetime
+) -> int:
+    """Bring the rows in line with what Alertmanager lists; return how many changed.
+
+    Alertmanager drops an expired silence after its retention time; the row stays as history. One
+    that vanishes before its end is taken as expired now, unless a member did not answer.
+    """
+    current = Q(ends_at__gt=at) | Q(silence_id__in=list(listed))
+    stored = Silence.objects.filter(current, upstream=upstream)
+    known = {row[0]: row[1:] for row in stored.values_list("silence_id", "updated_at", "ends_at")}
+    changed = [
+        _row(upstream, silence)
+        for silence in listed.values()
+        if known.get(silence.id)
+        != (payloads.moment_of(silence.updatedAt), payloads.moment_of(silence.endsAt))
+    ]
+    if changed:
+        fields = ["matchers", "comment", "created_by", "starts_at", "ends_at", "updated_at"]
+        Silence.objects.bulk_create(
+            changed,
+            update_conflicts=True,
+            unique_fields=["upstream", "silence_id"],
+            update_fields=fields,
+        )
+    gone = [name for name, (_updated, ends) in known.items() if name not in listed and ends > at]
+    if gone and complete:
+        Silence.objects.filter(upstream=upstream, silence_id__in=gone).update(ends_at=at)
+    return len(changed) + (len(gone) if complete else 0)
+
+
+def _row(upstream: Upstream, silence: ListedSilence) -> Silence:
+    matchers = [
+        {
+            "name": sanitize.text(m.name, 200),
+            "operator": m.operator,
+            "value": sanitize.text(m.value, 2000),
+        }
+        for m in silence.matchers[:100]
+    ]
+    return Silence(
+        upstream=upstream,
+        silence_id=silence.id,
+        matchers=matchers,
+        comment=sanitize.text(silence.comment, 4000),
+        created_by=sanitize.line(silence.createdBy, 200),
+        starts_at=payloads.moment_of(silence.startsAt),
+        ends_at=payloads.moment_of(silence.endsAt),
+        updated_at=payloads.moment_of(silence.updatedAt),
+    )
+
+
+def create(
+    upstream: Upstream,
+    *,
+    matchers: Sequence[Matcher],
+    starts_at: datetime | None = None,
+    ends_at: datetime,
+    comment: str,
+    actor: Any,
+) -> Silence:
+    """Create a silence in Alertmanager and mirror it at once; a cluster gossips it to its members.
+
+    Raises ValidationError for input Alertmanager would refuse or that is too broad or too long,
+    and UpstreamError when no member takes it.
+    """
+    begin = max(starts_at or timezone.now(), timezone.now())
+    _check(matchers, begin, ends_at, comment)
+    who = audit.actor_of(actor).name
+    body = {
+        "matchers": [_wire(matcher) for matcher in matchers],
+        "startsAt": begin.isoformat(),
+        "endsAt": ends_at.isoformat(),
+        "createdBy": who,
+        "comment": comment,
+    }
+    silence_id = _on_any_member(upstream, lambda client: client.create_silence(body))
+    facts = {
+        "matchers": [str(m) for m in matchers],
+        "starts_at": str(begin),
+        "ends_at": str(ends_at),
+    }
+    with transaction.atomic():
+        silence, _created = Silence.objects.update_or_create(
+            upstream=upstream,
+            silence_id=silence_id,
+            defaults={
+                "matchers": [
+                    {"name": m.name, "operator": m.operator, "value": m.value} for m in matchers
+                ],
+                "comment": comment,
+                "created_by": who,
+                "starts_at": begin,
+                "ends_at": ends_at,
+                "updated_at": begin,
+            },
+        )
+        audit.record("silence.created", actor=actor, target=silence, reason=comment, data=facts)
+    return silence
+
+
+def _wire(matcher: Matcher) -> dict[str, Any]:
+    """Return a matcher as the API writes it: two booleans instead of an operator."""
+    operator = matcher.operator
+    return {
+        "name": matcher.name,
+        "value": matcher.value,
+        "isRegex": "~" in operator,
+        "isEqual": not operator.startswith("!"),
+    }
+
+
+def _check(matchers: Sequence[Matcher], begin: datetime, ends_at: datetime, comment: str) -> None:
+    if not comment.strip():
+        raise ValidationError(
+            {"comment": "Say why: the comment is required, and others will read it."}
+        )
+    if not matchers:
+        raise ValidationError({"matchers": "Give at least one matcher."})
+    if all(m.matches({}) for m in matchers):
+        raise ValidationError(
+            {"matchers": "This would silence every alert. Name at least one label."}
+        )
+    if ends_at <= begin:
+        raise ValidationError({"ends_at": "The end lies before the beginning, or in the past."})
+    if ends_at - begin > MAX_LENGTH:
+        raise ValidationError({"ends_at": f"A silence lasts at most {MAX_LENGTH.days} days."})
+
+
+def expire(silence: Silence, *, actor: Any, reason: str = "") -> bool:
+    """End a silence in Alertmanager now; False when it has ended already. Raises UpstreamError."""
+    now = timezone.now()
+    if silence.state(at=now) == "expired":
+        return False
+    _on_any_member(silence.upstream, lambda client: client.expire_silence(silence.silence_id))
+    with transaction.atomic():
+        ended = Silence.objects.filter(pk=silence.pk, ends_at__gt=now).update(ends_at=now)
+        audit.record("silence.expired", actor=actor, target=silence, reason=reason)
+    return bool(ended)
+
+
+def _on_any_member(upstream: Upstream, act: Any) -> Any:
+    """Run `act(client)` on the first member that can; raises the last error when none can."""
+    failure: UpstreamError | None = None
+    for member in upstream.members:
+        try:
+            with Alertmanager(upstream, member, timeout_seconds=WRITE_TIMEOUT_SECONDS) as client:
+                return act(client)
+        except UpstreamError as error:
+            failure = error
+            if not error.retryable:
+                break
+    assert failure is not None
+    audit.record("silence.failed", target=upstream, outcome="failure", reason=str(failure))
+    raise failure
+
+
+def preview(upstream: Upstream, matchers: Sequence[Matcher]) -> list[Alert]:
+    """Return the open alerts that a silence with these matchers would hit, at most 20,000 looked at."""
+    candidates: AlertQuerySet = Alert.objects.open().filter(upstream=upstream)
+    equal = {m.name: m.value for m in matchers if m.operator == "=" and m.value}
+    if equal:
+        candidates = candidates.filter(labels__contains=equal)
+    return [
+        a
+        for a in candidates.select_related("service")[:PREVIEW_LIMIT]
+        if all_match(matchers, a.labels)
+    ]

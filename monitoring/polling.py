@@ -1,0 +1,23 @@
+"""Which function polls which kind of upstream."""
+
+from django.core.exceptions import ObjectDoesNotExist
+
+from alerts import polling as alertmanager
+from monitoring import scrape
+from portal.core import polling
+from portal.core.models import Upstream
+from portal.core.polling import Outcome, Poller
+
+POLLERS: dict[str, Poller] = {
+    Upstream.Kind.PROMETHEUS: scrape.poll,
+    Upstream.Kind.ALERTMANAGER: alertmanager.poll,
+}
+
+
+def poll(upstream_id: int) -> Outcome:
+    """Poll one upstream now; a row that was deleted meanwhile is skipped."""
+    try:
+        kind = Upstream.objects.values_list("kind", flat=True).get(pk=upstream_id)
+    except ObjectDoesNotExist:
+        return Outcome(name=str(upstream_id), skipped=True)
+    return polling.run(upstream_id, POLLERS[kind])

@@ -1,0 +1,237 @@
+"""Polls a Prometheus: fetch, plan, apply targets and service statuses in one transaction."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.text import slugify
+
+from monitoring import payloads
+from monitoring.models import ServiceStatus, StatusChange, Target
+from monitoring.payloads import ActiveTarget, AlertingRule
+from monitoring.prometheus import Prometheus
+from monitoring.reconcile import (
+    KnownTarget,
+    TargetPlan,
+    Verdict,
+    health_of,
+    job_of,
+    judge,
+    key_of,
+    plan_targets,
+)
+from portal.core import sanitize
+from portal.core.catalogue import Catalogue
+from portal.core.http import Fault, UpstreamError
+from portal.core.models import Service, Upstream
+from portal.core.polling import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    targets: list[ActiveTarget]
+    rules: list[AlertingRule]
+    bad: int
+    skew_seconds: float | None
+    build: payloads.BuildInfo
+    runtime: payloads.RuntimeInfo
+
+
+def poll(upstream: Upstream) -> Report:
+    """Bring targets and service statuses in line with what Prometheus says now. Raises UpstreamError."""
+    fetched = fetch(upstream)
+    at = timezone.now()
+    catalogue = Catalogue.load()
+    if upstream.option("discover_services", True) and _discover(fetched.targets, catalogue):
+        catalogue = Catalogue.load()
+    known = _known_targets(upstream)
+    changes = plan_targets(
+        known, fetched.targets, service_of=catalogue.service_id, complete=not fetched.bad
+    )
+    verdicts = judge(
+        fetched.targets, payloads.firing(fetched.rules), service_of=catalogue.service_id
+    )
+    with transaction.atomic():
+        _apply_targets(upstream, changes, catalogue, at)
+        flips = _apply_verdicts(upstream, verdicts, at)
+    return Report(
+        summary=_summary(fetched, changes, flips),
+        skew_seconds=fetched.skew_seconds,
+        warning=_warning(fetched),
+        observed=_observed(fetched),
+    )
+
+
+def fetch(upstream: Upstream) -> Fetched:
+    with Prometheus(upstream) as client:
+        targets_data, reply = client.targets()
+        rules_data, _ = client.alerting_rules()
+        build_data, _ = client.build_info()
+        runtime_data, _ = client.runtime_info()
+    try:
+        targets, bad_targets = payloads.active_targets(targets_data)
+        rules, bad_rules = payloads.alerting_rules(rules_data)
+    except payloads.PayloadError as error:
+        sentence = f"{upstream.members[0]} does not answer as Prometheus does. {error}"
+        raise UpstreamError(Fault.MALFORMED, sentence) from error
+    return Fetched(
+        targets=targets,
+        rules=rules,
+        bad=bad_targets + bad_rules,
+        skew_seconds=reply.skew_seconds,
+        build=payloads.info(build_data, payloads.BuildInfo),
+        runtime=payloads.info(runtime_data, payloads.RuntimeInfo),
+    )
+
+
+def _discover(targets: list[ActiveTarget], catalogue: Catalogue) -> bool:
+    """Add a service for each scrape job that belongs to none; True when one was added."""
+    jobs = {
+        job_of(t) for t in targets if catalogue.service_id(t.labels) is None and t.labels.get("job")
+    }
+    added = False
+    for job in sorted(jobs)[:500]:
+        slug = slugify(job)[:100]
+        if slug and slug not in catalogue.by_slug:
+            matcher = f'job="{sanitize.line(job, 200)}"'
+            defaults = {"name": sanitize.line(job, 200), "matchers": [matcher], "discovered": True}
+            added |= Service.objects.get_or_create(slug=slug, defaults=defaults)[1]
+    return added
+
+
+def _known_targets(upstream: Upstream) -> dict[tuple[str, str], KnownTarget]:
+    columns = ("job", "scrape_url", "id", "health", "error", "service_id", "labels")
+    rows = Target.objects.filter(upstream=upstream).values_list(*columns)
+    return {(row[0], row[1]): KnownTarget(*row[2:]) for row in rows}
+
+
+def _row(
+    upstream: Upstream, target: ActiveTarget, catalogue: Catalogue, at: datetime
+) -> dict[str, Any]:
+    job, scrape_url = key_of(target)
+    return {
+        "upstream": upstream,
+        "service_id": catalogue.service_id(target.labels),
+        "job": sanitize.line(job, 200),
+        "instance": sanitize.line(target.labels.get("instance", ""), 500),
+        "scrape_url": sanitize.line(scrape_url, 4000),
+        "labels": sanitize.json(target.labels),
+        "health": health_of(target),
+        "error": sanitize.text(target.lastError, 1000),
+        "changed_at": at,
+    }
+
+
+def _apply_targets(
+    upstream: Upstream, changes: TargetPlan, catalogue: Catalogue, at: datetime
+) -> None:
+    if changes.gone:
+        Target.objects.filter(id__in=changes.gone).delete()
+    if changes.new:
+        rows = [Target(**_row(upstream, target, catalogue, at)) for target in changes.new]
+        Target.objects.bulk_create(rows, batch_size=1000, ignore_conflicts=True)
+    if changes.changed:
+        rows = [
+            Target(id=n, **_row(upstream, target, catalogue, at)) for n, target in changes.changed
+        ]
+        fields = ["service_id", "labels", "health", "error", "changed_at"]
+        Target.objects.bulk_update(rows, ["service", *fields[1:]], batch_size=500)
+
+
+def _apply_verdicts(upstream: Upstream, verdicts: dict[int, Verdict], at: datetime) -> int:
+    """Write statuses that differ and a StatusChange for each flip; return the number of flips.
+
+    A service this Prometheus no longer mentions becomes unknown: absence is no good news.
+    """
+    current = {row.service_id: row for row in ServiceStatus.objects.filter(upstream=upstream)}
+    others = set(
+        ServiceStatus.objects.exclude(upstream=upstream).values_list("service_id", flat=True)
+    )
+    gone = Verdict("unknown", f"{upstream.name} no longer scrapes it.", 0, 0)
+    wanted = {n: v for n, v in verdicts.items() if n not in others} | dict.fromkeys(
+        current.keys() - verdicts.keys(), gone
+    )
+    writes, flips = [], []
+    for service_id, verdict in wanted.items():
+        row = current.get(service_id)
+        old = row.status if row else ""
+        if row and (row.status, row.reason, row.targets_up, row.targets_down) == (
+            verdict.status, verdict.reason, verdict.targets_up, verdict.targets_down,
+        ):  # fmt: skip
+            continue
+        since = row.since if row and old == verdict.status else at
+        writes.append(
+            ServiceStatus(
+                service_id=service_id, upstream=upstream, status=verdict.status, since=since,
+                reason=sanitize.text(verdict.reason, 1000), targets_up=verdict.targets_up,
+                targets_down=verdict.targets_down,
+            )
+        )  # fmt: skip
+        if old != verdict.status:
+            reason = sanitize.text(verdict.reason, 1000)
+            flips.append(
+                StatusChange(
+                    service_id=service_id,
+                    old_status=old,
+                    new_status=verdict.status,
+                    reason=reason,
+                    at=at,
+                )
+            )
+    fields = ["status", "since", "reason", "targets_up", "targets_down", "upstream"]
+    ServiceStatus.objects.bulk_create(
+        writes, update_conflicts=True, unique_fields=["service"], update_fields=fields
+    )
+    StatusChange.objects.bulk_create(flips)
+    return len(flips)
+
+
+def _observed(fetched: Fetched) -> dict[str, Any]:
+    states = [rule.state for rule in fetched.rules]
+    broken = [f"{rule.name}: {rule.lastError}" for rule in fetched.rules if rule.health == "err"]
+    healths = [health_of(target) for target in fetched.targets]
+    observed = {
+        "version": fetched.build.version,
+        "started_at": fetched.runtime.startTime,
+        "retention": fetched.runtime.storageRetention,
+        "config_reload_ok": fetched.runtime.reloadConfigSuccess,
+        "targets_up": healths.count("up"),
+        "targets_down": healths.count("down"),
+        "rules": len(fetched.rules),
+        "rules_firing": states.count("firing"),
+        "rules_pending": states.count("pending"),
+        "rules_broken": broken[:20],
+    }
+    return dict(sanitize.json(observed, limit=500))
+
+
+def _warning(fetched: Fetched) -> str:
+    said = []
+    broken = [rule.name for rule in fetched.rules if rule.health == "err"]
+    if broken:
+        said.append(
+            f"{len(broken)} alerting rules cannot be evaluated and cannot fire, such as {broken[0][:100]}."
+        )
+    if not fetched.runtime.reloadConfigSuccess:
+        said.append("Its last configuration reload failed; it still runs the old configuration.")
+    if fetched.bad:
+        said.append(f"{fetched.bad} items could not be read and were left out; the rest is kept.")
+    if fetched.skew_seconds and abs(fetched.skew_seconds) > 30:
+        side = "ahead of" if fetched.skew_seconds > 0 else "behind"
+        said.append(
+            f"Its clock is {abs(fetched.skew_seconds):.0f} s {side} the portal's. Set both by NTP."
+        )
+    return " ".join(said)
+
+
+def _summary(fetched: Fetched, changes: TargetPlan, flips: int) -> str:
+    parts = [f"{len(fetched.targets)} targets", f"{len(fetched.rules)} alerting rules"]
+    for count, word in (
+        (len(changes.new), "new"),
+        (len(changes.changed), "changed"),
+        (len(changes.gone), "gone"),
+    ):
+        parts += [f"{count} {word}"] if count else []
+    return ", ".join(parts + ([f"{flips} services flipped"] if flips else []))

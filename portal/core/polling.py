@@ -1,0 +1,160 @@
+"""Which upstream is polled when, by whom, and what its row says afterwards.
+
+A tick claims due rows by pushing `next_run_at` forward; the task then takes a lease, so that one
+upstream is never polled twice at once, and a task lost with the broker costs one interval.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection
+from django.db.models import F, Q
+from django.db.models.functions import Greatest
+from django.utils import timezone
+
+from portal.core import sanitize
+from portal.core.connect import DEFAULT_TIMEOUT_SECONDS
+from portal.core.models import Upstream
+from portal.core.upstream_errors import Fault, UpstreamError
+
+log = logging.getLogger(__name__)
+LEASE_MARGIN = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a poller found: a line for the log, and what the upstream's row shall show."""
+
+    summary: str
+    skew_seconds: float | None = None
+    warning: str = ""
+    settling: str = ""
+    observed: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one poll ended; `error` is empty when it succeeded, `skipped` when another one runs."""
+
+    name: str
+    seconds: float = 0.0
+    summary: str = ""
+    error: str = ""
+    skipped: bool = False
+
+
+Poller = Callable[[Upstream], Report]
+
+
+def claim_due(*, at: datetime, limit: int = 100) -> list[int]:
+    """Return the ids of the upstreams that are due, each given to exactly one caller."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE core_upstream SET next_run_at = %(at)s + interval_seconds * interval '1 second'
+            WHERE id IN (
+                SELECT id FROM core_upstream
+                WHERE enabled AND next_run_at <= %(at)s AND (lease_until IS NULL OR lease_until < %(at)s)
+                ORDER BY next_run_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+            ) RETURNING id
+            """,
+            {"at": at, "limit": limit},
+        )
+        return [int(row[0]) for row in cursor.fetchall()]
+
+
+def run(upstream_id: int, poller: Poller) -> Outcome:
+    """Poll one upstream under its lease and write down how fresh its data is."""
+    upstream = _begin(upstream_id)
+    if upstream is None:
+        return Outcome(name=str(upstream_id), skipped=True)
+    began = time.monotonic()
+    try:
+        report = poller(upstream)
+    except UpstreamError as error:
+        outcome = Outcome(upstream.name, time.monotonic() - began, error=str(error))
+        _failed(upstream, outcome, fault=error.fault)
+    except Exception as error:
+        log.exception("Polling %s failed inside the portal.", upstream.name)
+        sentence = f"The portal itself failed while polling ({type(error).__name__}). Its log has the details."
+        outcome = Outcome(upstream.name, time.monotonic() - began, error=sentence)
+        _failed(upstream, outcome, fault=Fault.MALFORMED)
+    else:
+        outcome = Outcome(upstream.name, time.monotonic() - began, summary=report.summary)
+        _succeeded(upstream, outcome, report)
+    return outcome
+
+
+def _begin(upstream_id: int) -> Upstream | None:
+    """Take the lease and return the row; None when it is disabled or somebody polls it already."""
+    now = timezone.now()
+    rows = Upstream.objects.raw(
+        """
+        UPDATE core_upstream SET attempted_at = %s, lease_until = %s + %s
+            + coalesce((options ->> 'timeout_seconds')::float, %s) * interval '1 second'
+        WHERE id = %s AND enabled AND (lease_until IS NULL OR lease_until < %s) RETURNING *
+        """,
+        [now, now, LEASE_MARGIN, DEFAULT_TIMEOUT_SECONDS, upstream_id, now],
+    )
+    return next(iter(rows), None)
+
+
+def _release(upstream: Upstream, outcome: Outcome, **fields: Any) -> None:
+    """Write the result in one statement. An upstream slower than its interval is given as long a rest."""
+    rest = timezone.now() + timedelta(seconds=outcome.seconds)
+    Upstream.objects.filter(pk=upstream.pk).update(
+        lease_until=None,
+        duration_seconds=round(outcome.seconds, 3),
+        next_run_at=Greatest(F("next_run_at"), rest) if outcome.seconds > 1 else F("next_run_at"),
+        **fields,
+    )
+
+
+def _succeeded(upstream: Upstream, outcome: Outcome, report: Report) -> None:
+    now = timezone.now()
+    settling_since = (upstream.settling_since or now) if report.settling else None
+    _release(
+        upstream,
+        outcome,
+        succeeded_at=now,
+        success_streak_since=streak_since(upstream, at=now),
+        error="",
+        error_since=None,
+        warning=sanitize.text(report.warning, 1000),
+        clock_skew_seconds=report.skew_seconds,
+        settling_since=settling_since,
+        settling_reason=report.settling,
+        observed=report.observed,
+    )
+    log.info("Polled %s in %.3f s: %s.", upstream.name, outcome.seconds, outcome.summary)
+
+
+def _failed(upstream: Upstream, outcome: Outcome, *, fault: Fault) -> None:
+    sentence = sanitize.text(outcome.error, 1000)
+    since = upstream.error_since if upstream.error else None
+    _release(
+        upstream,
+        outcome,
+        error=sentence,
+        error_since=since or timezone.now(),
+        success_streak_since=None,
+    )
+    log.warning("Polling %s failed (%s): %s", upstream.name, fault.value, sentence)
+
+
+def streak_since(upstream: Upstream, *, at: datetime) -> datetime:
+    """Return since when polls have succeeded without a gap; a gap longer than stale begins anew."""
+    unbroken = (
+        upstream.succeeded_at is not None and at - upstream.succeeded_at <= upstream.stale_after
+    )
+    return upstream.success_streak_since if unbroken and upstream.success_streak_since else at
+
+
+def named(name: str | None) -> list[Upstream]:
+    """Return the enabled upstreams to poll by hand: all, or the one called `name`."""
+    wanted = Q(name=name) if name else Q()
+    return list(Upstream.objects.enabled().filter(wanted).order_by("name"))
