@@ -1,0 +1,164 @@
+"""Builders: each makes a valid, saved row; keyword arguments override any field."""
+
+import hashlib
+import itertools
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth.models import User
+from django.contrib.sessions.backends.db import SessionStore
+from django.test import Client
+from django.utils import timezone
+from django_otp import DEVICE_ID_SESSION_KEY
+
+from alerts.models import Alert, Silence, State
+from monitoring.models import Panel, ServiceStatus, Status, Target
+from portal.core.models import Service, Upstream
+from security.models import TotpDevice
+
+_numbers = itertools.count(1)
+PASSWORD = "correct horse battery staple"
+SEED = "JBSWY3DPEHPK3PXP"
+
+
+def make_user(*, verified: bool = True, **over: Any) -> User:
+    """Return a superuser; `verified` gives it a confirmed authenticator app (seed `SEED`)."""
+    fields = {"username": f"user{next(_numbers)}", "is_staff": True, "is_superuser": True, **over}
+    user = User(**fields)
+    user.set_password(PASSWORD)
+    user.save()
+    if verified:
+        TotpDevice.objects.create(
+            user=user, name="Authenticator app", confirmed=True, seed={"secret": SEED}
+        )
+    return user
+
+
+def make_session(user: User) -> str:
+    """Return the key of a session in which `user` has passed password and second factor."""
+    session = SessionStore()
+    session[SESSION_KEY] = str(user.pk)
+    session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
+    session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    device = TotpDevice.objects.filter(user=user, confirmed=True).first()
+    if device is not None:
+        session[DEVICE_ID_SESSION_KEY] = device.persistent_id
+    session.create()
+    return str(session.session_key)
+
+
+def sign_in(client: Client, user: User | None = None) -> User:
+    """Give `client` a verified session of `user` (default: a new superuser) and return the user."""
+    user = user or make_user()
+    client.cookies[settings.SESSION_COOKIE_NAME] = make_session(user)
+    return user
+
+
+def make_upstream(*, live: bool = True, **over: Any) -> Upstream:
+    """Return an upstream; `live` makes it look successfully polled just now."""
+    now = timezone.now()
+    kind = over.get("kind", Upstream.Kind.ALERTMANAGER)
+    polled: dict[str, Any] = {
+        "attempted_at": now,
+        "succeeded_at": now,
+        "success_streak_since": now - timedelta(hours=1),
+        "duration_seconds": 0.03,
+    }
+    fields = {
+        "name": f"{kind}-{next(_numbers)}",
+        "kind": kind,
+        "url": "http://127.0.0.1:9",
+        **(polled if live else {}),
+        **over,
+    }
+    return Upstream.objects.create(**fields)
+
+
+def make_service(**over: Any) -> Service:
+    number = next(_numbers)
+    return Service.objects.create(
+        **{
+            "slug": f"service-{number}",
+            "name": f"Service {number}",
+            "matchers": [f'job="service-{number}"'],
+            **over,
+        }
+    )
+
+
+def make_status(service: Service, status: str = Status.UP, **over: Any) -> ServiceStatus:
+    """Return the current status of `service`, as said by a Prometheus."""
+    upstream = over.pop("upstream", None) or make_upstream(kind=Upstream.Kind.PROMETHEUS)
+    fields = {"since": timezone.now() - timedelta(hours=2), "targets_up": 1, **over}
+    return ServiceStatus.objects.create(service=service, upstream=upstream, status=status, **fields)
+
+
+def make_target(upstream: Upstream, **over: Any) -> Target:
+    number = next(_numbers)
+    return Target.objects.create(
+        **{
+            "upstream": upstream,
+            "job": "node",
+            "instance": f"10.0.0.{number % 250}:9100",
+            "scrape_url": f"http://10.0.0.{number % 250}:9100/metrics?{number}",
+            "health": "up",
+            "changed_at": timezone.now() - timedelta(hours=1),
+            **over,
+        }
+    )
+
+
+def build_alert(upstream: Upstream, **over: Any) -> Alert:
+    """Return an unsaved open episode; give `state="resolved"` for a closed one."""
+    number, now = next(_numbers), timezone.now()
+    name = over.get("alertname", "HighCPU")
+    labels = {
+        "alertname": name,
+        "severity": over.get("severity", "warning"),
+        "instance": f"host-{number}:9100",
+    }
+    fields: dict[str, Any] = {
+        "upstream": upstream,
+        "fingerprint": f"{number:016x}",
+        "alertname": name,
+        "severity": "warning",
+        "labels": labels,
+        "annotations": {"summary": f"{name} on host-{number}"},
+        "starts_at": now - timedelta(minutes=5),
+        "first_seen_at": now - timedelta(minutes=5),
+        "content_hash": hashlib.blake2b(str(number).encode(), digest_size=16).digest(),
+    }
+    if over.get("state") == State.RESOLVED:
+        fields["ends_at"] = now - timedelta(minutes=1)
+    return Alert(**{**fields, **over})
+
+
+def make_alert(**over: Any) -> Alert:
+    alert = build_alert(over.pop("upstream", None) or make_upstream(), **over)
+    alert.save()
+    return alert
+
+
+def make_silence(**over: Any) -> Silence:
+    now = timezone.now()
+    fields: dict[str, Any] = {
+        "silence_id": f"00000000-0000-4000-8000-{next(_numbers):012d}",
+        "matchers": [{"name": "alertname", "operator": "=", "value": "HighCPU"}],
+        "comment": "Planned work on the hosts",
+        "created_by": "operator",
+        "starts_at": now - timedelta(hours=1),
+        "ends_at": now + timedelta(hours=1),
+        "updated_at": now - timedelta(hours=1),
+        **over,
+    }
+    fields["upstream"] = fields.get("upstream") or make_upstream()
+    return Silence.objects.create(**fields)
+
+
+def make_panel(**over: Any) -> Panel:
+    number = next(_numbers)
+    return Panel.objects.create(
+        **{"slug": f"panel-{number}", "title": f"Panel {number}", "promql": "up", **over}
+    )
