@@ -4,6 +4,7 @@ Rows travel by COPY into a temporary table that lives as long as the connection,
 from there.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, field
 from datetime import datetime
@@ -82,7 +83,7 @@ def load_known(upstream_id: int, *, with_labels: bool = False) -> dict[str, Know
 
 
 def _labels(value: Any) -> dict[str, str]:
-    return dict(value) if isinstance(value, dict) else {}
+    return dict(json.loads(value)) if value else {}  # a plain cursor returns jsonb as text
 
 
 def load_closed(

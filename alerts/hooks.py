@@ -5,11 +5,14 @@ so retries and replays change nothing.
 """
 
 import hashlib
+import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
+from kombu.exceptions import OperationalError
 
 from alerts import episodes, payloads, rows
 from alerts.models import HookDelivery, Source
@@ -19,6 +22,7 @@ from portal.core import sanitize
 from portal.core.catalogue import Catalogue
 from portal.core.models import Upstream
 
+log = logging.getLogger(__name__)
 KEEP = timedelta(hours=6)
 BATCH = 20
 
@@ -146,3 +150,11 @@ def _close(alerts: list[HookAlert], latest: Latest, at: datetime) -> None:
             exact.append((number, end))
     episodes.close(closing, source=Source.WEBHOOK, at=at)
     episodes.make_exact(exact, source=Source.WEBHOOK)
+
+
+def wake(task: Any) -> None:
+    """Start the task that processes deliveries; without a broker the next tick does it."""
+    try:
+        task.apply_async(retry=False)
+    except OperationalError as error:
+        log.warning("No worker was woken for a webhook; the next tick processes it (%s).", error)

@@ -1,5 +1,6 @@
 """Scrape targets, the status of services with its changes, and chart panels."""
 
+from datetime import datetime
 from typing import Any, NoReturn
 
 from django.db import models
@@ -7,7 +8,7 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
-from portal.core.models import Service, Upstream
+from portal.core.models import Freshness, Service, Upstream
 
 
 class Status(models.TextChoices):
@@ -82,6 +83,16 @@ class ServiceStatus(models.Model):
 
     def __str__(self) -> str:
         return f"{self.service} is {self.status}"
+
+    def shown(self, *, at: datetime) -> tuple[str, str]:
+        """Return status and reason as far as they can be known at `at`: unknown when the source is blind."""
+        freshness = self.upstream.freshness(at=at)
+        if freshness == Freshness.LIVE:
+            return self.status, self.reason
+        return (
+            Status.UNKNOWN,
+            f"{self.upstream.name} is {freshness}; the last known status was {self.status}.",
+        )
 
 
 class StatusChange(models.Model):

@@ -235,6 +235,11 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "AlertState": "alerts.models.State",
+        "SilenceState": "alerts.serializers.SILENCE_STATES",
+        "ServiceState": "monitoring.models.Status",
+    },
 }
 
 # --- Audit --------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
-"""The URLs of the portal; docs/api.md lists them."""
+"""The URLs of the portal; docs/api.md lists those of the API."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("api/v1/", include("portal.api")),
 ]

@@ -1,10 +1,14 @@
 """Rate limits of the API, counted on Redis by token or account."""
 
+from typing import TYPE_CHECKING
+
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
-from rest_framework.views import APIView
 
 from portal.core import ratelimit, request_context
+
+if TYPE_CHECKING:  # DRF imports this module while it imports its own views
+    from rest_framework.views import APIView
 
 API_RULE = "1200/minute"
 
@@ -15,7 +19,7 @@ class LimitsThrottle(BaseThrottle):
     rule = API_RULE
     key = ""
 
-    def allow_request(self, request: Request, view: APIView) -> bool:
+    def allow_request(self, request: Request, view: "APIView") -> bool:
         self.rule = getattr(view, "throttle_rule", API_RULE)
         context = request_context.current()
         user = request.user.pk if request.user and request.user.is_authenticated else None

@@ -9,6 +9,13 @@ from django.db.models import Max
 
 from audit.models import AuditEntry
 
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Let every database test use both aliases; they are one database, and denials use the second."""
+    for marker in item.iter_markers("django_db"):
+        marker.kwargs.setdefault("databases", ["default", "autocommit"])  # type: ignore[attr-defined]
+
+
 Trail = Callable[[], list[AuditEntry]]
 
 

@@ -1,0 +1,89 @@
+"""The filters of the alert list, the same in the API and behind its CSV."""
+
+from typing import Any
+
+import django_filters as filters
+from django.db.models import Q
+from django.utils import timezone
+
+from alerts.models import Alert, AlertQuerySet, Silence, SilenceQuerySet, State
+from portal.core.matchers import MatcherError, parse
+
+
+class AlertFilter(filters.FilterSet):
+    state = filters.MultipleChoiceFilter(
+        choices=State.choices, help_text="May be given more than once."
+    )
+    severity = filters.CharFilter(
+        help_text="Exactly; several separated by commas.", method="in_list"
+    )
+    service = filters.CharFilter(field_name="service__slug", help_text="Slug of a service.")
+    upstream = filters.CharFilter(field_name="upstream__name")
+    alertname = filters.CharFilter()
+    fingerprint = filters.CharFilter()
+    assigned_to = filters.CharFilter(field_name="assigned_to__username")
+    acknowledged = filters.BooleanFilter(
+        field_name="acknowledged_at", lookup_expr="isnull", exclude=True
+    )
+    since = filters.IsoDateTimeFilter(
+        method="ended_after", help_text="Not over before this moment."
+    )
+    until = filters.IsoDateTimeFilter(
+        field_name="starts_at", lookup_expr="lte", help_text="Begun by this moment."
+    )
+    q = filters.CharFilter(method="search", help_text="Words of the name or summary.")
+    label = filters.CharFilter(
+        method="has_label", help_text='One label, for example instance="db1".'
+    )
+
+    class Meta:
+        model = Alert
+        fields: tuple[str, ...] = ()
+
+    def in_list(self, queryset: AlertQuerySet, name: str, value: str) -> AlertQuerySet:
+        return queryset.filter(
+            **{f"{name}__in": [word.strip().lower() for word in value.split(",")]}
+        )
+
+    def ended_after(self, queryset: AlertQuerySet, _name: str, value: Any) -> AlertQuerySet:
+        return queryset.filter(Q(ends_at__isnull=True) | Q(ends_at__gte=value))
+
+    def search(self, queryset: AlertQuerySet, _name: str, value: str) -> AlertQuerySet:
+        clean = value.replace("\x00", "")
+        return queryset.filter(
+            Q(alertname__icontains=clean)
+            | Q(annotations__summary__icontains=clean)
+            | Q(labels__instance__icontains=clean)
+        )
+
+    def has_label(self, queryset: AlertQuerySet, _name: str, value: str) -> AlertQuerySet:
+        try:
+            matcher = parse(value)
+        except MatcherError:
+            return queryset.none()
+        return (
+            queryset.filter(labels__contains={matcher.name: matcher.value})
+            if matcher.operator == "="
+            else queryset.none()
+        )
+
+
+class SilenceFilter(filters.FilterSet):
+    upstream = filters.CharFilter(field_name="upstream__name")
+    state = filters.ChoiceFilter(
+        choices=[(s, s) for s in ("pending", "active", "expired")], method="in_state"
+    )
+
+    class Meta:
+        model = Silence
+        fields: tuple[str, ...] = ()
+
+    def in_state(self, queryset: SilenceQuerySet, _name: str, value: str) -> SilenceQuerySet:
+        at = timezone.now()
+        if value == "active":
+            return queryset.active(at=at)
+        return (
+            queryset.filter(ends_at__lte=at)
+            if value == "expired"
+            else queryset.filter(starts_at__gt=at)
+        )

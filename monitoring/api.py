@@ -1,0 +1,173 @@
+"""`upstreams/`, `services/` and their verbs."""
+
+from typing import Any
+
+import django_filters as filters
+from django.db.models import ProtectedError
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema, extend_schema_field, extend_schema_view
+from rest_framework import mixins, serializers
+from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from audit.viewsets import PortalViewSet
+from monitoring import connection_test
+from monitoring.models import ServiceStatus, Status
+from portal.core.models import Freshness, Service, Upstream
+from portal.core.problems import Conflict
+from portal.core.validators import validate_matchers, validate_options, validate_server_urls
+
+
+class CredentialsSerializer(serializers.Serializer[Any]):
+    username = serializers.CharField(required=False, allow_blank=True, max_length=200)
+    password = serializers.CharField(required=False, allow_blank=True, max_length=500)
+    token = serializers.CharField(required=False, allow_blank=True, max_length=4000)
+
+
+class UpstreamSerializer(serializers.ModelSerializer[Upstream]):
+    freshness = serializers.SerializerMethodField()
+    url = serializers.CharField(max_length=1000, validators=[validate_server_urls])
+    options = serializers.JSONField(required=False, validators=[validate_options])
+    credentials = CredentialsSerializer(required=False, write_only=True)
+    has_credentials = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Upstream
+        fields = (
+            "id", "name", "kind", "url", "enabled", "managed", "interval_seconds", "options", "credentials",
+            "has_credentials", "freshness", "attempted_at", "succeeded_at", "duration_seconds", "error",
+            "error_since", "warning", "clock_skew_seconds", "settling_since", "settling_reason", "observed",
+        )  # fmt: skip
+        read_only_fields = (
+            "managed", "attempted_at", "succeeded_at", "duration_seconds", "error", "error_since", "warning",
+            "clock_skew_seconds", "settling_since", "settling_reason", "observed",
+        )  # fmt: skip
+        extra_kwargs = {"interval_seconds": {"min_value": 1, "max_value": 86400}}
+
+    @extend_schema_field(serializers.ChoiceField(choices=Freshness.choices))
+    def get_freshness(self, upstream: Upstream) -> str:
+        return str(upstream.freshness(at=timezone.now()))
+
+    def get_has_credentials(self, upstream: Upstream) -> bool:
+        return bool(upstream.credentials)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if self.instance and self.instance.managed and {"url", "kind", "name"} & attrs.keys():
+            raise ValidationError(
+                {"url": ["This upstream is set by the environment; change it there."]}
+            )
+        if self.instance and attrs.get("kind", self.instance.kind) != self.instance.kind:
+            raise ValidationError({"kind": ["The kind cannot change; add another upstream."]})
+        return attrs
+
+
+class ConnectionTestSerializer(serializers.Serializer[Any]):
+    ok = serializers.BooleanField()
+    sentence = serializers.CharField()
+
+
+class UpstreamFilter(filters.FilterSet):
+    class Meta:
+        model = Upstream
+        fields = ("kind", "enabled", "managed", "name")
+
+
+@extend_schema_view(list=extend_schema(filters=True))
+class UpstreamViewSet(
+    mixins.RetrieveModelMixin,
+    mixins.CreateModelMixin,
+    mixins.UpdateModelMixin,
+    mixins.DestroyModelMixin,
+    PortalViewSet,
+):
+    """The servers that are polled, with the freshness of their data."""
+
+    queryset = Upstream.objects.order_by("id")
+    serializer_class = UpstreamSerializer
+    filterset_class = UpstreamFilter
+    ordering = ("id",)
+    ordering_fields = ("id", "name")
+    write_scope = "monitoring:write"
+
+    def perform_destroy(self, instance: Upstream) -> None:
+        try:
+            instance.delete()
+        except ProtectedError as error:
+            raise Conflict(
+                "It has alerts or silences in the history. Disable it instead."
+            ) from error
+
+    @extend_schema(request=None, responses=ConnectionTestSerializer)
+    @action(detail=True, methods=["post"])
+    def test(self, request: Request, pk: str | None = None) -> Response:
+        """Ask the server now and say in one sentence whether it works, or what is wrong."""
+        result = connection_test.run(self.get_object(), actor=None)
+        return Response({"ok": result.ok, "sentence": result.sentence})
+
+
+class ServiceStatusSerializer(serializers.ModelSerializer[ServiceStatus]):
+    upstream = serializers.SlugRelatedField(slug_field="name", read_only=True)  # type: ignore[var-annotated]
+    status = serializers.SerializerMethodField()
+
+    class Meta:
+        model = ServiceStatus
+        fields = ("status", "reason", "since", "targets_up", "targets_down", "upstream")
+        read_only_fields = fields
+
+    @extend_schema_field(serializers.ChoiceField(choices=Status.choices))
+    def get_status(self, row: ServiceStatus) -> str:
+        return row.shown(at=timezone.now())[0]
+
+
+class ServiceSerializer(serializers.ModelSerializer[Service]):
+    status = ServiceStatusSerializer(read_only=True, allow_null=True)
+    matchers = serializers.ListField(
+        child=serializers.CharField(max_length=500),
+        required=False,
+        max_length=20,
+        validators=[validate_matchers],
+    )
+    labels = serializers.DictField(
+        child=serializers.CharField(max_length=1000, allow_blank=True), required=False
+    )
+
+    class Meta:
+        model = Service
+        fields = (
+            "id", "slug", "name", "team", "tier", "description", "runbook_url", "repository_url", "labels",
+            "matchers", "discovered", "created_at", "status",
+        )  # fmt: skip
+        read_only_fields = ("discovered", "created_at")
+        extra_kwargs = {"tier": {"min_value": 1, "max_value": 5}}
+
+
+class ServiceFilter(filters.FilterSet):
+    status = filters.ChoiceFilter(choices=Status.choices, field_name="status__status")
+
+    class Meta:
+        model = Service
+        fields = ("team", "tier", "slug", "discovered")
+
+
+@extend_schema_view(list=extend_schema(filters=True))
+class ServiceViewSet(
+    mixins.RetrieveModelMixin,
+    mixins.CreateModelMixin,
+    mixins.UpdateModelMixin,
+    mixins.DestroyModelMixin,
+    PortalViewSet,
+):
+    """The service catalogue with the current status of each service."""
+
+    queryset = Service.objects.select_related("status__upstream").order_by("id")
+    serializer_class = ServiceSerializer
+    filterset_class = ServiceFilter
+    lookup_field = "slug"
+    ordering = ("id",)
+    ordering_fields = ("id", "slug")
+    write_scope = "monitoring:write"
+
+
+ROUTES = [("upstreams", UpstreamViewSet, "upstream"), ("services", ServiceViewSet, "service")]

@@ -1,0 +1,39 @@
+"""Asks an upstream once, without touching what is stored, and says what is wrong in one sentence."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from alerts import polling as alertmanager
+from audit import services as audit
+from monitoring import scrape
+from portal.core.http import UpstreamError
+from portal.core.models import Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    ok: bool
+    sentence: str
+
+
+def run(upstream: Upstream, *, actor: Any) -> Result:
+    """Return the verdict; a failure is audited as `integration.test_failed`."""
+    try:
+        if upstream.kind == Upstream.Kind.PROMETHEUS:
+            found = scrape.fetch(upstream)
+            said = f"Prometheus {found.build.version} answers with {len(found.targets)} targets."
+        else:
+            listed = alertmanager.fetch(upstream)
+            said = f"Alertmanager {listed.version} answers with {len(listed.alerts)} alerts."
+            if listed.failures:
+                return Result(False, f"{said} But one member failed: {listed.failures[0]}")
+    except UpstreamError as error:
+        audit.record(
+            "integration.test_failed",
+            actor=actor,
+            target=upstream,
+            outcome="failure",
+            reason=str(error),
+        )
+        return Result(False, str(error))
+    return Result(True, said)

@@ -1,0 +1,34 @@
+"""The API under /api/v1/: one router over the routes that each app declares."""
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import path, re_path
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.routers import SimpleRouter
+
+from alerts import api as alerts_api
+from audit import api as audit_api
+from monitoring import api as monitoring_api
+from portal.core import problems
+
+router = SimpleRouter()
+for module in (alerts_api, audit_api, monitoring_api):
+    for prefix, viewset, basename in module.ROUTES:
+        router.register(prefix, viewset, basename)
+
+
+def unknown_path(request: HttpRequest) -> HttpResponse:
+    """Answer an unknown path with a problem instead of an HTML page."""
+    detail = "No endpoint has this path. /api/v1/docs/ lists them all; paths end in a slash."
+    return problems.response("Not found", 404, detail, "not_found")
+
+
+urlpatterns = [
+    path(
+        "hooks/alertmanager/<slug:upstream>/",
+        alerts_api.AlertmanagerHookView.as_view(),
+        name="hook-alertmanager",
+    ),
+    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    *router.urls,
+    re_path(r"^.*$", unknown_path),
+]
