@@ -6,16 +6,18 @@ from there.
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from django.db import connection
 from psycopg.types.json import Jsonb
 
 from alerts.models import Alert, State, TransitionKind
 from alerts.reconcile import Absence, Closed, Known, Resolution
 
+_encoder = msgspec.json.Encoder()
 INCOMING = """
 CREATE TEMPORARY TABLE IF NOT EXISTS alerts_incoming (
     id bigint, fingerprint text, alertname text, severity text, service_id bigint, state text,
@@ -32,7 +34,7 @@ _INCOMING_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An episode on its way into the table; `id` is None for a new one. Field order is the COPY's."""
+    """An episode on its way into the table; `id` is None for a new one."""
 
     id: int | None
     fingerprint: str
@@ -46,16 +48,50 @@ class Row:
     generator_url: str
     content_hash: bytes
     starts_at: datetime
-    silenced_by: list[str] = field(default_factory=list)
-    inhibited_by: list[str] = field(default_factory=list)
+    silenced_by: Sequence[str] = ()
+    inhibited_by: Sequence[str] = ()
     refreshed_at: datetime | None = None
     expires_at: datetime | None = None
     ends_at: datetime | None = None
 
     def copied(self) -> tuple[Any, ...]:
-        values = list(astuple(self))
-        values[6], values[7] = Jsonb(self.labels), Jsonb(self.annotations)
-        return tuple(values)
+        """Return the columns in the order of the COPY, spelt as PostgreSQL reads them.
+
+        Text instead of adapted objects: half of the time of a large batch was adaptation.
+        """
+        return (
+            self.id,
+            self.fingerprint,
+            self.alertname,
+            self.severity,
+            self.service_id,
+            self.state,
+            _json(self.labels),
+            _json(self.annotations),
+            _array(self.receivers),
+            self.generator_url,
+            f"\\x{self.content_hash.hex()}",
+            self.starts_at.isoformat(),
+            _array(self.silenced_by),
+            _array(self.inhibited_by),
+            self.refreshed_at and self.refreshed_at.isoformat(),
+            self.expires_at and self.expires_at.isoformat(),
+            self.ends_at and self.ends_at.isoformat(),
+        )
+
+
+def _json(value: dict[str, str]) -> str:
+    return _encoder.encode(value).decode()
+
+
+def _array(values: Sequence[str]) -> str:
+    """Return the literal of a text[]."""
+    return "{" + ",".join([_quoted(value) for value in values]) + "}" if values else "{}"
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +140,7 @@ def _fill(rows: Iterable[Row]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(INCOMING)
         with cursor.copy(f"COPY alerts_incoming ({_INCOMING_COLUMNS}) FROM STDIN") as copy:
+            copy.set_types(["text"] * 17)
             for row in rows:
                 copy.write_row(row.copied())
 

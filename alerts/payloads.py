@@ -226,12 +226,19 @@ def content_hash(alert: ListedAlert) -> bytes:
 
 def labels_of(given: Mapping[str, str]) -> dict[str, str]:
     """Return storable labels, at most 100."""
-    pairs = sorted(given.items())[:MAX_LABELS]
-    return {sanitize.text(name, 200): sanitize.text(value, LABEL_LIMIT) for name, value in pairs}
+    return _storable(given, LABEL_LIMIT)
 
 
 def annotations_of(given: Mapping[str, str]) -> dict[str, str]:
+    """Return storable annotations, at most 100."""
+    return _storable(given, ANNOTATION_LIMIT)
+
+
+def _storable(given: Mapping[str, str], limit: int) -> dict[str, str]:
+    # One look at all characters together: of 10,000 alerts hardly one needs the careful way.
+    if len(given) <= MAX_LABELS:
+        together = "".join([*given, *given.values()])
+        if len(together) <= limit and together.isprintable():
+            return dict(given)
     pairs = sorted(given.items())[:MAX_LABELS]
-    return {
-        sanitize.text(name, 200): sanitize.text(value, ANNOTATION_LIMIT) for name, value in pairs
-    }
+    return {sanitize.text(name, 200): sanitize.text(value, limit) for name, value in pairs}

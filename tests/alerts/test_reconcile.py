@@ -1,6 +1,7 @@
 """The life cycle of an alert, as a table of polls: what is known, what is listed, what follows."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -54,12 +55,18 @@ def test_a_first_miss_is_noted_and_closes_nothing() -> None:
 def test_absence_closes_after_two_polls_and_the_last_end(
     missing_for: int, expires_in: int, closes: bool
 ) -> None:
-    missing = {"missing_since": NOW - missing_for * SECOND, "expires_at": NOW + expires_in * SECOND}
+    missing: dict[str, Any] = {
+        "missing_since": NOW - missing_for * SECOND,
+        "expires_at": NOW + expires_in * SECOND,
+    }
     assert bool(decide([known(listed(), **missing)], []).resolved) is closes
 
 
 def test_a_closed_episode_carries_its_bounds() -> None:
-    times = {"missing_since": NOW - 30 * SECOND, "last_listed_at": NOW - 45 * SECOND}
+    times: dict[str, Any] = {
+        "missing_since": NOW - 30 * SECOND,
+        "last_listed_at": NOW - 45 * SECOND,
+    }
     (resolution,) = decide([known(listed(), **times)], []).resolved
     assert (resolution.after, resolution.before) == (NOW - 45 * SECOND, NOW - 30 * SECOND)
 
@@ -145,7 +152,10 @@ def test_the_memory_of_the_last_end_wins_over_the_stored_one() -> None:
 
 
 def test_without_memory_the_end_is_assumed_as_if_resent_at_the_last_sight() -> None:
-    refreshed = {"refreshed_at": NOW - 900 * SECOND, "expires_at": NOW - 660 * SECOND}
+    refreshed: dict[str, Any] = {
+        "refreshed_at": NOW - 900 * SECOND,
+        "expires_at": NOW - 660 * SECOND,
+    }
     (absence,) = decide([known(listed(), **refreshed)], []).missing
     assert absence.expires_at == NOW - 15 * SECOND + 240 * SECOND
 
