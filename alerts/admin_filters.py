@@ -1,0 +1,123 @@
+"""The filters of the alert desk. Without a choice it shows what is open."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.admin import ModelAdmin, SimpleListFilter
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from alerts.models import Alert, Silence, State
+from portal.core.models import Service
+
+SEVERITIES = ("critical", "warning", "info", "none")
+
+
+class StateFilter(SimpleListFilter):
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, str]]:
+        return [*State.choices, ("all", "All")]
+
+    def choices(self, changelist: Any) -> Iterator[dict[str, Any]]:
+        """Call the unfiltered choice what it is: the open ones."""
+        for number, choice in enumerate(super().choices(changelist)):
+            yield {**choice, "display": "Open"} if number == 0 else choice
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Alert]) -> QuerySet[Alert]:
+        if self.value() in State.values:
+            return queryset.filter(state=self.value())
+        return queryset if self.value() == "all" else queryset.exclude(state=State.RESOLVED)
+
+
+class SeverityFilter(SimpleListFilter):
+    title = "severity"
+    parameter_name = "severity"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, str]]:
+        return [*((name, name.capitalize()) for name in SEVERITIES), ("other", "Other")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Alert]) -> QuerySet[Alert]:
+        value = self.value()
+        if value == "other":
+            return queryset.exclude(severity__in=SEVERITIES)
+        return queryset.filter(severity=value) if value else queryset
+
+
+class ServiceFilter(SimpleListFilter):
+    title = "service"
+    parameter_name = "service"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, str]]:
+        services = Service.objects.in_order().values_list("slug", "name")[:200]
+        return [*services, ("-", "No service")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Alert]) -> QuerySet[Alert]:
+        value = self.value()
+        if value == "-":
+            return queryset.filter(service__isnull=True)
+        return queryset.filter(service__slug=value) if value else queryset
+
+
+class TimeFilter(SimpleListFilter):
+    title = "time"
+    parameter_name = "time"
+    windows = {
+        "1h": ("Last hour", 1),
+        "24h": ("Last 24 hours", 24),
+        "7d": ("Last 7 days", 168),
+        "30d": ("Last 30 days", 720),
+    }
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, str]]:
+        return [(key, label) for key, (label, _hours) in self.windows.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Alert]) -> QuerySet[Alert]:
+        if self.value() not in self.windows:
+            return queryset
+        since = timezone.now() - timedelta(hours=self.windows[str(self.value())][1])
+        return queryset.filter(Q(ends_at__isnull=True) | Q(ends_at__gte=since))
+
+
+class AttentionFilter(SimpleListFilter):
+    title = "attention"
+    parameter_name = "attention"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, str]]:
+        return [
+            ("mine", "Assigned to me"),
+            ("nobody", "Nobody has acknowledged"),
+            ("acknowledged", "Acknowledged"),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Alert]) -> QuerySet[Alert]:
+        if self.value() == "mine":
+            return queryset.filter(assigned_to=request.user.pk)
+        if self.value() in ("nobody", "acknowledged"):
+            return queryset.filter(acknowledged_at__isnull=self.value() == "nobody")
+        return queryset
+
+
+class SilenceStateFilter(SimpleListFilter):
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, str]]:
+        return [("expired", "Expired"), ("all", "All")]
+
+    def choices(self, changelist: Any) -> Iterator[dict[str, Any]]:
+        for number, choice in enumerate(super().choices(changelist)):
+            yield {**choice, "display": "Active and pending"} if number == 0 else choice
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Silence]) -> QuerySet[Silence]:
+        now = timezone.now()
+        if self.value() == "all":
+            return queryset
+        return (
+            queryset.filter(ends_at__lte=now)
+            if self.value() == "expired"
+            else queryset.filter(ends_at__gt=now)
+        )

@@ -1,0 +1,131 @@
+"""The pages of the alert desk that are not lists: one alert, what is done to it, and its silence."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+
+from alerts import services, silences
+from alerts.desk_forms import AssignForm, CommentForm, SilenceForm, TextForm
+from alerts.models import Alert
+from portal.core.http import UpstreamError
+
+HISTORY_LENGTH = 10
+PREVIEW_LENGTH = 20
+
+
+def alert_page(request: HttpRequest, alert_id: str, context: dict[str, Any]) -> HttpResponse:
+    """Show an episode with its labels, its history, and what can be done."""
+    related = Alert.objects.select_related("upstream", "service", "assigned_to")
+    alert = get_object_or_404(related, pk=alert_id)
+    earlier = Alert.objects.filter(alertname=alert.alertname, upstream=alert.upstream_id).exclude(
+        pk=alert.pk
+    )
+    now = timezone.now()
+    context |= {
+        "title": alert.alertname,
+        "alert": alert,
+        "freshness": alert.upstream.freshness(at=now),
+        "now": now,
+        "transitions": list(alert.transitions.order_by("at", "id")),
+        "earlier": list(earlier.order_by("-starts_at")[:HISTORY_LENGTH]),
+        "silences": list(alert.upstream.silences.filter(silence_id__in=alert.silenced_by)),
+        "may_act": request.user.has_perm("alerts.change_alert"),
+        "acknowledge_form": TextForm(),
+        "assign_form": AssignForm(initial={"user": alert.assigned_to_id}),
+        "comment_form": CommentForm(),
+    }
+    return TemplateResponse(request, "alerts/alert.html", context)
+
+
+def act(request: HttpRequest, alert_id: str, verb: str) -> HttpResponse:
+    """Do one thing to one alert and return to its page with a sentence."""
+    if not request.user.has_perm("alerts.change_alert"):
+        raise PermissionDenied
+    alert = get_object_or_404(Alert, pk=alert_id)
+    back = HttpResponseRedirect(reverse("admin:alerts_alert_change", args=[alert.pk]))
+    if request.method != "POST":
+        return back
+    try:
+        level, sentence = _perform(request, alert, verb)
+    except ValidationError as error:
+        level, sentence = messages.ERROR, " ".join(error.messages)
+    messages.add_message(request, level, sentence)
+    return back
+
+
+def _perform(request: HttpRequest, alert: Alert, verb: str) -> tuple[int, str]:
+    text = request.POST.get("text", "")
+    if verb == "acknowledge":
+        result, done = services.acknowledge([alert], actor=request.user, text=text), "acknowledged"
+    elif verb == "unacknowledge":
+        result, done = (
+            services.unacknowledge([alert], actor=request.user, text=text),
+            "no longer acknowledged",
+        )
+    elif verb == "assign":
+        form = AssignForm(request.POST)
+        if not form.is_valid():
+            return messages.ERROR, "Choose somebody from the list."
+        user = form.cleaned_data["user"]
+        result, done = (
+            services.assign([alert], to=user, actor=request.user),
+            f"assigned to {user or 'nobody'}",
+        )
+    else:
+        result, done = services.comment([alert], text=text, actor=request.user), "commented"
+    return (messages.SUCCESS if result.changed else messages.WARNING), result.sentence(done)
+
+
+def silence_page(request: HttpRequest, alert_id: str, context: dict[str, Any]) -> HttpResponse:
+    """Ask for matchers, duration and reason; show what the silence would hit before it is made."""
+    if not request.user.has_perm("alerts.add_silence"):
+        raise PermissionDenied
+    alert = get_object_or_404(Alert.objects.select_related("upstream"), pk=alert_id)
+    lines = "\n".join(map(str, services.matchers_of(alert)))
+    form = SilenceForm(request.POST or None, initial={"matchers": lines})
+    hit = services.matchers_of(alert)
+    if request.method == "POST" and form.is_valid():
+        hit = form.cleaned_data["matchers"]
+        if "preview" not in request.POST:
+            done = _silence(request, alert, form)
+            if done:
+                return done
+    preview = silences.preview(alert.upstream, hit)
+    context |= {
+        "title": f"Silence {alert.alertname}",
+        "alert": alert,
+        "form": form,
+        "hit_count": len(preview),
+        "hit": preview[:PREVIEW_LENGTH],
+    }
+    return TemplateResponse(request, "alerts/silence.html", context)
+
+
+def _silence(request: HttpRequest, alert: Alert, form: SilenceForm) -> HttpResponse | None:
+    """Create the silence and go back to the alert; None leaves the form with its error."""
+    data = form.cleaned_data
+    try:
+        made = services.silence(
+            alert,
+            duration=data["duration"],
+            comment=data["comment"],
+            matchers=data["matchers"],
+            actor=request.user,
+        )
+    except ValidationError as error:
+        form.add_error(None, error.messages)  # type: ignore[arg-type]
+        return None
+    except UpstreamError as error:
+        form.add_error(None, f"No silence was created. {error}")
+        return None
+    messages.success(
+        request,
+        f"Silenced until {made.ends_at:%Y-%m-%d %H:%M} UTC. Alertmanager lists it within seconds.",
+    )
+    return HttpResponseRedirect(reverse("admin:alerts_alert_change", args=[alert.pk]))

@@ -1,0 +1,52 @@
+"""The audit trail in the admin: to read and to search, never to change."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+
+from audit.models import AuditEntry
+from portal.core.paginator import CappedPaginator
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ModelAdmin):
+    paginator = CappedPaginator
+    show_full_result_count = False
+    list_per_page = 50
+    list_display = (
+        "recorded_at",
+        "action",
+        "shown_outcome",
+        "actor_name",
+        "target",
+        "source_ip",
+        "reason",
+    )
+    list_filter = ("outcome", "actor_type")
+    search_fields = ("=action", "=actor_name", "=target_id", "=request_id")
+    search_help_text = "Exactly: an action, an actor, an object's number or a request id"
+    ordering = ("-recorded_at",)
+    readonly_fields = [field.name for field in AuditEntry._meta.fields]
+
+    @display(
+        description="Outcome",
+        label={"success": "success", "failure": "danger", "unknown": "warning"},
+    )
+    def shown_outcome(self, entry: AuditEntry) -> str:
+        return entry.outcome
+
+    @display(description="Target")
+    def target(self, entry: AuditEntry) -> str:
+        return entry.target_name or f"{entry.target_type} {entry.target_id}".strip() or "—"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
