@@ -1,8 +1,9 @@
 """The URLs of the portal; docs/api.md lists them."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
 urlpatterns = [
+    path("admin/", include("security.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -9,16 +9,7 @@ from rest_framework.views import APIView
 from audit import services as audit
 from audit.services import Target
 from security.models import ApiToken, Scope
-
-# What a person in the admin needs for what a token needs a scope for.
-PERMISSION_OF_SCOPE: dict[str, str] = {
-    Scope.ALERTS_WRITE: "alerts.change_alert",
-    Scope.MONITORING_WRITE: "core.change_upstream",
-    Scope.AUDIT_READ: "audit.view_auditentry",
-    Scope.AUDIT_WRITE: "audit.add_auditentry",
-    Scope.SECURITY_WRITE: "security.add_apitoken",
-    Scope.METRICS: "core.view_upstream",
-}
+from security.scopes import holds
 
 
 class ScopedPermission(BasePermission):
@@ -53,9 +44,4 @@ class ScopedPermission(BasePermission):
         token: Any = request.auth
         if isinstance(token, ApiToken):
             return token.allows(scope)
-        user: Any = request.user
-        if scope == Scope.READ:
-            return bool(user.is_staff)
-        if scope == Scope.ADMIN:
-            return bool(user.is_superuser)
-        return bool(user.has_perm(PERMISSION_OF_SCOPE[scope]))
+        return holds(request.user, scope)
