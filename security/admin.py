@@ -40,7 +40,7 @@ class NoDeleteMixin:
 
 
 @admin.register(User)
-class UserAdmin(StepUpAdminMixin, SuperuserWritesMixin, NoDeleteMixin, ModelAdmin):  # type: ignore[misc]
+class UserAdmin(StepUpAdminMixin, SuperuserWritesMixin, NoDeleteMixin, ModelAdmin):
     """Passwords are chosen by their owners through one-time links, never by an administrator."""
 
     list_display = (
@@ -90,7 +90,7 @@ class UserAdmin(StepUpAdminMixin, SuperuserWritesMixin, NoDeleteMixin, ModelAdmi
 
 
 @admin.register(Group)
-class GroupAdmin(StepUpAdminMixin, SuperuserWritesMixin, ModelAdmin):  # type: ignore[misc]
+class GroupAdmin(StepUpAdminMixin, SuperuserWritesMixin, ModelAdmin):
     search_fields = ("name",)
     ordering = ("name",)
     filter_horizontal = ("permissions",)
@@ -100,7 +100,7 @@ class GroupAdmin(StepUpAdminMixin, SuperuserWritesMixin, ModelAdmin):  # type: i
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(StepUpAdminMixin, NoDeleteMixin, ModelAdmin):  # type: ignore[misc]
+class ApiTokenAdmin(StepUpAdminMixin, NoDeleteMixin, ModelAdmin):
     """A token is made and revoked, never edited; its text is shown once."""
 
     form = ApiTokenForm
@@ -127,7 +127,7 @@ class ApiTokenAdmin(StepUpAdminMixin, NoDeleteMixin, ModelAdmin):  # type: ignor
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiToken]:
         found: QuerySet[ApiToken] = super().get_queryset(request)
-        return found if request.user.is_superuser else found.filter(user_id=request.user.pk)
+        return found if request.user.is_superuser else found.filter(user_id=request.user.pk or 0)
 
     def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         form = super().get_form(request, *args, **kwargs)
@@ -136,7 +136,7 @@ class ApiTokenAdmin(StepUpAdminMixin, NoDeleteMixin, ModelAdmin):  # type: ignor
     def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:
         given = form.cleaned_data
         token, written = tokens.create(
-            user=given.get("user") or User.objects.get(pk=request.user.pk), name=given["name"],
+            user=given.get("user") or User.objects.get(pk=request.user.pk or 0), name=given["name"],
             scopes=given["scopes"], expires_at=given["expires_at"],
             networks=given["allowed_networks"], actor=request.user,
         )  # fmt: skip
@@ -156,7 +156,7 @@ class ApiTokenAdmin(StepUpAdminMixin, NoDeleteMixin, ModelAdmin):  # type: ignor
 
 
 @admin.register(TotpDevice)
-class TotpDeviceAdmin(StepUpAdminMixin, NoDeleteMixin, ModelAdmin):  # type: ignore[misc]
+class TotpDeviceAdmin(StepUpAdminMixin, NoDeleteMixin, ModelAdmin):
     list_display = ("user", "confirmed", "created_at", "last_used_at")
     list_select_related = ("user",)
     search_fields = ("user__username",)
@@ -175,7 +175,7 @@ class TotpDeviceAdmin(StepUpAdminMixin, NoDeleteMixin, ModelAdmin):  # type: ign
 
     @admin.action(description="Reset: the account enrols anew", permissions=["reset"])
     def reset(self, request: HttpRequest, queryset: QuerySet[TotpDevice]) -> None:
-        actor = User.objects.get(pk=request.user.pk)
+        actor = User.objects.get(pk=request.user.pk or 0)
         for device in queryset.select_related("user"):
             try:
                 enrolment.reset(device, actor=actor)

@@ -59,8 +59,8 @@ class MintedTokenSerializer(ApiTokenSerializer):
     token = serializers.CharField(read_only=True, help_text="The token; it is in no later answer.")
 
     class Meta(ApiTokenSerializer.Meta):
-        fields = (*ApiTokenSerializer.Meta.fields, "token")  # type: ignore[assignment]
-        read_only_fields = fields
+        fields: Any = (*ApiTokenSerializer.Meta.fields, "token")
+        read_only_fields: Any = fields
 
 
 @extend_schema_view(

@@ -5,14 +5,14 @@ from typing import Any
 from django.contrib.auth.models import Group, Permission
 from django.db.models.signals import post_migrate
 
-VIEW = {
+VIEW: dict[str, tuple[str, ...]] = {
     "core": ("view_upstream", "view_service"),
     "alerts": ("view_alert", "view_transition", "view_silence"),
     "monitoring": ("view_target", "view_servicestatus", "view_statuschange", "view_panel"),
 }
-RESPOND = {"alerts": ("change_alert", "add_silence", "change_silence")}
-AUDIT = {"audit": ("view_auditentry",)}
-ADMINISTER = {
+RESPOND: dict[str, tuple[str, ...]] = {"alerts": ("change_alert", "add_silence", "change_silence")}
+AUDIT: dict[str, tuple[str, ...]] = {"audit": ("view_auditentry",)}
+ADMINISTER: dict[str, tuple[str, ...]] = {
     "core": (
         "add_upstream",
         "change_upstream",

@@ -4,7 +4,6 @@ import time
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.http import HttpResponse
 from django.test import Client
 
 from security import factors, totp
@@ -36,11 +35,11 @@ def fresh_code(user: User, seed: str = SEED) -> str:
     return code_now(seed)
 
 
-def password_step(client: Client, name: str = "alice", password: str = PASSWORD) -> HttpResponse:
+def password_step(client: Client, name: str = "alice", password: str = PASSWORD) -> Any:
     return client.post(LOGIN, {"username": name, "password": password})
 
 
-def sign_in(client: Client, user: User) -> HttpResponse:
+def sign_in(client: Client, user: User) -> Any:
     """Go through both doors as a browser does."""
     password_step(client, user.get_username())
     return client.post(CODE, {"code": fresh_code(user)})

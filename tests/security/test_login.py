@@ -2,10 +2,10 @@
 
 import re
 import time
+from typing import Any
 
 import pytest
 from django.contrib.auth.hashers import MD5PasswordHasher
-from django.http import HttpResponse
 from django.test import Client
 
 from security import limits, signin
@@ -27,10 +27,23 @@ from tests.security.builders import (
     signed_in,
 )
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "autocommit"])
 
 
-def shape(response: HttpResponse) -> tuple[int, str]:
+def counted_hashes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that grows by one with every password hash computed, in any thread."""
+    hashes: list[int] = []
+    encode = MD5PasswordHasher.encode
+
+    def counting(*args: Any) -> str:
+        hashes.append(1)
+        return encode(*args)
+
+    monkeypatch.setattr(MD5PasswordHasher, "encode", counting)
+    return hashes
+
+
+def shape(response: Any) -> tuple[int, str]:
     """Return status and body without what differs by request: CSRF tokens and nonces."""
     text = re.sub(r'value="[0-9A-Za-z]{64}"|nonce="[^"]*"', "", response.content.decode())
     return response.status_code, text
@@ -74,11 +87,7 @@ def test_every_path_computes_one_hash_and_writes_one_entry(
     if case != "unknown":
         make_enrolled("alice", **overs)
     before = len(trail())
-    hashes = []
-    encode = MD5PasswordHasher.encode
-    monkeypatch.setattr(
-        MD5PasswordHasher, "encode", lambda *args: hashes.append(1) or encode(*args)
-    )
+    hashes = counted_hashes(monkeypatch)
     password_step(client, "alice", "wrong" if case == "wrong password" else PASSWORD)
     assert len(hashes) == 1
     assert len(trail()) == before + 1
@@ -94,7 +103,9 @@ def test_an_unknown_name_is_not_written_down(client: Client, trail: Trail) -> No
 
 def test_the_password_is_never_sent_back(client: Client) -> None:
     make_enrolled()
-    assert PASSWORD not in client.post(LOGIN, {"username": "", "password": PASSWORD}).content.decode()
+    assert (
+        PASSWORD not in client.post(LOGIN, {"username": "", "password": PASSWORD}).content.decode()
+    )
     password_step(client)
     assert PASSWORD not in client.get(CODE).content.decode()
     assert PASSWORD not in str(dict(client.session.items()))
@@ -106,7 +117,7 @@ def test_the_second_step_ends_after_five_minutes(
     make_enrolled()
     password_step(client)
     later = time.time() + signin.VALID_SECONDS + 1
-    monkeypatch.setattr(signin.time, "time", lambda: later)
+    monkeypatch.setattr("security.signin.time.time", lambda: later)
     response = client.post(CODE, {"code": code_now()})
     assert (response.status_code, response["Location"]) == (302, LOGIN)
 
@@ -132,10 +143,10 @@ def test_a_planted_session_id_is_worthless(client: Client) -> None:
     session = client.session
     session["planted"] = "by the attacker"
     session.save()
-    planted = session.session_key
+    planted = str(session.session_key)
     client.cookies["portal_session"] = planted
     password_step(client)
-    halfway = client.session.session_key
+    halfway = str(client.session.session_key)
     client.post(CODE, {"code": code_now()})
     assert len({planted, halfway, client.session.session_key}) == 3
     thief = Client()
