@@ -1,8 +1,12 @@
 """The admin site: unfold's, locked behind a verified second factor."""
 
-from django.http import HttpRequest
+from functools import partial
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
 from unfold.sites import UnfoldAdminSite
 
+from security import views
 from security.verification import is_verified
 
 
@@ -11,3 +15,13 @@ class PortalAdminSite(UnfoldAdminSite):
 
     def has_permission(self, request: HttpRequest) -> bool:
         return super().has_permission(request) and is_verified(request)
+
+    def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        return views.login(request)
+
+    def logout(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        return views.logout(request)
+
+    def password_change(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        show_or_save = partial(super().password_change, extra_context=extra_context)
+        return views.change_password(request, show_or_save)

@@ -6,3 +6,9 @@ from django.apps import AppConfig
 class SecurityConfig(AppConfig):
     name = "security"
     verbose_name = "Security"
+
+    def ready(self) -> None:
+        from security import roles
+
+        # After its own app, so that the permissions of every app before it exist.
+        roles.connect(self)

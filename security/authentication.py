@@ -1,7 +1,7 @@
 """How an API request proves who it is: a bearer token, or an admin session with a verified factor."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -10,10 +10,11 @@ from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.request import Request
 
 from audit import services as audit
-from portal.core import crypto, ratelimit, request_context
-from security import tokens
+from portal.core import crypto, request_context
+from security import limits, tokens
 
-# Guessing tokens is hopeless; this keeps the attempts from costing database look-ups.
+# Guessing tokens is hopeless; the limit keeps the attempts from flooding the audit trail. Only
+# failures count: one client with a stale token does not shut out the others behind its address.
 BAD_TOKEN_RULE = "30/minute"  # noqa: S105
 REFUSED = "The token is not accepted: unknown, expired, revoked, or not allowed from this address."
 
@@ -28,30 +29,35 @@ class TokenAuthentication(BaseAuthentication):
         scheme, _, written = str(request.META.get("HTTP_AUTHORIZATION", "")).partition(" ")
         if scheme.lower() != "bearer":
             return None
-        context = request_context.current()
-        address = context.source_ip
-        if not ratelimit.peek(BAD_TOKEN_RULE, "bad-token", address or "socket"):
-            raise Throttled(
-                ratelimit.retry_after_seconds(BAD_TOKEN_RULE, "bad-token", address or "socket")
-            )
+        written = written.strip()
+        address = request_context.current().source_ip
         now = timezone.now()
         try:
-            token = tokens.check(written.strip(), address=address, at=now)
+            token = tokens.check(written, address=address, at=now)
         except tokens.RejectedError as error:
-            ratelimit.allow(BAD_TOKEN_RULE, "bad-token", address or "socket")
-            token_fp = crypto.fingerprint("token", written.strip())
-            with request_context.use(replace(context, token_fp=token_fp, auth_method="token")):
-                audit.record(
-                    "token.rejected", target=error.token, outcome="failure", reason=str(error)
-                )
-            raise AuthenticationFailed(REFUSED) from error
+            _refuse(error, crypto.fingerprint("token", written))
         tokens.touch(token, address=address, at=now)
         actor = request_context.Actor(
             "token", str(token.user.pk), token.user.get_username(), (f"token:{token.name}",)
         )
-        fingerprint = crypto.fingerprint("token", written.strip())
-        request_context.update(actor=actor, auth_method="token", token_fp=fingerprint)
+        request_context.update(
+            actor=actor, auth_method="token", token_fp=crypto.fingerprint("token", written),
+            auth_factors=("token",), session_fp="",
+        )  # fmt: skip
         return token.user, token
+
+
+def _refuse(error: tokens.RejectedError, token_fp: str) -> NoReturn:
+    """Count and audit a bad token. Raises Throttled or AuthenticationFailed."""
+    context = request_context.current()
+    try:
+        limits.count(BAD_TOKEN_RULE, "bad-token", limits.network_key(context.source_ip))
+    except limits.LimitedError as limited:
+        raise Throttled(limited.wait) from error
+    facts = replace(context, token_fp=token_fp, auth_method="token")
+    with request_context.use(facts):
+        audit.record("token.rejected", target=error.token, outcome="failure", reason=str(error))
+    raise AuthenticationFailed(REFUSED) from error
 
 
 class VerifiedSessionAuthentication(SessionAuthentication):

@@ -1,26 +1,15 @@
 """Which scope a request needs, and whether its token or its user's permissions give it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
+from rest_framework.views import APIView
 
 from audit import services as audit
 from audit.services import Target
 from security.models import ApiToken, Scope
-
-if TYPE_CHECKING:  # DRF imports this module while it imports its own views
-    from rest_framework.views import APIView
-
-# What a person in the admin needs for what a token needs a scope for.
-PERMISSION_OF_SCOPE: dict[str, str] = {
-    Scope.ALERTS_WRITE: "alerts.change_alert",
-    Scope.MONITORING_WRITE: "core.change_upstream",
-    Scope.AUDIT_READ: "audit.view_auditentry",
-    Scope.AUDIT_WRITE: "audit.add_auditentry",
-    Scope.SECURITY_WRITE: "security.add_apitoken",
-    Scope.METRICS: "core.view_upstream",
-}
+from security.scopes import holds
 
 
 class ScopedPermission(BasePermission):
@@ -28,7 +17,7 @@ class ScopedPermission(BasePermission):
 
     message = "This token or account may not do that; it lacks the scope {scope!r}."
 
-    def has_permission(self, request: Request, view: "APIView") -> bool:
+    def has_permission(self, request: Request, view: APIView) -> bool:
         if not request.user or not request.user.is_authenticated:
             return False
         scope = self.scope_needed(request, view)
@@ -45,7 +34,7 @@ class ScopedPermission(BasePermission):
         return False
 
     @staticmethod
-    def scope_needed(request: Request, view: "APIView") -> str:
+    def scope_needed(request: Request, view: APIView) -> str:
         if request.method in SAFE_METHODS:
             return str(getattr(view, "read_scope", Scope.READ))
         return str(getattr(view, "write_scope", Scope.ADMIN))
@@ -55,9 +44,4 @@ class ScopedPermission(BasePermission):
         token: Any = request.auth
         if isinstance(token, ApiToken):
             return token.allows(scope)
-        user: Any = request.user
-        if scope == Scope.READ:
-            return bool(user.is_staff)
-        if scope == Scope.ADMIN:
-            return bool(user.is_superuser)
-        return bool(user.has_perm(PERMISSION_OF_SCOPE[scope]))
+        return holds(request.user, scope)

@@ -1,40 +1,107 @@
-"""Session lifetimes: 30 minutes idle, 12 hours in all (OWASP ASVS 7.3)."""
+"""Session lifetimes (30 minutes idle, 12 hours in all: OWASP ASVS 7.3), and their begin and end."""
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import logout
+from django.contrib.auth import SESSION_KEY, login, logout
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django_otp import login as otp_login
+from django_otp.models import Device
 
+from audit import services as audit
 from portal.core import crypto, request_context
 from security.verification import is_verified
 
 STARTED, SEEN = "portal_started", "portal_seen"
+VERIFIED_AT, FACTORS = "portal_verified_at", "portal_amr"
 # The last use is stored at most this often, so that a page that polls costs no write each time.
 STORE_EVERY_SECONDS = 60
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+
+def begin(request: HttpRequest, user: User, *, factors: tuple[str, ...]) -> None:
+    """Sign `user` in under a new session id, with the clocks of the session set to now."""
+    before = request.session.session_key
+    login(request, user, backend=BACKEND)
+    if request.session.session_key == before:  # Django keeps the id for the same user
+        request.session.cycle_key()
+    now = int(time.time())
+    request.session[STARTED] = request.session[SEEN] = now
+    request.session[FACTORS] = [*factors]
+    request.session.set_expiry(settings.SESSION_ABSOLUTE_SECONDS)
+    _tell_context(request, user, factors)
+
+
+def verify(request: HttpRequest, device: Device, *, factors: tuple[str, ...]) -> None:
+    """Mark the session as verified by `device` now; for step-up as well as for sign-in."""
+    otp_login(request, device)
+    request.session[VERIFIED_AT] = int(time.time())
+    request.session[FACTORS] = [*factors]
+    _tell_context(request, request.user, factors)
+
+
+def renew_id(request: HttpRequest) -> None:
+    """Move the session to a new id; the old one is worthless at once (ASVS 7.2.4)."""
+    request.session.cycle_key()
+
+
+def seconds_since_verified(request: HttpRequest) -> float | None:
+    """Return the age of the last proof of a factor in this session, None without one."""
+    at = request.session.get(VERIFIED_AT)
+    if not is_verified(request) or not isinstance(at, int):
+        return None
+    return max(0.0, time.time() - at)
+
+
+def end_others(user_id: int, *, keep: str | None, reason: str, actor: Any = None) -> int:
+    """End all sessions of a user but `keep`, on the server; return how many there were.
+
+    Sessions are not indexed by user. This reads the live ones, and runs only when a password or
+    a factor changes.
+    """
+    live = Session.objects.filter(expire_date__gt=timezone.now()).exclude(session_key=keep or "")
+    doomed = [
+        session.session_key
+        for session in live.iterator(chunk_size=500)
+        if session.get_decoded().get(SESSION_KEY) == str(user_id)
+    ]
+    if doomed:
+        Session.objects.filter(session_key__in=doomed).delete()
+        target = audit.Target("auth.user", str(user_id))
+        facts = {"ended": len(doomed)}
+        audit.record("auth.session_revoked", actor=actor, target=target, reason=reason, data=facts)
+    return len(doomed)
+
+
+def end(request: HttpRequest, *, reason: str = "") -> None:
+    """Sign out: the session's row is deleted, so a kept cookie opens nothing."""
+    if request.user.is_authenticated:
+        audit.record("auth.logout", actor=request.user, target=request.user, reason=reason)
+    logout(request)
 
 
 class SessionLifetimeMiddleware:
-    """Ends sessions that are idle or old, and tells the request context who is asking."""
+    """Ends sessions that are idle or old, and tells the request context who is asking.
+
+    A request without the session cookie is not looked at: it costs no query, and its answer does
+    not vary by cookie.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.session.session_key and request.user.is_authenticated:
+        if settings.SESSION_COOKIE_NAME in request.COOKIES and request.user.is_authenticated:
             self._enforce(request)
-        if request.user.is_authenticated:
-            verified = is_verified(request)
-            roles = ("superuser",) if request.user.is_superuser else ()
-            request_context.update(
-                actor=request_context.Actor(
-                    "user", str(request.user.pk), request.user.get_username(), roles
-                ),
-                auth_method="session",
-                auth_factors=("password", "otp") if verified else ("password",),
-                session_fp=crypto.fingerprint("session", request.session.session_key or ""),
-            )
+            if request.user.is_authenticated:
+                known = request.session.get(FACTORS, ["password"])
+                factors = tuple(known) if is_verified(request) else ("password",)
+                _tell_context(request, request.user, factors)
         return self.get_response(request)
 
     @staticmethod
@@ -42,10 +109,19 @@ class SessionLifetimeMiddleware:
         now = int(time.time())
         started = request.session.setdefault(STARTED, now)
         seen = request.session.setdefault(SEEN, now)
-        if (
-            now - seen > settings.SESSION_IDLE_SECONDS
-            or now - started > settings.SESSION_ABSOLUTE_SECONDS
-        ):
-            logout(request)
+        if now - seen > settings.SESSION_IDLE_SECONDS:
+            end(request, reason="idle for too long")
+        elif now - started > settings.SESSION_ABSOLUTE_SECONDS:
+            end(request, reason="longest lifetime reached")
         elif now - seen > STORE_EVERY_SECONDS:
             request.session[SEEN] = now
+
+
+def _tell_context(request: HttpRequest, user: Any, factors: tuple[str, ...]) -> None:
+    roles = ("superuser",) if user.is_superuser else ()
+    request_context.update(
+        actor=request_context.Actor("user", str(user.pk), user.get_username(), roles),
+        auth_method="session",
+        auth_factors=factors,
+        session_fp=crypto.fingerprint("session", request.session.session_key or ""),
+    )

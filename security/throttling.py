@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from portal.core import ratelimit, request_context
+from portal.core import request_context
+from security import limits
 
 if TYPE_CHECKING:  # DRF imports this module while it imports its own views
     from rest_framework.views import APIView
@@ -18,13 +19,20 @@ class LimitsThrottle(BaseThrottle):
 
     rule = API_RULE
     key = ""
+    seconds = 1
 
     def allow_request(self, request: Request, view: "APIView") -> bool:
         self.rule = getattr(view, "throttle_rule", API_RULE)
         context = request_context.current()
         user = request.user.pk if request.user and request.user.is_authenticated else None
-        self.key = context.token_fp or (f"user:{user}" if user else f"address:{context.source_ip}")
-        return ratelimit.allow(self.rule, "api", self.key)
+        address = limits.network_key(context.source_ip)
+        self.key = context.token_fp or (f"user:{user}" if user else f"address:{address}")
+        try:
+            limits.count(self.rule, "api", self.key)
+        except limits.LimitedError as error:
+            self.seconds = error.wait
+            return False
+        return True
 
     def wait(self) -> float:
-        return float(ratelimit.retry_after_seconds(self.rule, "api", self.key))
+        return float(self.seconds)

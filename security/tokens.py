@@ -27,6 +27,7 @@ ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 RANDOM_CHARACTERS = 32
 CHECKSUM_CHARACTERS = 6
 MAX_LIFETIME = timedelta(days=366)
+_UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1)}
 # `last_used_at` is written at most this often, so that a busy token costs no row version per request.
 TOUCH_EVERY = timedelta(minutes=1)
 
@@ -58,17 +59,38 @@ def hashed(written: str) -> str:
     return hashlib.sha256(written.encode("utf-8", "replace")).hexdigest()
 
 
+def parse_expiry(written: str, *, at: datetime) -> datetime:
+    """Return the moment `90d` or `12h` after `at`. Raises ValidationError with a sentence."""
+    number, unit = written[:-1], written[-1:]
+    if unit not in _UNITS or not (number.isascii() and number.isdigit()) or len(number) > 5:
+        raise ValidationError(
+            f"{written[:50]!r} is no lifetime. Write 90d for days or 12h for hours."
+        )
+    return at + int(number) * _UNITS[unit]
+
+
 def parse_networks(written: Iterable[str]) -> list[str]:
     """Return normalised CIDR networks. Raises ValidationError naming a wrong one."""
     found = []
     for word in written:
         try:
-            found.append(str(ip_network(word.strip(), strict=False)))
+            found.append(str(ip_network(word.strip()[:50], strict=False)))
         except ValueError as error:
             raise ValidationError(
-                f"{word!r} is no network. Write it as 10.0.0.0/8 or 192.0.2.7/32."
+                f"{word[:50]!r} is no network. Write it as 10.0.0.0/8 or 192.0.2.7/32."
             ) from error
     return found
+
+
+def check_expiry(expires_at: datetime | None) -> None:
+    if expires_at is None:
+        return
+    if expires_at <= timezone.now():
+        raise ValidationError("The expiry lies in the past.")
+    if expires_at > timezone.now() + MAX_LIFETIME:
+        raise ValidationError(
+            f"A token with an expiry lives {MAX_LIFETIME.days} days at most. Choose an earlier one."
+        )
 
 
 @transaction.atomic
@@ -83,7 +105,8 @@ def create(
 ) -> tuple[ApiToken, str]:
     """Mint a token and return it with its text, which exists nowhere else afterwards.
 
-    Raises ValidationError for an unknown scope, a wrong network or an expiry in the past.
+    Raises ValidationError for an unknown scope, a wrong network, or an expiry in the past or
+    further away than a year.
     """
     wanted = list(dict.fromkeys(scopes))
     unknown = [scope for scope in wanted if scope not in Scope.values]
@@ -91,8 +114,7 @@ def create(
         raise ValidationError(
             f"Choose scopes from {', '.join(Scope.values)}; got {', '.join(unknown) or 'none'}."
         )
-    if expires_at is not None and expires_at <= timezone.now():
-        raise ValidationError("The expiry lies in the past.")
+    check_expiry(expires_at)
     body = PREFIX + "".join(secrets.choice(ALPHABET) for _ in range(RANDOM_CHARACTERS))
     written = body + _checksum(body)
     token = ApiToken(
@@ -110,6 +132,32 @@ def create(
         "token.created", actor=actor, target=token, data=facts | {"owner": user.get_username()}
     )
     return token, written
+
+
+def within_parent(parent: ApiToken | None, expires_at: datetime | None) -> datetime | None:
+    """Return the expiry for a token made by the token `parent`: never later than its own."""
+    if parent is None or parent.expires_at is None:
+        return expires_at
+    return min(expires_at or parent.expires_at, parent.expires_at)
+
+
+def check_networks_within(parent: ApiToken | None, networks: Iterable[str]) -> list[str]:
+    """Return the networks for a token made by `parent`: its own by default, never wider ones.
+
+    Raises ValidationError for a network that `parent` itself may not come from.
+    """
+    wanted = parse_networks(networks)
+    if parent is None or not parent.allowed_networks:
+        return wanted
+    allowed = [ip_network(written) for written in parent.allowed_networks]
+    for written in wanted:
+        network = ip_network(written)
+        if not any(
+            network.version == outer.version and network.subnet_of(outer)  # type: ignore[arg-type]
+            for outer in allowed
+        ):
+            raise ValidationError(f"{written} lies outside the networks of the token you use.")
+    return wanted or list(parent.allowed_networks)
 
 
 @transaction.atomic
@@ -156,12 +204,8 @@ def _within(address: str | None, networks: Iterable[str]) -> bool:
 
 
 def touch(token: ApiToken, *, address: str | None, at: datetime) -> None:
-    """Note the use of a token, at most once a minute per address."""
+    """Note the use of a token, at most once a minute, however many clients share it."""
+    if token.last_used_at is not None and at - token.last_used_at <= TOUCH_EVERY:
+        return
     rested = Q(last_used_at__isnull=True) | Q(last_used_at__lt=at - TOUCH_EVERY)
-    if (
-        token.last_used_at is None
-        or at - token.last_used_at > TOUCH_EVERY
-        or token.last_used_ip != address
-    ):
-        moved = rested | ~Q(last_used_ip=address) if address else rested
-        ApiToken.objects.filter(moved, pk=token.pk).update(last_used_at=at, last_used_ip=address)
+    ApiToken.objects.filter(rested, pk=token.pk).update(last_used_at=at, last_used_ip=address)

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from django_otp import DEVICE_ID_SESSION_KEY
 from alerts.models import Alert, Silence, State
 from monitoring.models import Panel, ServiceStatus, Status, Target
 from portal.core.models import Service, Upstream
+from security import sessions
 from security.models import TotpDevice
 
 _numbers = itertools.count(1)
@@ -30,9 +32,7 @@ def make_user(*, verified: bool = True, **over: Any) -> User:
     user.set_password(PASSWORD)
     user.save()
     if verified:
-        TotpDevice.objects.create(
-            user=user, name="Authenticator app", confirmed=True, seed={"secret": SEED}
-        )
+        TotpDevice.objects.create(user=user, name="Authenticator app", confirmed=True, seed=SEED)
     return user
 
 
@@ -45,6 +45,7 @@ def make_session(user: User) -> str:
     device = TotpDevice.objects.filter(user=user, confirmed=True).first()
     if device is not None:
         session[DEVICE_ID_SESSION_KEY] = device.persistent_id
+        session[sessions.VERIFIED_AT] = int(time.time())
     session.create()
     return str(session.session_key)
 

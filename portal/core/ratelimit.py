@@ -1,7 +1,8 @@
 """Rate limits on Redis, atomic, asked before any work is done.
 
-When Redis cannot be reached the answer is "allowed" and a warning is logged: a broken counter
-must not lock everybody out, and the readiness check reports Redis at once.
+When Redis cannot be reached each process counts on its own and a warning is logged: a broken
+counter must neither lock everybody out nor open the door to guessing, and the readiness check
+reports Redis at once.
 """
 
 import logging
@@ -11,7 +12,7 @@ from functools import lru_cache
 from django.conf import settings
 from limits import RateLimitItem, parse
 from limits.errors import StorageError
-from limits.storage import Storage, storage_from_string
+from limits.storage import MemoryStorage, Storage, storage_from_string
 from limits.strategies import FixedWindowRateLimiter
 from redis.exceptions import RedisError
 
@@ -33,6 +34,11 @@ def _limiter(redis_url: str) -> FixedWindowRateLimiter:
     return FixedWindowRateLimiter(storage)
 
 
+@lru_cache(maxsize=1)
+def _local() -> FixedWindowRateLimiter:
+    return FixedWindowRateLimiter(MemoryStorage())
+
+
 @lru_cache(maxsize=64)
 def _item(rule: str) -> RateLimitItem:
     return parse(rule)
@@ -43,8 +49,10 @@ def allow(rule: str, *key: str) -> bool:
     try:
         return _limiter(settings.REDIS_URL).hit(_item(rule), *key)
     except (StorageError, RedisError, OSError) as error:
-        log.warning("Rate limit %s not counted: Redis cannot be reached (%s).", rule, error)
-        return True
+        log.warning(
+            "Rate limit %s counted in this process only: Redis cannot be reached (%s).", rule, error
+        )
+        return _local().hit(_item(rule), *key)
 
 
 def retry_after_seconds(rule: str, *key: str) -> int:
@@ -52,7 +60,7 @@ def retry_after_seconds(rule: str, *key: str) -> int:
     try:
         stats = _limiter(settings.REDIS_URL).get_window_stats(_item(rule), *key)
     except (StorageError, RedisError, OSError):
-        return 1
+        stats = _local().get_window_stats(_item(rule), *key)
     return max(1, int(stats.reset_time - time.time()) + 1)
 
 
@@ -69,4 +77,4 @@ def peek(rule: str, *key: str) -> bool:
     try:
         return _limiter(settings.REDIS_URL).test(_item(rule), *key)
     except (StorageError, RedisError, OSError):
-        return True
+        return _local().test(_item(rule), *key)

@@ -1,0 +1,184 @@
+"""Accounts, roles, tokens and factors in the admin. What is dangerous is a superuser's, with step-up."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.auth import admin as stock
+from django.contrib.auth.models import Group, User
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from unfold.admin import ModelAdmin
+
+from security import enrolment, once, tokens
+from security.admin_forms import ApiTokenForm
+from security.models import ApiToken, TotpDevice
+from security.stepup import StepUpAdminMixin
+
+# The stock admins register themselves at import; ours take their place.
+for model in (User, Group):
+    if isinstance(admin.site._registry.get(model), stock.UserAdmin | stock.GroupAdmin):
+        admin.site.unregister(model)
+
+
+class SuperuserWritesMixin:
+    """Reading follows the permissions; writing is a superuser's, deleting nobody's."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_superuser)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.is_superuser)
+
+
+class NoDeleteMixin:
+    """What the audit trail names is switched off, not deleted."""
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(User)
+class UserAdmin(StepUpAdminMixin, SuperuserWritesMixin, NoDeleteMixin, ModelAdmin):
+    """Passwords are chosen by their owners through one-time links, never by an administrator."""
+
+    list_display = (
+        "username",
+        "first_name",
+        "last_name",
+        "is_active",
+        "is_staff",
+        "is_superuser",
+        "last_login",
+    )
+    list_filter = ("is_active", "is_staff", "is_superuser", "groups")
+    search_fields = ("username", "first_name", "last_name", "email")
+    ordering = ("username",)
+    filter_horizontal = ("groups", "user_permissions")
+    readonly_fields = ("last_login", "date_joined")
+    actions = ("make_enrolment_link",)
+    fieldsets = (
+        (None, {"fields": ("username", "first_name", "last_name", "email")}),
+        ("May do", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
+    )  # fmt: skip
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        if not change:
+            obj.set_unusable_password()
+        super().save_model(request, obj, form, change)
+
+    @admin.action(
+        description="Make an enrolment link (new password and factor)", permissions=["change"]
+    )
+    def make_enrolment_link(
+        self, request: HttpRequest, queryset: QuerySet[User]
+    ) -> HttpResponse | None:
+        if queryset.count() != 1:
+            messages.error(request, "Choose exactly one account: each link is for one person.")
+            return None
+        try:
+            link = enrolment.make_link(queryset.get().get_username(), actor=request.user)
+        except enrolment.EnrolmentError as error:
+            messages.error(request, str(error))
+            return None
+        lead = "Send this link to its owner by a safe way; it works once, for 15 minutes."
+        back = reverse("admin:auth_user_changelist")
+        once.put(request.session, title="Enrolment link", lead=lead, secret=link, back=back)
+        return redirect("security:shown_once")
+
+
+@admin.register(Group)
+class GroupAdmin(StepUpAdminMixin, SuperuserWritesMixin, ModelAdmin):
+    search_fields = ("name",)
+    ordering = ("name",)
+    filter_horizontal = ("permissions",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.is_superuser)
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(StepUpAdminMixin, NoDeleteMixin, ModelAdmin):
+    """A token is made and revoked, never edited; its text is shown once."""
+
+    form = ApiTokenForm
+    list_display = (
+        "name",
+        "user",
+        "hint",
+        "scopes",
+        "expires_at",
+        "revoked_at",
+        "last_used_at",
+        "last_used_ip",
+    )
+    list_filter = ("revoked_at", "expires_at")
+    list_select_related = ("user",)
+    search_fields = ("name", "hint", "user__username")
+    actions = ("revoke",)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("security.change_apitoken")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ApiToken]:
+        found: QuerySet[ApiToken] = super().get_queryset(request)
+        return found if request.user.is_superuser else found.filter(user_id=request.user.pk or 0)
+
+    def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        form = super().get_form(request, *args, **kwargs)
+        return type(form.__name__, (form,), {"maker": request.user})
+
+    def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:
+        given = form.cleaned_data
+        token, written = tokens.create(
+            user=given.get("user") or User.objects.get(pk=request.user.pk or 0), name=given["name"],
+            scopes=given["scopes"], expires_at=given["expires_at"],
+            networks=given["allowed_networks"], actor=request.user,
+        )  # fmt: skip
+        obj.pk, obj.user = token.pk, token.user
+        lead = f"The token “{token.name}” for {token.user.get_username()}."
+        back = reverse("admin:security_apitoken_changelist")
+        once.put(request.session, title="New API token", lead=lead, secret=written, back=back)
+
+    def response_add(self, request: HttpRequest, obj: ApiToken, *_args: Any) -> HttpResponse:
+        return redirect("security:shown_once")
+
+    @admin.action(description="Revoke selected tokens", permissions=["revoke"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
+        done = [tokens.revoke(token, actor=request.user) for token in queryset]
+        text = f"{sum(done)} revoked, {len(done) - sum(done)} already revoked before."
+        messages.success(request, text)
+
+
+@admin.register(TotpDevice)
+class TotpDeviceAdmin(StepUpAdminMixin, NoDeleteMixin, ModelAdmin):
+    list_display = ("user", "confirmed", "created_at", "last_used_at")
+    list_select_related = ("user",)
+    search_fields = ("user__username",)
+    fields = ("user", "confirmed", "created_at", "last_used_at")
+    readonly_fields = fields
+    actions = ("reset",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_reset_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_superuser)
+
+    @admin.action(description="Reset: the account enrols anew", permissions=["reset"])
+    def reset(self, request: HttpRequest, queryset: QuerySet[TotpDevice]) -> None:
+        actor = User.objects.get(pk=request.user.pk or 0)
+        for device in queryset.select_related("user"):
+            try:
+                enrolment.reset(device, actor=actor)
+                messages.success(request, f"{device.user} enrols a new app at the next sign-in.")
+            except enrolment.EnrolmentError as error:
+                messages.error(request, str(error))

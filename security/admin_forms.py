@@ -1,0 +1,74 @@
+"""The form a token is made with: only scopes its maker has, networks as text, one year at most."""
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from security import tokens
+from security.models import ApiToken, Scope
+from security.scopes import grantable_scopes
+
+
+class ApiTokenForm(forms.ModelForm):  # type: ignore[type-arg]
+    """`maker` is set on a subclass per request by the admin."""
+
+    maker: Any = None
+
+    user = forms.ModelChoiceField(
+        User.objects.filter(is_active=True).order_by("username"),
+        required=False,
+        label="Account",
+        help_text="Whom the token acts for; empty is yourself.",
+        widget=UnfoldAdminSelectWidget,
+    )
+    scopes = forms.MultipleChoiceField(
+        choices=Scope.choices, widget=UnfoldAdminCheckboxSelectMultipleWidget
+    )
+    allowed_networks = forms.CharField(
+        required=False,
+        max_length=1000,
+        help_text="CIDR, comma-separated, for example 10.0.0.0/8. Empty: from anywhere.",
+        widget=UnfoldAdminTextInputWidget,
+    )
+    lifetime = forms.CharField(
+        initial="90d",
+        max_length=10,
+        help_text="90d for days, 12h for hours; a year at most.",
+        widget=UnfoldAdminTextInputWidget,
+    )
+
+    class Meta:
+        model = ApiToken
+        fields = ("name", "user", "scopes", "allowed_networks")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.maker is None or "scopes" not in self.fields:
+            return
+        allowed = grantable_scopes(self.maker)
+        scopes: Any = self.fields["scopes"]
+        scopes.choices = [choice for choice in Scope.choices if choice[0] in allowed]
+        if not self.maker.is_superuser:
+            self.fields.pop("user", None)
+
+    def clean_allowed_networks(self) -> list[str]:
+        written = str(self.cleaned_data["allowed_networks"])
+        return tokens.parse_networks(word for word in written.split(",") if word.strip())
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if lifetime := cleaned.get("lifetime"):
+            try:
+                cleaned["expires_at"] = tokens.parse_expiry(lifetime, at=timezone.now())
+                tokens.check_expiry(cleaned["expires_at"])
+            except ValidationError as error:
+                self.add_error("lifetime", error)
+        return cleaned

@@ -1,0 +1,136 @@
+"""The API of tokens: list, create (the text is in that one answer), revoke."""
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import mixins, serializers, status
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from security import tokens
+from security.models import ApiToken, Scope
+from security.permissions import ScopedPermission
+from security.scopes import grantable_scopes
+from security.stepup import is_recent
+
+STEP_UP = (
+    "This needs a fresh code of your second factor. Open /admin/step-up/ in this browser,"
+    " enter one, and send the request again within ten minutes."
+)
+
+
+class ApiTokenSerializer(serializers.ModelSerializer[ApiToken]):
+    user = serializers.CharField(source="user.username", read_only=True)
+
+    class Meta:
+        model = ApiToken
+        fields = (
+            "id",
+            "name",
+            "user",
+            "hint",
+            "scopes",
+            "allowed_networks",
+            "created_at",
+            "expires_at",
+            "revoked_at",
+            "last_used_at",
+            "last_used_ip",
+        )
+        read_only_fields = fields
+
+
+class NewTokenSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField(max_length=100)
+    scopes = serializers.ListField(
+        child=serializers.ChoiceField(choices=Scope.choices), min_length=1, max_length=20
+    )
+    allowed_networks = serializers.ListField(
+        child=serializers.CharField(max_length=50), required=False, max_length=50
+    )
+    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+
+
+class MintedTokenSerializer(ApiTokenSerializer):
+    token = serializers.CharField(read_only=True, help_text="The token; it is in no later answer.")
+
+    class Meta(ApiTokenSerializer.Meta):
+        fields: Any = (*ApiTokenSerializer.Meta.fields, "token")
+        read_only_fields: Any = fields
+
+
+@extend_schema_view(
+    list=extend_schema(summary="List tokens: all for superusers, else one's own"),
+    retrieve=extend_schema(summary="Show one token, without its text"),
+    destroy=extend_schema(summary="Revoke a token; its row stays", responses={204: None}),
+)
+class ApiTokenViewSet(
+    mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.DestroyModelMixin, GenericViewSet[ApiToken]
+):  # fmt: skip
+    """Tokens belong to the account that makes them, and carry no scope their maker lacks."""
+
+    queryset = ApiToken.objects.select_related("user")
+    serializer_class = ApiTokenSerializer
+    permission_classes = (ScopedPermission,)
+    read_scope = Scope.SECURITY_WRITE
+    write_scope = Scope.SECURITY_WRITE
+    lookup_value_regex = r"\d{1,18}"
+    ordering = ("-created_at",)
+    ordering_fields = ("created_at",)
+
+    def get_queryset(self) -> QuerySet[ApiToken]:
+        found = super().get_queryset()
+        user: Any = self.request.user
+        token = self.request.auth
+        sees_all = token.allows(Scope.ADMIN) if isinstance(token, ApiToken) else user.is_superuser
+        return found if sees_all else found.filter(user_id=user.pk)
+
+    @extend_schema(
+        summary="Create a token; the answer holds its text, once",
+        request=NewTokenSerializer,
+        responses={201: MintedTokenSerializer},
+    )
+    def create(self, request: Request) -> Response:
+        caller = self._fresh_caller(request)
+        given = NewTokenSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        facts = given.validated_data
+        lacking = sorted(set(facts["scopes"]) - set(grantable_scopes(request.user, caller)))
+        if lacking:
+            raise PermissionDenied(
+                f"You lack {', '.join(lacking)} yourself, so you cannot put it into a token."
+            )
+        token, written = tokens.create(
+            user=self._owner(request),
+            name=facts["name"],
+            scopes=facts["scopes"],
+            expires_at=tokens.within_parent(caller, facts.get("expires_at")),
+            networks=tokens.check_networks_within(caller, facts.get("allowed_networks", [])),
+        )
+        body = ApiTokenSerializer(token).data | {"token": written}
+        return Response(body, status=status.HTTP_201_CREATED)
+
+    def perform_destroy(self, instance: ApiToken) -> None:
+        self._fresh_caller(self.request)
+        tokens.revoke(instance, reason="revoked through the API")
+
+    @staticmethod
+    def _owner(request: Request) -> User:
+        owner: Any = request.user
+        return User.objects.get(pk=owner.pk)
+
+    @staticmethod
+    def _fresh_caller(request: Request) -> ApiToken | None:
+        """Return the calling token; a session must have proven its factor within ten minutes."""
+        if isinstance(request.auth, ApiToken):
+            return request.auth
+        if not is_recent(request._request):
+            raise PermissionDenied(STEP_UP, code="step_up_required")
+        return None
+
+
+ROUTES = [("tokens", ApiTokenViewSet, "token")]

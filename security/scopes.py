@@ -1,0 +1,34 @@
+"""Who holds which scope: a token by its list, a person by the permissions of the account.
+
+No REST framework in here: its settings import security.permissions, which imports this.
+"""
+
+from typing import Any
+
+from security.models import ApiToken, Scope
+
+# What a person in the admin needs for what a token needs a scope for.
+PERMISSION_OF_SCOPE: dict[str, str] = {
+    Scope.ALERTS_WRITE: "alerts.change_alert",
+    Scope.MONITORING_WRITE: "core.change_upstream",
+    Scope.AUDIT_READ: "audit.view_auditentry",
+    Scope.AUDIT_WRITE: "audit.add_auditentry",
+    Scope.SECURITY_WRITE: "security.add_apitoken",
+    Scope.METRICS: "core.view_upstream",
+}
+
+
+def holds(user: Any, scope: str) -> bool:
+    """True when a person's own permissions cover what a token needs `scope` for."""
+    if user.is_superuser or scope == Scope.READ:
+        return bool(user.is_active and user.is_staff)
+    if scope == Scope.ADMIN:
+        return False
+    return bool(user.has_perm(PERMISSION_OF_SCOPE[scope]))
+
+
+def grantable_scopes(user: Any, token: ApiToken | None = None) -> list[str]:
+    """Return the scopes the caller may put into a new token: never more than the caller has."""
+    if token is not None:
+        return [scope for scope in Scope.values if token.allows(scope)]
+    return [scope for scope in Scope.values if holds(user, scope)]
