@@ -1,11 +1,13 @@
-"""The admin site: unfold's, locked behind a verified second factor."""
+"""The admin site: unfold's, locked behind a verified second factor; its index is the dashboard."""
 
 from functools import partial
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from unfold.sites import UnfoldAdminSite
 
+from portal import dashboard_page
 from security import views
 from security.verification import is_verified
 
@@ -25,3 +27,6 @@ class PortalAdminSite(UnfoldAdminSite):
     def password_change(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         show_or_save = partial(super().password_change, extra_context=extra_context)
         return views.change_password(request, show_or_save)
+
+    def extra_urls(self) -> list[URLPattern]:
+        return [path("live/", self.admin_view(dashboard_page.live), name="dashboard_live")]

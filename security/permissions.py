@@ -1,15 +1,17 @@
 """Which scope a request needs, and whether its token or its user's permissions give it."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from audit import services as audit
 from audit.services import Target
 from security.models import ApiToken, Scope
 from security.scopes import holds
+
+if TYPE_CHECKING:  # DRF imports this module while it imports its own views
+    from rest_framework.views import APIView
 
 
 class ScopedPermission(BasePermission):
@@ -17,7 +19,7 @@ class ScopedPermission(BasePermission):
 
     message = "This token or account may not do that; it lacks the scope {scope!r}."
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
+    def has_permission(self, request: Request, view: "APIView") -> bool:
         if not request.user or not request.user.is_authenticated:
             return False
         scope = self.scope_needed(request, view)
@@ -34,7 +36,7 @@ class ScopedPermission(BasePermission):
         return False
 
     @staticmethod
-    def scope_needed(request: Request, view: APIView) -> str:
+    def scope_needed(request: Request, view: "APIView") -> str:
         if request.method in SAFE_METHODS:
             return str(getattr(view, "read_scope", Scope.READ))
         return str(getattr(view, "write_scope", Scope.ADMIN))

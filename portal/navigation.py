@@ -1,0 +1,67 @@
+"""The sidebar: what exists in this portal, in the order of a working day.
+
+An entry appears when its model is registered in the admin and the account may see it, so that
+no link leads nowhere.
+"""
+
+from typing import Any
+
+from django.apps import apps
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+
+# Group title, then (title, icon, model). Icons are names of Material Symbols.
+GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
+    (
+        "Operate",
+        (
+            ("Alerts", "notifications_active", "alerts.Alert"),
+            ("Silences", "notifications_off", "alerts.Silence"),
+            ("Services", "deployed_code", "core.Service"),
+            ("Targets", "radar", "monitoring.Target"),
+        ),
+    ),
+    (
+        "Configure",
+        (
+            ("Charts", "monitoring", "monitoring.Panel"),
+            ("Upstreams", "cloud_sync", "core.Upstream"),
+        ),
+    ),
+    (
+        "Govern",
+        (
+            ("Audit trail", "history_edu", "audit.AuditEntry"),
+            ("API tokens", "key", "security.ApiToken"),
+            ("Users", "group", "auth.User"),
+            ("Groups", "shield_person", "auth.Group"),
+        ),
+    ),
+)
+
+
+def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return unfold's navigation for this account."""
+    overview = {"title": "Dashboard", "icon": "space_dashboard", "link": reverse("admin:index")}
+    groups: list[dict[str, Any]] = [{"items": [overview]}]
+    for title, entries in GROUPS:
+        items = [
+            {"title": name, "icon": icon, "link": link}
+            for name, icon, label in entries
+            if (link := _link(request, label))
+        ]
+        if items:
+            groups.append({"title": title, "separator": True, "items": items})
+    return groups
+
+
+def _link(request: HttpRequest, label: str) -> str:
+    """Return the changelist's URL, or nothing where there is none for this account."""
+    model = apps.get_model(label)
+    if not admin.site.is_registered(model):
+        return ""
+    if not admin.site.get_model_admin(model).has_view_or_change_permission(request):
+        return ""
+    meta = model._meta
+    return reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")

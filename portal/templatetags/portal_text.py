@@ -1,0 +1,58 @@
+"""Words for numbers and times, and classes for severities."""
+
+from datetime import datetime
+
+from django import template
+from django.db import models
+from django.urls import NoReverseMatch
+
+register = template.Library()
+
+_SEVERITY_CLASSES = {
+    "page": "sev-critical",
+    "emergency": "sev-critical",
+    "critical": "sev-critical",
+    "error": "sev-critical",
+    "high": "sev-critical",
+    "major": "sev-critical",
+    "warning": "sev-warning",
+    "minor": "sev-warning",
+    "info": "sev-info",
+    "notice": "sev-info",
+}
+
+
+@register.filter
+def severity_class(severity: str) -> str:
+    return _SEVERITY_CLASSES.get(str(severity).lower(), "sev-other")
+
+
+@register.filter
+def age(moment: datetime | None, at: datetime) -> str:
+    """Return how long ago `moment` was, in one or two units: "12 s", "5 min", "3 h 20 min", "4 d"."""
+    if moment is None:
+        return "never"
+    seconds = max(0, int((at - moment).total_seconds()))
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
+    if minutes < 60:
+        return f"{minutes} min"
+    if hours < 24:
+        rest = minutes % 60
+        return f"{hours} h {rest} min" if rest and hours < 6 else f"{hours} h"
+    return f"{days} d"
+
+
+@register.filter
+def seconds(value: float) -> str:
+    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"
+
+
+@register.filter
+def admin_link(thing: models.Model) -> str:
+    """Return the page of `thing`, or nothing where it has none."""
+    try:
+        return str(thing.get_absolute_url())  # type: ignore[attr-defined]
+    except NoReverseMatch:
+        return ""
