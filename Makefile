@@ -3,39 +3,39 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench format lock clean
+.PHONY: help run test check bench format lock clean environment development
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-$(VENV)/.run: requirements.txt requirements-embedded.txt
+# Both look every time, in a moment, so that an environment left half made is made anew.
+environment:
 	@$(PYTHON) docker/bootstrap.py $(VENV) requirements.txt requirements-embedded.txt
-	@touch $@
 
-$(VENV)/.dev: $(VENV)/.run requirements-dev.txt
+development: environment
 	@$(PYTHON) docker/bootstrap.py $(VENV) requirements-dev.txt
-	@touch $@
 
-run: $(VENV)/.run ## Start everything in the foreground; Ctrl-C stops it
-	@exec $(BIN)/python manage.py up
+run: environment ## Start everything in the foreground; Ctrl-C stops it
+	@PORTAL_DIE_WITH_PARENT=1 exec $(BIN)/python manage.py up
 
-test: $(VENV)/.dev ## Run the tests against real servers
+test: development ## Run the tests against real servers
 	@exec $(BIN)/python -m pytest -n 2 $(ARGS)
 
-check: $(VENV)/.dev ## Lint, types, layers, migrations: what CI runs before the tests
+check: development ## Lint, types, layers, migrations: what CI runs before the tests
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
 	@$(BIN)/mypy .
 	@$(BIN)/lint-imports
+	@$(BIN)/python docker/check_configuration.py
 	@$(BIN)/python manage.py makemigrations --check --dry-run
 	@$(BIN)/python manage.py check --fail-level WARNING
 
-bench: $(VENV)/.dev ## Measure against the floors; fails when a bound is broken
+bench: development ## Measure against the floors; fails when a bound is broken
 	@exec $(BIN)/python -m tests.bench $(ARGS)
 
-format: $(VENV)/.dev ## Format and fix
+format: development ## Format and fix
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
-lock: $(VENV)/.dev ## Compile requirements*.in into hashed requirements*.txt
+lock: development ## Compile requirements*.in into hashed requirements*.txt
 	@for name in requirements requirements-embedded requirements-dev; do \
 	  $(BIN)/uv pip compile -q --no-header --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links $$name.in -o $$name.txt || exit 1; done

@@ -19,7 +19,7 @@ class StateFilter(SimpleListFilter):
     title = "state"
     parameter_name = "state"
 
-    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[Any]") -> list[tuple[str, str]]:
         return [*State.choices, ("all", "All")]
 
     def choices(self, changelist: Any) -> Iterator[dict[str, Any]]:
@@ -37,7 +37,7 @@ class SeverityFilter(SimpleListFilter):
     title = "severity"
     parameter_name = "severity"
 
-    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[Any]") -> list[tuple[str, str]]:
         return [*((name, name.capitalize()) for name in SEVERITIES), ("other", "Other")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Alert]) -> QuerySet[Alert]:
@@ -51,7 +51,7 @@ class ServiceFilter(SimpleListFilter):
     title = "service"
     parameter_name = "service"
 
-    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[Any]") -> list[tuple[str, str]]:
         services = Service.objects.in_order().values_list("slug", "name")[:200]
         return [*services, ("-", "No service")]
 
@@ -72,7 +72,7 @@ class TimeFilter(SimpleListFilter):
         "30d": ("Last 30 days", 720),
     }
 
-    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[Any]") -> list[tuple[str, str]]:
         return [(key, label) for key, (label, _hours) in self.windows.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Alert]) -> QuerySet[Alert]:
@@ -86,7 +86,7 @@ class AttentionFilter(SimpleListFilter):
     title = "attention"
     parameter_name = "attention"
 
-    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[Any]") -> list[tuple[str, str]]:
         return [
             ("mine", "Assigned to me"),
             ("nobody", "Nobody has acknowledged"),
@@ -105,7 +105,7 @@ class SilenceStateFilter(SimpleListFilter):
     title = "state"
     parameter_name = "state"
 
-    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[Any]") -> list[tuple[str, str]]:
         return [("expired", "Expired"), ("all", "All")]
 
     def choices(self, changelist: Any) -> Iterator[dict[str, Any]]:

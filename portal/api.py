@@ -9,9 +9,10 @@ from alerts import api as alerts_api
 from audit import api as audit_api
 from monitoring import api as monitoring_api
 from portal.core import problems
+from security import api as security_api
 
 router = SimpleRouter()
-for module in (alerts_api, audit_api, monitoring_api):
+for module in (alerts_api, audit_api, monitoring_api, security_api):
     for prefix, viewset, basename in module.ROUTES:
         router.register(prefix, viewset, basename)
 

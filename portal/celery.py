@@ -5,10 +5,11 @@ so any number of workers is safe and staff edit the intervals.
 """
 
 import os
+from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, task_prerun
+from celery.signals import beat_init, setup_logging, task_prerun, worker_ready
 from django.conf import settings
 from django.db import close_old_connections
 
@@ -41,3 +42,11 @@ def drop_dead_connections(**_kwargs: Any) -> None:
     """Replace database connections that a restart of PostgreSQL has closed under a worker."""
     if not settings.CELERY_TASK_ALWAYS_EAGER:
         close_old_connections()
+
+
+@worker_ready.connect
+@beat_init.connect
+def tell_supervisor(**_kwargs: Any) -> None:
+    """Touch the file by which `manage.py up` sees that this process has begun to work."""
+    if path := os.environ.get("PORTAL_READY_FILE"):
+        Path(path).touch()

@@ -23,9 +23,12 @@ limit_request_field_size = 8190
 
 
 def on_starting(server: Any) -> None:
-    """Empty the metrics folder: files of an earlier run would be counted again."""
+    """Empty the metrics folder: files of an earlier run would be counted again.
+
+    Under `manage.py up` the folder is shared with the worker, and emptied when the run begins.
+    """
     folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-    if folder:
+    if folder and not os.environ.get("PORTAL_SUPERVISED"):
         Path(folder).mkdir(parents=True, exist_ok=True)
         for file in Path(folder).glob("*.db"):
             file.unlink(missing_ok=True)

@@ -1,8 +1,10 @@
 """Upstreams named in the environment become rows, marked as managed, when the portal starts."""
 
 import logging
+from dataclasses import dataclass, field
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.db.models.signals import post_migrate
 
@@ -11,18 +13,34 @@ from portal.core.models import Upstream
 log = logging.getLogger(__name__)
 
 
-def wanted() -> dict[str, tuple[str, str]]:
-    """Return name → (kind, url) as the environment says; members of one Alertmanager share a row."""
+# Rules shipped in docker/prometheus/ fire this one always: while it is missing, Prometheus or its
+# way to Alertmanager is broken, and nothing is closed by absence.
+WATCHDOG = {"watchdogs": [{"watchdog": ['alertname="Watchdog"'], "covers": []}]}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A row as the environment asks for it; `options` are those of an embedded server."""
+
+    kind: str
+    url: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def wanted() -> dict[str, Wanted]:
+    """Return the wanted rows by name; members of one Alertmanager cluster share a row."""
     found = {}
     for number, url in enumerate(settings.PROMETHEUS_URL):
-        found["prometheus" if number == 0 else f"prometheus-{number + 1}"] = (
-            Upstream.Kind.PROMETHEUS.value,
-            url,
-        )
+        name = "prometheus" if number == 0 else f"prometheus-{number + 1}"
+        found[name] = Wanted(Upstream.Kind.PROMETHEUS.value, url)
     if settings.ALERTMANAGER_URL:
-        found["alertmanager"] = (
+        ours = (
+            "alertmanager" in settings.PORTAL_EMBEDDED and "prometheus" in settings.PORTAL_EMBEDDED
+        )
+        found["alertmanager"] = Wanted(
             Upstream.Kind.ALERTMANAGER.value,
             ",".join(settings.ALERTMANAGER_URL),
+            WATCHDOG if ours else {},
         )
     return found
 
@@ -32,29 +50,46 @@ def synchronise() -> list[str]:
 
     A row whose variable was removed is disabled, never deleted: it carries history.
     """
-    changed = []
     names = wanted()
-    for name, (kind, url) in names.items():
-        row, created = Upstream.objects.get_or_create(
-            name=name,
-            defaults={
-                "kind": kind,
-                "url": url,
-                "managed": True,
-                "interval_seconds": settings.POLL_SECONDS,
-            },
-        )
-        if not created and (row.kind, row.url, row.managed, row.enabled) != (kind, url, True, True):
-            row.kind, row.url, row.managed, row.enabled = kind, url, True, True
-            row.save(update_fields=["kind", "url", "managed", "enabled"])
-            created = True
-        if created:
-            changed.append(name)
+    changed = [name for name, row in names.items() if _keep(name, row)]
     for row in Upstream.objects.filter(managed=True, enabled=True).exclude(name__in=names):
         row.enabled = False
         row.save(update_fields=["enabled"])
         changed.append(row.name)
     return changed
+
+
+def _keep(name: str, wanted: Wanted) -> bool:
+    """Create or correct one row; True when something changed."""
+    row, created = Upstream.objects.get_or_create(
+        name=name,
+        defaults={
+            "kind": wanted.kind,
+            "url": wanted.url,
+            "options": wanted.options,
+            "managed": True,
+            "interval_seconds": settings.POLL_SECONDS,
+        },
+    )
+    if created:
+        return True
+    before = (row.kind, row.url, row.managed, row.enabled, row.options)
+    row.kind, row.url, row.managed, row.enabled = wanted.kind, wanted.url, True, True
+    row.options = _options(row, wanted)
+    if before == (row.kind, row.url, row.managed, row.enabled, row.options):
+        return False
+    row.save(update_fields=["kind", "url", "managed", "enabled", "options"])
+    return True
+
+
+def _options(row: Upstream, wanted: Wanted) -> dict[str, Any]:
+    """Return the row's own options; our watchdog comes and goes with the embedded servers."""
+    options = dict(row.options)
+    if wanted.options:
+        return {**wanted.options, **options}
+    if options.get("watchdogs") == WATCHDOG["watchdogs"]:
+        del options["watchdogs"]
+    return options
 
 
 def after_migrate(**_kwargs: Any) -> None:
@@ -64,4 +99,7 @@ def after_migrate(**_kwargs: Any) -> None:
 
 
 def connect() -> None:
-    post_migrate.connect(after_migrate, dispatch_uid="portal.managed")
+    # The signal comes once per app, after all tables are there; once is enough.
+    post_migrate.connect(
+        after_migrate, sender=apps.get_app_config("core"), dispatch_uid="portal.managed"
+    )

@@ -36,6 +36,7 @@ HTTPS = PORTAL_URL.startswith("https://")
 PROMETHEUS_URL = env.urls("PROMETHEUS_URL")
 ALERTMANAGER_URL = env.urls("ALERTMANAGER_URL")
 GRAFANA_URL = env.url("GRAFANA_URL", ("http", "https"))
+PORTAL_EMBEDDED = env.words("PORTAL_EMBEDDED")  # which of them `manage.py up` runs itself
 POLL_SECONDS = env.integer("POLL_SECONDS", 15, minimum=1, maximum=3600)
 
 # --- Applications -------------------------------------------------------------------------------
@@ -68,6 +69,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "portal.core.request_context.RequestContextMiddleware",
+    "portal.core.access_log.AccessLogMiddleware",
     "portal.core.headers.SecurityHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

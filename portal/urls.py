@@ -3,7 +3,13 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from portal.health import healthz, readyz
+from portal.metrics import metrics
+
 urlpatterns = [
+    path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
     path("admin/", include("security.urls")),
     path("admin/", admin.site.urls),
     path("api/v1/", include("portal.api")),

@@ -8,7 +8,7 @@ from django.utils.functional import cached_property
 COUNT_LIMIT = 1_000
 
 
-class CappedPaginator(Paginator[Any]):
+class CappedPaginator(Paginator):  # type: ignore[type-arg]
     """Counts at most `COUNT_LIMIT` rows, so that a page costs the same whatever the history holds.
 
     Older rows are reached by filtering on time, which an index serves, not by page numbers, which

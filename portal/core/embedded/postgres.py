@@ -40,6 +40,7 @@ class Postgres:
     var: Path
     unsafe: bool = False
     process: subprocess.Popen[bytes] | None = None
+    keep_open: tuple[int, ...] = ()
     _place: Path | None = field(default=None, repr=False)
     _bin: Path | None = field(default=None, repr=False)
 
@@ -96,13 +97,23 @@ class Postgres:
         self._prepare_folders()
         if not (self.data / "PG_VERSION").exists():
             self._initdb()
-        if self.pid() is None:
+        if not self._joined_running():
             self._launch(owned=owned)
         if not processes.wait_until(self._answers, seconds=60, process=self.process):
             raise StartError(
                 f"PostgreSQL did not start ({processes.tail(self.log)}). See {self.log}."
             )
         self._create_database()
+
+    def _joined_running(self) -> bool:
+        """True when a running postmaster answers; one that is stopping is waited for."""
+        processes.wait_until(lambda: self.pid() is None or self._answers(), seconds=60)
+        return self.pid() is not None
+
+    def is_alive(self) -> bool:
+        if self.process is not None:
+            return self.process.poll() is None
+        return self.pid() is not None
 
     def stop(self) -> None:
         pid = self.pid()
@@ -144,6 +155,9 @@ class Postgres:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             if self.account:
                 os.chown(folder, self.account.uid, self.account.gid)
+        parent = self.run.parent  # ours, and private under a strict umask
+        if self.account and not self.account.reaches("-x", str(parent)):
+            parent.chmod(parent.stat().st_mode | 0o011)
 
     def _initdb(self) -> None:
         secret = self.var / "secrets" / "postgres"
@@ -168,7 +182,7 @@ class Postgres:
         finally:
             handover.unlink()
         if result.returncode:
-            reason = (result.stderr or result.stdout).strip().splitlines()[-1:]
+            reason = (result.stderr or result.stdout).strip().rpartition("\n")[2]
             raise StartError(f"PostgreSQL could not create its data folder {self.data}: {reason}.")
 
     def _launch(self, *, owned: bool) -> None:
@@ -183,6 +197,7 @@ class Postgres:
             [self.binary("postgres"), "-D", self.data, "-k", self.run, "-h", "",
              *(word for setting in settings for word in ("-c", setting))],
             log=self.log, account=self.account, at_parents_death=signal.SIGINT, owned=owned,
+            keep_open=self.keep_open,
         )  # fmt: skip
 
     def _connect(self, database: str) -> psycopg.Connection[tuple[object, ...]]:

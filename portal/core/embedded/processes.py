@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from portal.core.embedded.places import Account
@@ -23,11 +23,20 @@ def _signal_at_parents_death(number: int) -> Callable[[], None] | None:
     if not sys.platform.startswith("linux"):
         return None
     libc = ctypes.CDLL(None, use_errno=True)
+    parent = os.getpid()
 
     def hook() -> None:
         libc.prctl(PR_SET_PDEATHSIG, number)
+        if os.getppid() != parent:  # it died before the request was made
+            os.kill(os.getpid(), number)
 
     return hook
+
+
+def die_with_parent(number: int = signal.SIGTERM) -> None:
+    """Make the kernel send us `number` when the process that started us dies (Linux only)."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, number)
 
 
 def spawn(
@@ -38,11 +47,13 @@ def spawn(
     environment: Mapping[str, str] | None = None,
     at_parents_death: int = signal.SIGTERM,
     owned: bool = True,
+    keep_open: Collection[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start `argv` in a session of its own with its output appended to `log`.
 
-    `owned` children get `at_parents_death` when we die, even by kill -9. A session of its own
-    keeps the terminal's Ctrl-C from reaching the parts before the supervisor orders the stop.
+    `owned` children get `at_parents_death` when the calling thread ends, even by kill -9: call it
+    from the main thread. A session of its own keeps the terminal's Ctrl-C from reaching the parts
+    before the supervisor orders the stop. The descriptors `keep_open` are inherited.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -58,6 +69,7 @@ def spawn(
             user=account.uid if account else None,
             group=account.gid if account else None,
             extra_groups=[] if account else None,
+            pass_fds=tuple(keep_open),
         )
 
 

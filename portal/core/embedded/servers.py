@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from portal.core.embedded import places
+from portal.core.embedded import chosen, places
 from portal.core.embedded.places import PlaceError
 from portal.core.embedded.postgres import Postgres
 from portal.core.embedded.processes import StartError
@@ -40,13 +40,36 @@ class EmbeddedServers:
         user leaves. Raises StartError with a sentence that says what to do.
         """
         try:
-            self.var.mkdir(parents=True, exist_ok=True)
-            with self._locked():
-                self._users = (self.var / "servers.users").open("w")
-                fcntl.flock(self._users, fcntl.LOCK_SH)
+            self.enter()
+            with self.locked():
                 return self._start_each(owned=owned)
         except (OSError, PlaceError) as error:
             raise StartError(f"The embedded servers cannot start: {error}") from error
+
+    def enter(self) -> None:
+        """Become a user of the servers, whether or not they run yet."""
+        self.var.mkdir(parents=True, exist_ok=True)
+        with self.locked():
+            self._users = (self.var / "servers.users").open("w")
+            fcntl.flock(self._users, fcntl.LOCK_SH)
+
+    def alone(self) -> bool:
+        """True when no other process uses the servers."""
+        assert self._users is not None
+        with self.locked():
+            try:
+                fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            finally:
+                fcntl.flock(self._users, fcntl.LOCK_SH)  # a refused conversion has dropped ours
+            return True
+
+    def leave(self) -> None:
+        """Stop being a user, without stopping anything."""
+        if self._users is not None:
+            self._users.close()
+            self._users = None
 
     def _start_each(self, *, owned: bool) -> dict[str, str]:
         urls = {}
@@ -62,7 +85,7 @@ class EmbeddedServers:
         """Leave; stop the servers when nobody else uses them. True when they were stopped."""
         if self._users is None:
             return False
-        with self._locked():
+        with self.locked():
             try:
                 fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 last = True
@@ -76,7 +99,7 @@ class EmbeddedServers:
             return last or even_if_used
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         with (self.var / "servers.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -91,6 +114,9 @@ def missing_urls() -> frozenset[str]:
 @contextmanager
 def joined() -> Iterator[None]:
     """Run a block with DATABASE_URL and REDIS_URL in the environment, embedded where not given."""
+    for name, value in chosen.recalled(places.var_dir()).items():
+        if name not in os.environ and f"{name}_FILE" not in os.environ:
+            os.environ[name] = value
     if not missing_urls():
         yield
         return

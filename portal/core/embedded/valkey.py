@@ -33,6 +33,7 @@ class Valkey:
     var: Path
     unsafe: bool = False
     process: subprocess.Popen[bytes] | None = None
+    keep_open: tuple[int, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -66,6 +67,9 @@ class Valkey:
         except redis.RedisError:
             return False
 
+    def is_alive(self) -> bool:
+        return self.process.poll() is None if self.process is not None else self.answers()
+
     def start(self, *, owned: bool) -> None:
         for folder in (self.folder, self.var / "secrets", self.var / "log"):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -80,6 +84,7 @@ class Valkey:
             log=self.log,
             at_parents_death=signal.SIGTERM,
             owned=owned,
+            keep_open=self.keep_open,
         )
         if not processes.wait_until(self.answers, seconds=30, process=self.process):
             raise StartError(f"Valkey did not start ({processes.tail(self.log)}). See {self.log}.")
@@ -104,9 +109,12 @@ class Valkey:
         return path
 
     def stop(self) -> None:
-        if not self.answers():
+        if self.process is not None and self.process.poll() is None:
+            pid = self.process.pid
+        elif self.answers():
+            pid = int(self._client().info("server")["process_id"])
+        else:
             return
-        pid = int(self._client().info("server")["process_id"])
         processes.end(pid, signal.SIGTERM, seconds=10)
         if self.process is not None:
             self.process.wait(5)

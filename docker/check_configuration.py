@@ -1,0 +1,39 @@
+"""Checks the Prometheus and Alertmanager files with promtool and amtool, where this machine has them."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+DOCKER = Path(__file__).resolve().parent
+
+
+def checked(tool: str, *words: str) -> bool:
+    """Run `tool`, and show what it says only when it objects."""
+    if shutil.which(tool) is None:
+        print(f"{tool} is not on this machine; its check is skipped")
+        return True
+    result = subprocess.run([tool, *words], text=True, capture_output=True, check=False)
+    if result.returncode:
+        print(result.stdout, result.stderr, sep="", file=sys.stderr)
+    return result.returncode == 0
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for part in ("prometheus", "alertmanager"):
+            shutil.copytree(DOCKER / part, folder / part)
+        for secret in ("prometheus/secrets/metrics_token", "alertmanager/secrets/portal_token"):
+            (folder / secret).parent.mkdir()
+            (folder / secret).touch()
+        good = [
+            checked("promtool", "check", "config", str(folder / "prometheus" / "prometheus.yml")),
+            checked("amtool", "check-config", str(folder / "alertmanager" / "alertmanager.yml")),
+        ]
+    return 0 if all(good) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""The portal's gauges: a constant number of SQL statements, then metric families made of their rows."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+from django.db.models import Count, Min
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from alerts.models import Alert, HookDelivery
+from monitoring.models import ServiceStatus, Status
+from portal.core.models import Freshness, Upstream
+
+CONNECTIONS_SQL = """
+    SELECT coalesce(state, 'other'), count(*) FROM pg_stat_activity
+    WHERE backend_type = 'client backend' GROUP BY 1
+"""
+DATABASE_SQL = """
+    SELECT pg_database_size(current_database()), current_setting('max_connections')::int
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What was read, at one moment."""
+
+    at: datetime
+    upstreams: list[Upstream]
+    alerts: list[tuple[str, str, int]]
+    waiting: int
+    oldest_waiting: datetime | None
+    services: list[tuple[str, str]]
+    connections: list[tuple[str, int]]
+    database_bytes: int
+    connections_max: int
+
+
+def read(*, at: datetime) -> Rows:
+    """Run six statements. Raises DatabaseError."""
+    queue = HookDelivery.objects.filter(processed_at__isnull=True).aggregate(
+        count=Count("id"), oldest=Min("received_at")
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(CONNECTIONS_SQL)
+        connections = [(str(state), int(count)) for state, count in cursor.fetchall()]
+        cursor.execute(DATABASE_SQL)
+        size, most = cursor.fetchone()
+    open_alerts = (
+        Alert.objects.open().values_list("state", "severity").annotate(count=Count("id")).order_by()
+    )
+    return Rows(
+        at=at,
+        upstreams=list(Upstream.objects.enabled()),
+        alerts=[(state, severity, count) for state, severity, count in open_alerts],
+        waiting=queue["count"],
+        oldest_waiting=queue["oldest"],
+        services=list(ServiceStatus.objects.values_list("service__slug", "status")),
+        connections=connections,
+        database_bytes=int(size),
+        connections_max=int(most),
+    )
+
+
+def families(rows: Rows) -> Iterator[Metric]:
+    yield from _of_upstreams(rows)
+    yield _labelled(
+        "portal_alerts", "Open alert episodes.", ["state", "severity"],
+        [([state, severity], count) for state, severity, count in rows.alerts],
+    )  # fmt: skip
+    yield _single(
+        "portal_hook_deliveries_waiting", "Received webhooks not yet worked on.", rows.waiting
+    )
+    oldest = (rows.at - rows.oldest_waiting).total_seconds() if rows.oldest_waiting else 0
+    yield _single(
+        "portal_hook_deliveries_oldest_age_seconds",
+        "Age of the oldest webhook not yet worked on; 0 when none waits.",
+        max(0.0, oldest),
+    )
+    yield _labelled(
+        "portal_service_status", "1 for the status a service is in, 0 for the others.", ["service", "status"],
+        [([slug, known], float(known == status)) for slug, status in rows.services for known in Status.values],
+    )  # fmt: skip
+    yield _single(
+        "portal_database_size_bytes", "Size of the portal's database.", rows.database_bytes
+    )
+    yield _labelled(
+        "portal_database_connections", "Connections of all programs to the database server.", ["state"],
+        [([state], count) for state, count in rows.connections],
+    )  # fmt: skip
+    yield _single(
+        "portal_database_connections_max", "How many connections the server allows.", rows.connections_max
+    )  # fmt: skip
+
+
+def _of_upstreams(rows: Rows) -> Iterator[Metric]:
+    """Yield what is known of each enabled upstream; one that was never polled has no values."""
+    polled = [row for row in rows.upstreams if row.attempted_at is not None]
+    labels = ["upstream", "kind"]
+    reachable = (Freshness.LIVE,)
+    yield _labelled(
+        "portal_upstream_up", "1 when the last poll succeeded and is not overdue.", labels,
+        [(_of(u), float(u.freshness(at=rows.at) in reachable)) for u in polled],
+    )  # fmt: skip
+    yield _labelled(
+        "portal_upstream_freshness_seconds", "Time since the last successful poll.", labels,
+        [(_of(u), max(0.0, (rows.at - u.succeeded_at).total_seconds())) for u in polled if u.succeeded_at],
+    )  # fmt: skip
+    yield _labelled(
+        "portal_upstream_poll_duration_seconds", "Duration of the last poll.", labels,
+        [(_of(u), u.duration_seconds) for u in polled if u.duration_seconds is not None],
+    )  # fmt: skip
+    failing = [(u, u.error_since or rows.at) for u in polled]
+    yield _labelled(
+        "portal_upstream_failing_seconds", "How long polls have been failing; 0 while they succeed.", labels,
+        [(_of(u), max(0.0, (rows.at - since).total_seconds())) for u, since in failing],
+    )  # fmt: skip
+
+
+def _of(upstream: Upstream) -> list[str]:
+    return [upstream.name, upstream.kind]
+
+
+def _single(name: str, help_text: str, value: float) -> Metric:
+    family = GaugeMetricFamily(name, help_text)
+    family.add_metric([], value)
+    return family
+
+
+def _labelled(
+    name: str, help_text: str, labels: list[str], values: list[tuple[list[str], Any]]
+) -> Metric:
+    family = GaugeMetricFamily(name, help_text, labels=labels)
+    for given, value in values:
+        family.add_metric(given, value)
+    return family

@@ -1,0 +1,98 @@
+"""`/healthz`: does this process answer; `/readyz`: can the portal do its work, part by part."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.core.cache import cache
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from redis.exceptions import RedisError
+
+from portal.tasks import HEARTBEAT_KEY
+
+# The heartbeat ticks every 10 seconds; a worker that is busy with a slow poll may miss a few.
+HEARTBEAT_LIMIT_SECONDS = 60
+
+# What a part says: whether it is ready, and a sentence.
+Finding = tuple[bool, str]
+
+
+def healthz(request: HttpRequest) -> HttpResponse:
+    """Answer without asking anything else: a restart would cure what this does not answer."""
+    return HttpResponse("ok\n", content_type="text/plain", headers={"Cache-Control": "no-store"})
+
+
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Answer 200 when every part is ready, else 503; both name each part with its sentence."""
+    found = {name: check() for name, check in CHECKS.items()}
+    ready = all(good for good, _sentence in found.values())
+    document: dict[str, Any] = {
+        "status": "ready" if ready else "not ready",
+        "parts": {name: {"ready": good, "detail": said} for name, (good, said) in found.items()},
+    }
+    return JsonResponse(
+        document, status=200 if ready else 503, headers={"Cache-Control": "no-store"}
+    )
+
+
+def heartbeat_age_seconds() -> float | None:
+    """Return the age of the newest sign of life of any worker; None when there is none.
+
+    Raises RedisError or OSError when Redis cannot be asked.
+    """
+    beat = cache.get(HEARTBEAT_KEY)
+    return max(0.0, time.time() - float(beat)) if beat is not None else None
+
+
+def _database() -> Finding:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError as error:
+        return False, f"The database cannot be used: {_short(error)}. Check DATABASE_URL."
+    return True, "The database answers."
+
+
+def _migrations() -> Finding:
+    try:
+        executor = MigrationExecutor(connection)
+        pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError:
+        return False, "Not known while the database cannot be used."
+    if pending:
+        return False, f"{len(pending)} migrations are not applied. Run: manage.py migrate."
+    return True, "All migrations are applied."
+
+
+def _redis() -> Finding:
+    try:
+        cache.get(HEARTBEAT_KEY)
+    except (RedisError, OSError) as error:
+        return False, f"Redis cannot be used: {_short(error)}. Check REDIS_URL."
+    return True, "Redis answers."
+
+
+def _worker() -> Finding:
+    try:
+        age = heartbeat_age_seconds()
+    except (RedisError, OSError):
+        return False, "Not known while Redis cannot be used."
+    if age is None:
+        return False, "No worker has shown a sign of life. Start worker and beat."
+    if age > HEARTBEAT_LIMIT_SECONDS:
+        return False, f"No sign of life of a worker for {age:.0f} s. Check worker and beat."
+    return True, f"A worker showed a sign of life {age:.0f} s ago."
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+CHECKS: dict[str, Callable[[], Finding]] = {
+    "database": _database,
+    "migrations": _migrations,
+    "redis": _redis,
+    "worker": _worker,
+}

@@ -1,0 +1,51 @@
+"""`manage.py prepare`: brings the database to what this version needs; `up` runs it before the web."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from django.core.management import CommandError
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import OperationalError
+
+from portal import preparation
+
+STEPS: dict[str, tuple[str, Callable[[], str]]] = {
+    "migrations": ("Migrations", preparation.migrate),
+    "static": ("Static files", preparation.collect_static_files),
+    "upstreams": ("Upstreams", preparation.register_upstreams),
+    "webhook": ("Webhook token", preparation.keep_webhook_token),
+}
+
+
+class Command(BaseCommand):
+    help = "Migrate, collect static files, register upstreams and the webhook's token. Repeatable."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--only", choices=[*STEPS], help="Run one step.")
+        parser.add_argument("--progress", type=Path, help="Also write JSON lines to this file.")
+
+    def handle(self, *_args: Any, only: str | None, progress: Path | None, **_options: Any) -> None:
+        def tell(part: str, sentence: str, **more: str) -> None:
+            if progress is None:
+                self.stdout.write(f"{part}: {sentence}" if sentence else next(iter(more.values())))
+            else:
+                with progress.open("a") as file:
+                    file.write(json.dumps({"part": part, "sentence": sentence, **more}) + "\n")
+
+        for step in [only] if only else [*STEPS]:
+            part, run = STEPS[step]
+            started = time.monotonic()
+            try:
+                said = run()
+            except OperationalError as error:
+                reason = " ".join(str(error).split())[:300]
+                cure = "Start that server, or correct DATABASE_URL."
+                raise CommandError(f"The database cannot be used: {reason}. {cure}") from error
+            if said:
+                tell(part, f"{said} in {time.monotonic() - started:.1f} s")
+        if only is None and (link := preparation.first_administrator_link()):
+            tell("", "", link=link)
