@@ -19,10 +19,12 @@ class StateFilter(SimpleListFilter):
     title = "state"
     parameter_name = "state"
 
-    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[Any]") -> list[tuple[str, str]]:
+    def lookups(
+        self, request: HttpRequest, model_admin: "ModelAdmin[Any]"
+    ) -> list[tuple[str, str]]:
         return [*State.choices, ("all", "All")]
 
-    def choices(self, changelist: Any) -> Iterator[dict[str, Any]]:
+    def choices(self, changelist: Any) -> Iterator[Any]:
         """Call the unfiltered choice what it is: the open ones."""
         for number, choice in enumerate(super().choices(changelist)):
             yield {**choice, "display": "Open"} if number == 0 else choice
@@ -37,7 +39,9 @@ class SeverityFilter(SimpleListFilter):
     title = "severity"
     parameter_name = "severity"
 
-    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[Any]") -> list[tuple[str, str]]:
+    def lookups(
+        self, request: HttpRequest, model_admin: "ModelAdmin[Any]"
+    ) -> list[tuple[str, str]]:
         return [*((name, name.capitalize()) for name in SEVERITIES), ("other", "Other")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Alert]) -> QuerySet[Alert]:
@@ -51,7 +55,9 @@ class ServiceFilter(SimpleListFilter):
     title = "service"
     parameter_name = "service"
 
-    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[Any]") -> list[tuple[str, str]]:
+    def lookups(
+        self, request: HttpRequest, model_admin: "ModelAdmin[Any]"
+    ) -> list[tuple[str, str]]:
         services = Service.objects.in_order().values_list("slug", "name")[:200]
         return [*services, ("-", "No service")]
 
@@ -72,7 +78,9 @@ class TimeFilter(SimpleListFilter):
         "30d": ("Last 30 days", 720),
     }
 
-    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[Any]") -> list[tuple[str, str]]:
+    def lookups(
+        self, request: HttpRequest, model_admin: "ModelAdmin[Any]"
+    ) -> list[tuple[str, str]]:
         return [(key, label) for key, (label, _hours) in self.windows.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Alert]) -> QuerySet[Alert]:
@@ -86,7 +94,9 @@ class AttentionFilter(SimpleListFilter):
     title = "attention"
     parameter_name = "attention"
 
-    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[Any]") -> list[tuple[str, str]]:
+    def lookups(
+        self, request: HttpRequest, model_admin: "ModelAdmin[Any]"
+    ) -> list[tuple[str, str]]:
         return [
             ("mine", "Assigned to me"),
             ("nobody", "Nobody has acknowledged"),
@@ -105,10 +115,12 @@ class SilenceStateFilter(SimpleListFilter):
     title = "state"
     parameter_name = "state"
 
-    def lookups(self, request: HttpRequest, model_admin: "ModelAdmin[Any]") -> list[tuple[str, str]]:
+    def lookups(
+        self, request: HttpRequest, model_admin: "ModelAdmin[Any]"
+    ) -> list[tuple[str, str]]:
         return [("expired", "Expired"), ("all", "All")]
 
-    def choices(self, changelist: Any) -> Iterator[dict[str, Any]]:
+    def choices(self, changelist: Any) -> Iterator[Any]:
         for number, choice in enumerate(super().choices(changelist)):
             yield {**choice, "display": "Active and pending"} if number == 0 else choice
 

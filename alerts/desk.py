@@ -119,7 +119,7 @@ def _silence(request: HttpRequest, alert: Alert, form: SilenceForm) -> HttpRespo
             actor=request.user,
         )
     except ValidationError as error:
-        form.add_error(None, error.messages)  # type: ignore[arg-type]
+        form.add_error(None, error.messages)
         return None
     except UpstreamError as error:
         form.add_error(None, f"No silence was created. {error}")

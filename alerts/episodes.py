@@ -32,6 +32,10 @@ _INCOMING_COLUMNS = (
 )
 
 
+# Numbers as numbers, all else as text that PostgreSQL parses into the column's type.
+_COPY_TYPES = ["int8", "text", "text", "text", "int8", *["text"] * 12]
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """An episode on its way into the table; `id` is None for a new one."""
@@ -140,7 +144,7 @@ def _fill(rows: Iterable[Row]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(INCOMING)
         with cursor.copy(f"COPY alerts_incoming ({_INCOMING_COLUMNS}) FROM STDIN") as copy:
-            copy.set_types(["text"] * 17)
+            copy.set_types(_COPY_TYPES)
             for row in rows:
                 copy.write_row(row.copied())
 
