@@ -35,12 +35,18 @@ def alert_page(request: HttpRequest, alert_id: str, context: dict[str, Any]) -> 
         "transitions": list(alert.transitions.order_by("at", "id")),
         "earlier": list(earlier.order_by("-starts_at")[:HISTORY_LENGTH]),
         "silences": list(alert.upstream.silences.filter(silence_id__in=alert.silenced_by)),
+        "chart_url": _web_link(alert.generator_url),
         "may_act": request.user.has_perm("alerts.change_alert"),
         "acknowledge_form": TextForm(),
         "assign_form": AssignForm(initial={"user": alert.assigned_to_id}),
         "comment_form": CommentForm(),
     }
     return TemplateResponse(request, "alerts/alert.html", context)
+
+
+def _web_link(url: str) -> str:
+    """Return `url` when it is one a browser may follow; an upstream may have sent anything."""
+    return url if url.startswith(("http://", "https://")) else ""
 
 
 def act(request: HttpRequest, alert_id: str, verb: str) -> HttpResponse:

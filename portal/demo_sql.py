@@ -1,0 +1,123 @@
+"""The statements of portal/demo.py: everything random comes from PostgreSQL's seeded generator."""
+
+TARGETS = """
+INSERT INTO monitoring_target (upstream_id, service_id, job, instance, scrape_url, labels, health, error, changed_at)
+SELECT %(upstream)s, s.id, s.slug, s.slug || '-' || n || ':9090', 'http://' || s.slug || '-' || n || ':9090/metrics',
+    jsonb_build_object('job', s.slug, 'instance', s.slug || '-' || n || ':9090', 'service', s.slug), h.health,
+    CASE h.health WHEN 'down' THEN 'connection refused' ELSE '' END, %(now)s - random() * interval '9 days'
+FROM core_service s CROSS JOIN generate_series(1, 3) n
+CROSS JOIN LATERAL (SELECT CASE WHEN s.id %% 17 = 3 OR (s.id %% 7 = 2 AND n = 1) THEN 'down' ELSE 'up' END AS health) h
+WHERE s.labels @> '{"demo": "true"}'
+ON CONFLICT DO NOTHING
+"""
+
+STATUSES = """
+INSERT INTO monitoring_servicestatus (service_id, upstream_id, status, reason, since, targets_up, targets_down)
+SELECT service_id, %(upstream)s,
+    CASE count(*) FILTER (WHERE health = 'down') WHEN 0 THEN 'up' WHEN 3 THEN 'down' ELSE 'degraded' END,
+    CASE count(*) FILTER (WHERE health = 'down') WHEN 0 THEN '' WHEN 3 THEN 'All 3 targets are down: connection refused.'
+        ELSE '1 of 3 targets is down.' END,
+    %(now)s - random() * interval '2 days', count(*) FILTER (WHERE health = 'up'), count(*) FILTER (WHERE health = 'down')
+FROM monitoring_target WHERE upstream_id = %(upstream)s AND service_id IS NOT NULL GROUP BY service_id
+ON CONFLICT (service_id) DO UPDATE SET status = excluded.status, reason = excluded.reason,
+    upstream_id = excluded.upstream_id, targets_up = excluded.targets_up, targets_down = excluded.targets_down
+"""
+
+FLIPS = """
+INSERT INTO monitoring_statuschange (service_id, old_status, new_status, reason, at)
+SELECT s.id, CASE n %% 2 WHEN 0 THEN 'up' ELSE 'degraded' END, CASE n %% 2 WHEN 0 THEN 'degraded' ELSE 'up' END,
+    CASE n %% 2 WHEN 0 THEN '1 of 3 targets is down.' ELSE '' END,
+    %(now)s - (random() * %(days)s) * interval '1 day'
+FROM core_service s CROSS JOIN generate_series(1, 6) n WHERE s.labels @> '{"demo": "true"}'
+"""
+
+EPISODES = """
+WITH services AS (
+    SELECT array_agg(id ORDER BY id) AS ids, array_agg(slug ORDER BY id) AS slugs, count(*)::int AS n
+    FROM core_service WHERE labels @> '{"demo": "true"}'
+), picked AS (
+    SELECT g AS n, 1 + floor(random() * 8)::int AS rule, 1 + floor(random() * 40)::int AS host,
+        1 + floor(random() * greatest(services.n, 1))::int AS service, random() AS luck,
+        %(now)s - (power(random(), 1.4) * %(days)s) * interval '1 day' - interval '3 minutes' AS starts,
+        (30 + power(random(), 3) * 14400) * interval '1 second' AS lasted,
+        g <= greatest(%(count)s / 30, least(%(count)s, 12)) AND g <= 400 AS is_open
+    FROM generate_series(1, %(count)s) g CROSS JOIN services
+), described AS (
+    SELECT p.*, services.ids[p.service] AS service_id, coalesce(services.slugs[p.service], 'api') AS slug,
+        (ARRAY['HighErrorRate', 'InstanceDown', 'SlowResponses', 'DiskFillingUp', 'HighCPU', 'QueueBacklog',
+            'CertificateExpiring', 'MemoryPressure'])[p.rule] AS name,
+        (ARRAY['critical', 'critical', 'warning', 'warning', 'warning', 'warning', 'info', 'warning'])[p.rule] AS severity,
+        (ARRAY['answers 7 %% of requests with errors', 'has not been scraped for a minute',
+            'needs more than a second for every tenth request', 'fills its disk within four hours',
+            'uses 96 %% of its CPU', 'has 12,000 waiting messages', 'shows a certificate with 9 days left',
+            'has less than 5 %% of memory free'])[p.rule] AS complaint
+    FROM picked p CROSS JOIN services
+)
+INSERT INTO alerts_alert (upstream_id, fingerprint, alertname, severity, service_id, state, labels, annotations,
+    receivers, generator_url, content_hash, starts_at, ends_at, resolved_after, resolved_before, first_seen_at,
+    closed_at, closed_by, silenced_by, inhibited_by, acknowledged_by, acknowledged_at)
+SELECT %(upstream)s, lpad(to_hex(n::bigint * 2654435761 %% 9007199254740991), 16, '0'), name, severity, service_id,
+    CASE WHEN NOT is_open THEN 'resolved' WHEN luck < 0.15 THEN 'suppressed' ELSE 'firing' END,
+    jsonb_build_object('alertname', name, 'severity', severity, 'service', slug, 'cluster', 'eu-1',
+        'instance', slug || '-' || host || ':9090', 'team', (ARRAY['payments', 'search', 'platform', 'identity'])[1 + host %% 4]),
+    jsonb_build_object('summary', slug || '-' || host || ' ' || complaint, 'runbook_url',
+        'https://runbooks.example/' || name),
+    '{on-call}', 'https://prometheus.example/graph?g0.expr=' || name, decode(md5(n::text), 'hex'),
+    CASE WHEN is_open THEN %(now)s - lasted / 2 ELSE starts END,
+    CASE WHEN is_open THEN NULL ELSE starts + lasted END, CASE WHEN is_open THEN NULL ELSE starts + lasted END,
+    CASE WHEN is_open THEN NULL ELSE starts + lasted + interval '15 seconds' END,
+    CASE WHEN is_open THEN %(now)s - lasted / 2 ELSE starts END, CASE WHEN is_open THEN NULL ELSE starts + lasted END,
+    CASE WHEN is_open THEN '' ELSE 'demo' END,
+    CASE WHEN is_open AND luck < 0.15 THEN '{00000000-0000-4000-8000-000000000001}'::varchar[] ELSE '{}' END, '{}',
+    CASE WHEN luck > 0.6 THEN 'demo' ELSE '' END,
+    CASE WHEN luck > 0.6 THEN (CASE WHEN is_open THEN %(now)s - lasted / 3 ELSE starts + lasted / 3 END) END
+FROM described
+"""
+
+TRANSITIONS = """
+INSERT INTO alerts_transition (alert_id, kind, at, recorded_at, source, actor, text, data)
+SELECT id, 'opened', starts_at, starts_at, 'demo', '', '', '{}'::jsonb FROM alerts_alert WHERE upstream_id = %(upstream)s
+UNION ALL
+SELECT id, 'acknowledged', acknowledged_at, acknowledged_at, 'demo', 'demo', 'Looking at it', '{}'::jsonb
+FROM alerts_alert WHERE upstream_id = %(upstream)s AND acknowledged_at IS NOT NULL
+UNION ALL
+SELECT id, 'resolved', ends_at, ends_at, 'demo', '', '', '{}'::jsonb FROM alerts_alert
+WHERE upstream_id = %(upstream)s AND ends_at IS NOT NULL
+"""
+
+ENTRIES = """
+WITH picked AS (
+    SELECT n, random() AS luck, 1 + floor(random() * 6)::int AS who, 1 + floor(random() * 10)::int AS what,
+        %(now)s - (random() * %(days)s) * interval '1 day' AS at FROM generate_series(1, %(count)s) n
+), named AS (
+    SELECT p.*, (ARRAY['auth.login_succeeded', 'auth.logout', 'alert.acknowledged', 'alert.commented',
+        'silence.created', 'auth.login_failed', 'token.created', 'object.updated', 'data.exported',
+        'mfa.verified'])[what] AS action FROM picked p
+)
+INSERT INTO audit_entry (uid, occurred_at, recorded_at, schema_version, kind, category, type, action, outcome, reason,
+    severity, actor_type, actor_id, actor_name, actor_roles, auth_method, auth_factors, session_fp, token_fp,
+    source_ip, source_ip_chain, user_agent, http_method, url_path, request_id, client_request_id, trace_id,
+    target_type, target_id, target_name, targets, changes, data, writer_id, writer_seq)
+SELECT gen_random_uuid(), at, at, 1, 'event',
+    CASE WHEN action LIKE 'auth%%' OR action LIKE 'mfa%%' THEN '{authentication}'::varchar[] ELSE '{configuration}' END,
+    '{change}', action, CASE WHEN what = 6 THEN 'failure' ELSE 'success' END,
+    CASE WHEN what = 6 THEN 'bad_password' ELSE '' END, CASE WHEN what = 6 THEN 3 ELSE 1 END, 'user', who::text,
+    'demo-' || who, '{staff}', 'session', '{password,otp}', substr(md5(n::text), 1, 16), '',
+    ('192.0.2.' || (1 + n %% 250))::inet, '', 'Mozilla/5.0 (demonstration)', 'POST', '/admin/', md5(n::text || 'r'),
+    '', '', 'alerts.alert', (n %% 5000)::text, 'HighErrorRate', '[]', '{}', '{"demo": true}', 'demo', n
+FROM named
+"""
+
+SILENCES = """
+INSERT INTO alerts_silence (upstream_id, silence_id, matchers, comment, created_by, starts_at, ends_at, updated_at)
+SELECT %(upstream)s, '00000000-0000-4000-8000-' || lpad(n::text, 12, '0'),
+    jsonb_build_array(jsonb_build_object('name', 'alertname', 'operator', '=', 'value',
+        (ARRAY['DiskFillingUp', 'QueueBacklog', 'HighCPU'])[1 + n %% 3])),
+    (ARRAY['Disks are being replaced', 'Nightly import', 'Load test'])[1 + n %% 3], 'demo',
+    %(now)s - interval '1 hour' * n, %(now)s + interval '1 hour' * (8 - n), %(now)s
+FROM generate_series(1, 12) n
+"""
+
+CLEAR_TRANSITIONS = """
+DELETE FROM alerts_transition t USING alerts_alert a WHERE a.id = t.alert_id AND a.upstream_id = %s
+"""

@@ -1,0 +1,33 @@
+"""`manage.py seed_demo`: believable data in every page, at any size."""
+
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from audit import services as audit
+from audit.services import Target
+from portal import demo
+
+
+class Command(BaseCommand):
+    help = "Fill every page with demonstration data; running it again replaces the alerts."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        sizes = demo.Sizes()
+        parser.add_argument(
+            "--alerts", type=int, default=sizes.alerts, metavar="N", help="episodes in the history"
+        )
+        parser.add_argument("--audit-entries", type=int, default=sizes.audit_entries, metavar="N")
+        parser.add_argument("--services", type=int, default=sizes.services, metavar="N")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        sizes = demo.Sizes(options["alerts"], options["audit_entries"], options["services"])
+        if min(sizes.alerts, sizes.audit_entries, sizes.services) < 0:
+            raise CommandError("A number of rows cannot be negative.")
+        began = time.monotonic()
+        made = demo.seed(sizes)
+        audit.record("system.demo_seeded", target=Target("demo"), data=made)
+        said = ", ".join(f"{count:,} {what}" for what, count in made.items())
+        self.stdout.write(f"Made {said} in {time.monotonic() - began:.1f} s.")
