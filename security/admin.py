@@ -22,6 +22,12 @@ for model in (User, Group):
         admin.site.unregister(model)
 
 
+TOKEN_FACTS = (
+    "name", "user", "hint", "scopes", "allowed_networks", "created_at", "expires_at", "revoked_at",
+    "last_used_at", "last_used_ip",
+)  # fmt: skip
+
+
 class SuperuserWritesMixin:
     """Reading follows the permissions; writing is a superuser's, deleting nobody's."""
 
@@ -128,6 +134,12 @@ class ApiTokenAdmin(StepUpAdminMixin, NoDeleteMixin, ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiToken]:
         found: QuerySet[ApiToken] = super().get_queryset(request)
         return found if request.user.is_superuser else found.filter(user_id=request.user.pk or 0)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        if obj is not None:
+            return TOKEN_FACTS
+        owner = ("user",) if request.user.is_superuser else ()
+        return ("name", *owner, "scopes", "allowed_networks", "lifetime")
 
     def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         form = super().get_form(request, *args, **kwargs)

@@ -11,6 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from audit import services as audit
+from audit.services import Target
 from security import tokens
 from security.models import ApiToken, Scope
 from security.permissions import ScopedPermission
@@ -99,11 +101,7 @@ class ApiTokenViewSet(
         given = NewTokenSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         facts = given.validated_data
-        lacking = sorted(set(facts["scopes"]) - set(grantable_scopes(request.user, caller)))
-        if lacking:
-            raise PermissionDenied(
-                f"You lack {', '.join(lacking)} yourself, so you cannot put it into a token."
-            )
+        self._refuse_more_than_held(request, caller, facts["scopes"])
         token, written = tokens.create(
             user=self._owner(request),
             name=facts["name"],
@@ -113,6 +111,20 @@ class ApiTokenViewSet(
         )
         body = ApiTokenSerializer(token).data | {"token": written}
         return Response(body, status=status.HTTP_201_CREATED)
+
+    @staticmethod
+    def _refuse_more_than_held(
+        request: Request, caller: ApiToken | None, scopes: list[str]
+    ) -> None:
+        lacking = sorted(set(scopes) - set(grantable_scopes(request.user, caller)))
+        if not lacking:
+            return
+        sentence = f"You lack {', '.join(lacking)} yourself, so you cannot put it into a token."
+        audit.record(
+            "permission.denied", target=Target("api", "POST", request.path), outcome="failure",
+            reason=sentence, http_status=403,
+        )  # fmt: skip
+        raise PermissionDenied(sentence)
 
     def perform_destroy(self, instance: ApiToken) -> None:
         self._fresh_caller(self.request)

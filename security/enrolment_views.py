@@ -113,7 +113,7 @@ def _pending_seed(request: HttpRequest, user: User) -> str:
 
 def _picture(seed: str, user: User) -> dict[str, Any]:
     address = totp.uri(seed, account=user.get_username(), issuer=settings.OTP_TOTP_ISSUER)
-    drawn = segno.make(address, error="m").svg_inline(scale=5, border=4, light="#fff")
+    drawn = segno.make(address, error="m").svg_inline(border=4, light="#fff", omitsize=True)
     spaced = " ".join(seed[start : start + 4] for start in range(0, len(seed), 4))
     # The drawing holds only path data of our own library.
     return {"qr": mark_safe(drawn), "secret": spaced, "otpauth": address}  # noqa: S308
