@@ -29,7 +29,10 @@ class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]
         label="Runbook", required=False, assume_scheme="https", widget=UnfoldAdminURLInputWidget()
     )
     repository_url = forms.URLField(
-        label="Repository", required=False, assume_scheme="https", widget=UnfoldAdminURLInputWidget()
+        label="Repository",
+        required=False,
+        assume_scheme="https",
+        widget=UnfoldAdminURLInputWidget(),
     )
 
     class Meta:
