@@ -8,11 +8,13 @@ from rest_framework.routers import SimpleRouter
 from alerts import api as alerts_api
 from audit import api as audit_api
 from monitoring import api as monitoring_api
+from monitoring import api_panels
 from portal.core import problems
+from portal.dashboard_api import DashboardView
 from security import api as security_api
 
 router = SimpleRouter()
-for module in (alerts_api, audit_api, monitoring_api, security_api):
+for module in (alerts_api, audit_api, monitoring_api, api_panels, security_api):
     for prefix, viewset, basename in module.ROUTES:
         router.register(prefix, viewset, basename)
 
@@ -29,6 +31,8 @@ urlpatterns = [
         alerts_api.AlertmanagerHookView.as_view(),
         name="hook-alertmanager",
     ),
+    path("dashboard/", DashboardView.as_view(), name="dashboard"),
+    path("metrics/query_range/", api_panels.QueryRangeView.as_view(), name="query-range"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     *router.urls,
     re_path(r"^.*$", unknown_path),

@@ -3,9 +3,9 @@
 A fixed number of queries, none over the history: open alerts come from a partial index.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.db.models import Case, Count, Q, When
 from django.utils import timezone
@@ -39,6 +39,17 @@ class StatusCount:
 
 
 @dataclass(frozen=True, slots=True)
+class Trouble:
+    """A service that is not up, as far as that can be known now."""
+
+    service: Service
+    status: str
+    label: str
+    reason: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Dashboard:
     """One look at everything. `alerts_sight` says whether the alert numbers can be trusted."""
 
@@ -50,7 +61,7 @@ class Dashboard:
     newest: tuple[Alert, ...]
     active_silences: int
     statuses: tuple[StatusCount, ...]
-    troubled: tuple[ServiceStatus, ...]
+    troubled: tuple[Trouble, ...]
     services_without_status: int
     panels: tuple[Panel, ...]
 
@@ -79,7 +90,7 @@ def dashboard(*, at: datetime | None = None) -> Dashboard:
     """Return the state of everything at `at` (default: now)."""
     now = at or timezone.now()
     sources = tuple(source_of(row, at=now) for row in Upstream.objects.enabled())
-    statuses = _statuses()
+    seeing = frozenset(source.id for source in sources if source.is_seeing)
     return Dashboard(
         at=now,
         upstreams=sources,
@@ -88,8 +99,8 @@ def dashboard(*, at: datetime | None = None) -> Dashboard:
         severities=_severities(),
         newest=_newest(),
         active_silences=Silence.objects.active(at=now).count(),
-        statuses=statuses,
-        troubled=_troubled(),
+        statuses=_statuses(seeing),
+        troubled=_troubled(now),
         services_without_status=Service.objects.filter(status__isnull=True).count(),
         panels=tuple(Panel.objects.filter(on_dashboard=True)),
     )
@@ -125,18 +136,25 @@ def _newest() -> tuple[Alert, ...]:
     return tuple(found.order_by("-starts_at", "-id")[:NEWEST_ALERTS])
 
 
-def _statuses() -> tuple[StatusCount, ...]:
-    counted: dict[str, Any] = dict(
-        ServiceStatus.objects.order_by().values_list("status").annotate(Count("pk"))
-    )
+def _statuses(seeing: frozenset[int]) -> tuple[StatusCount, ...]:
+    """Count services by status; one whose Prometheus does not answer now is unknown, whatever it was."""
+    stored = ServiceStatus.objects.order_by().values_list("status", "upstream_id")
+    counted: Counter[str] = Counter()
+    for status, upstream_id, number in stored.annotate(Count("pk")):
+        counted[status if upstream_id in seeing else Status.UNKNOWN] += number
     order = (Status.DOWN, Status.DEGRADED, Status.UNKNOWN, Status.UP)
-    return tuple(StatusCount(s.value, s.label, counted.get(s.value, 0)) for s in order)
+    return tuple(StatusCount(s.value, s.label, counted[s.value]) for s in order)
 
 
-def _troubled() -> tuple[ServiceStatus, ...]:
-    """Return services that are not up, down before degraded before unknown, newest first."""
+def _troubled(at: datetime) -> tuple[Trouble, ...]:
+    """Return services that were last seen not up: down before degraded before unknown, newest first."""
     urgency = Case(
         When(status=Status.DOWN, then=0), When(status=Status.DEGRADED, then=1), default=2
     )
     rows = ServiceStatus.objects.exclude(status=Status.UP).select_related("service", "upstream")
-    return tuple(rows.order_by(urgency, "-since")[:WORST_SERVICES])
+    found = []
+    for row in rows.order_by(urgency, "-since")[:WORST_SERVICES]:
+        status, reason = row.shown(at=at)
+        label = Status(status).label
+        found.append(Trouble(row.service, status, label, reason or row.reason, row.since))
+    return tuple(found)

@@ -5,6 +5,10 @@ from datetime import datetime
 from django import template
 from django.db import models
 from django.urls import NoReverseMatch
+from django.utils import timezone
+
+from portal.core.models import Upstream
+from portal.sight import Source, source_of
 
 register = template.Library()
 
@@ -56,3 +60,8 @@ def admin_link(thing: models.Model) -> str:
         return str(thing.get_absolute_url())  # type: ignore[attr-defined]
     except NoReverseMatch:
         return ""
+
+
+@register.filter
+def freshness(upstream: Upstream) -> Source:
+    return source_of(upstream, at=timezone.now())

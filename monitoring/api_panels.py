@@ -1,0 +1,192 @@
+"""`panels/`, `panels/{id}/data/` and `metrics/query_range/`: charts as JSON."""
+
+import math
+from typing import Any
+
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from rest_framework import mixins, serializers
+from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from audit.viewsets import PortalViewSet
+from monitoring.charts import ChartError
+from monitoring.models import Panel, Unit
+from monitoring.panels import PanelData, check_promql, panel_data
+from portal.core.models import Freshness, Upstream, UpstreamKind
+from portal.core.validators import validate_matchers
+
+DEFAULT_RANGE_SECONDS = 3600
+PROMQL_LIMIT = 4000
+
+
+def _prometheus_field(**options: Any) -> Any:
+    servers = Upstream.objects.filter(kind=UpstreamKind.PROMETHEUS)
+    return serializers.SlugRelatedField(slug_field="name", queryset=servers, **options)
+
+
+class PanelSerializer(serializers.ModelSerializer[Panel]):
+    upstream = _prometheus_field(required=False, allow_null=True)
+    alert_matchers = serializers.ListField(
+        child=serializers.CharField(max_length=500),
+        required=False,
+        max_length=20,
+        validators=[validate_matchers],
+    )
+
+    class Meta:
+        model = Panel
+        fields = (
+            "id", "slug", "title", "description", "upstream", "promql", "legend", "unit", "warning_above",
+            "critical_above", "alert_matchers", "position", "on_dashboard",
+        )  # fmt: skip
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "promql" in attrs:
+            server = attrs.get("upstream", self.instance.upstream if self.instance else None)
+            if objection := check_promql(attrs["promql"], server):
+                raise ValidationError({"promql": [objection]})
+        return attrs
+
+
+class SeriesSerializer(serializers.Serializer[Any]):
+    label = serializers.CharField()  # type: ignore[assignment]
+    labels = serializers.DictField(child=serializers.CharField())
+
+
+class EpisodeSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    alertname = serializers.CharField()
+    severity = serializers.CharField()
+    level = serializers.ChoiceField(choices=("critical", "warning", "other"))
+    state = serializers.CharField()
+    start = serializers.FloatField()
+    end = serializers.FloatField(allow_null=True)
+    url = serializers.CharField(help_text="Its page in the admin.")
+
+
+class ThresholdsSerializer(serializers.Serializer[Any]):
+    warning = serializers.FloatField(allow_null=True)
+    critical = serializers.FloatField(allow_null=True)
+
+
+class PanelDataSerializer(serializers.Serializer[Any]):
+    """Times are Unix seconds. `error` says why there is no curve; the status is 200 all the same."""
+
+    start = serializers.IntegerField()
+    end = serializers.IntegerField()
+    step = serializers.IntegerField()
+    unit = serializers.ChoiceField(choices=Unit.choices)
+    data = serializers.ListField(  # type: ignore[assignment]
+        child=serializers.ListField(child=serializers.FloatField(allow_null=True)),
+        help_text="[times, values of the first series, …]; null is a gap.",
+    )
+    series = SeriesSerializer(many=True)
+    episodes = EpisodeSerializer(many=True)
+    thresholds = ThresholdsSerializer()
+    note = serializers.CharField()
+    error = serializers.CharField()
+    upstream = serializers.CharField()
+    freshness = serializers.ChoiceField(choices=Freshness.choices)
+
+
+RANGE_PARAMETERS = [
+    OpenApiParameter("start", str, description="Unix or RFC 3339 time; default: one hour ago."),
+    OpenApiParameter("end", str, description="Unix or RFC 3339 time; default: now."),
+    OpenApiParameter("step", int, description="Seconds; default: what gives about 400 points."),
+]
+
+
+def _moment(request: Request, name: str, default: float) -> float:
+    written = request.query_params.get(name, "").strip()
+    if not written:
+        return default
+    try:
+        value = float(written)
+    except ValueError:
+        value = math.nan
+    try:
+        parsed = None if math.isfinite(value) else parse_datetime(written)
+    except ValueError:
+        parsed = None
+    if parsed is not None and parsed.tzinfo is not None:
+        value = parsed.timestamp()
+    if not math.isfinite(value):
+        raise ValidationError(
+            {name: ["Write a Unix time or an RFC 3339 time such as 2026-01-31T12:00:00Z."]}
+        )
+    return value
+
+
+def _drawn(request: Request, panel: Panel) -> Response:
+    """Answer the chart of `panel` for the range the request asks for."""
+    now = timezone.now()
+    end = _moment(request, "end", now.timestamp())
+    start = _moment(request, "start", end - DEFAULT_RANGE_SECONDS)
+    step = request.query_params.get("step", "")
+    if step and not (step.isascii() and step.isdigit() and len(step) < 9):
+        raise ValidationError({"step": ["Write a whole number of seconds."]})
+    try:
+        data: PanelData = panel_data(
+            panel, start=start, end=end, step=int(step) if step else None, at=now
+        )
+    except ChartError as error:
+        raise ValidationError({"start": [str(error)]}) from error
+    return Response(data.as_json())
+
+
+@extend_schema_view(list=extend_schema(filters=True))
+class PanelViewSet(
+    mixins.RetrieveModelMixin,
+    mixins.CreateModelMixin,
+    mixins.UpdateModelMixin,
+    mixins.DestroyModelMixin,
+    PortalViewSet,
+):
+    """Charts: a PromQL expression and how to draw it."""
+
+    queryset = Panel.objects.select_related("upstream").order_by("id")
+    serializer_class = PanelSerializer
+    filterset_fields = ("on_dashboard", "slug")
+    ordering = ("id",)
+    ordering_fields = ("id", "slug")
+    write_scope = "monitoring:write"
+
+    @extend_schema(parameters=RANGE_PARAMETERS, responses=PanelDataSerializer)
+    @action(detail=True, methods=["get"])
+    def data(self, request: Request, pk: str | None = None) -> Response:
+        """Draw the panel: its curve, thresholds and the alert episodes of the range."""
+        return _drawn(request, self.get_object())
+
+
+class QuerySerializer(serializers.Serializer[Any]):
+    query = serializers.CharField(max_length=PROMQL_LIMIT)
+    upstream = _prometheus_field(required=False, allow_null=True)
+    legend = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
+    unit = serializers.ChoiceField(choices=Unit.choices, required=False, default=Unit.NUMBER)
+
+
+class QueryRangeView(APIView):
+    """Any PromQL expression as a chart."""
+
+    read_scope = "read"
+
+    @extend_schema(parameters=[QuerySerializer, *RANGE_PARAMETERS], responses=PanelDataSerializer)
+    def get(self, request: Request) -> Response:
+        asked = QuerySerializer(data=request.query_params)
+        asked.is_valid(raise_exception=True)
+        wanted = asked.validated_data
+        panel = Panel(
+            promql=wanted["query"],
+            upstream=wanted.get("upstream"),
+            legend=wanted["legend"],
+            unit=wanted["unit"],
+        )
+        return _drawn(request, panel)
+
+
+ROUTES = [("panels", PanelViewSet, "panel")]

@@ -1,0 +1,123 @@
+"""The service catalogue in the admin: each service with its status, targets, history and alerts."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.html import format_html
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminURLInputWidget
+
+from alerts.models import Alert
+from monitoring.models import ServiceStatus, Status, StatusChange, Target
+from portal.core.formfields import MatchersField
+from portal.core.models import Service
+
+RECENT = 10
+
+
+class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]
+    matchers = MatchersField(
+        help_text='One per line. Alerts and targets whose labels match all of them belong here, e.g. job="api".'
+    )
+
+    runbook_url = forms.URLField(
+        label="Runbook", required=False, assume_scheme="https", widget=UnfoldAdminURLInputWidget()
+    )
+    repository_url = forms.URLField(
+        label="Repository",
+        required=False,
+        assume_scheme="https",
+        widget=UnfoldAdminURLInputWidget(),
+    )
+
+    class Meta:
+        model = Service
+        fields = (
+            "name", "slug", "team", "tier", "description", "matchers", "labels", "runbook_url", "repository_url"
+        )  # fmt: skip
+
+
+class StatusFilter(admin.SimpleListFilter):
+    title = "status"
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [*Status.choices, ("none", "No target matches")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Service]) -> QuerySet[Service]:
+        if self.value() == "none":
+            return queryset.filter(status__isnull=True)
+        return queryset.filter(status__status=self.value()) if self.value() else queryset
+
+
+@admin.register(Service)
+class ServiceAdmin(ModelAdmin):
+    form = ServiceForm
+    list_display = ("shown_name", "shown_status", "targets", "team", "tier")
+    list_filter = (StatusFilter, "team", "tier", "discovered")
+    list_select_related = ("status__upstream",)
+    search_fields = ("slug", "name", "team")
+    prepopulated_fields = {"slug": ("name",)}
+    change_form_before_template = "portal/service_state.html"
+    change_form_outer_after_template = "portal/service_history.html"
+    fieldsets = (
+        (None, {"fields": (("name", "slug"), ("team", "tier"), "description")}),
+        ("What belongs to it", {"fields": ("matchers", "labels")}),
+        ("Links", {"fields": ("runbook_url", "repository_url")}),
+    )
+
+    @display(description="Service", ordering="name")
+    def shown_name(self, service: Service) -> str:
+        return format_html("{}<br><small>{}</small>", service.name, service.slug)
+
+    @display(description="Status", ordering="status__status")
+    def shown_status(self, service: Service) -> str:
+        row = status_of(service)
+        if row is None:
+            return format_html('<span class="badge">{}</span>', "No target matches")
+        status, reason = row.shown(at=timezone.now())
+        return format_html(
+            '<span class="badge status-{}">{}</span> <small>{}</small>',
+            status, Status(status).label, reason[:160],
+        )  # fmt: skip
+
+    @display(description="Targets")
+    def targets(self, service: Service) -> str:
+        row = status_of(service)
+        return f"{row.targets_up} of {row.targets_up + row.targets_down} up" if row else "—"
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        extra = {**(extra_context or {}), **history(object_id), "now": timezone.now()}
+        page: HttpResponse = super().change_view(request, object_id, form_url, extra)
+        return page
+
+
+def status_of(service: Service) -> ServiceStatus | None:
+    return getattr(service, "status", None)
+
+
+def history(service_id: str) -> dict[str, Any]:
+    """Return what has happened to a service, for its page; nothing for an id that is none."""
+    if not service_id.isdigit():
+        return {}
+    number = int(service_id[:18])
+    row = ServiceStatus.objects.select_related("upstream").filter(pk=number).first()
+    status, reason = row.shown(at=timezone.now()) if row else ("", "")
+    targets = Target.objects.filter(service_id=number).select_related("upstream")
+    alerts = Alert.objects.filter(service_id=number).select_related("upstream")
+    return {
+        "status_row": row,
+        "status": status,
+        "status_label": Status(status).label if status else "No target matches",
+        "status_reason": reason,
+        "targets": targets.order_by("health", "job", "instance")[:50],
+        "changes": StatusChange.objects.filter(service_id=number)[:RECENT],
+        "recent_alerts": alerts.order_by("-starts_at")[:RECENT],
+    }

@@ -1,0 +1,154 @@
+"""Upstreams in the admin: their freshness, and a form that never shows a stored credential."""
+
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.utils.html import format_html
+from unfold.admin import ModelAdmin
+from unfold.decorators import action, display
+from unfold.widgets import (
+    UnfoldAdminPasswordWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanWidget,
+)
+
+from monitoring import connection_test
+from portal.core.models import Upstream
+from portal.sight import source_of
+from portal.templatetags.portal_text import age, seconds
+
+SECRETS = ("username", "password", "token")
+
+
+def _hidden() -> UnfoldAdminPasswordWidget:
+    return UnfoldAdminPasswordWidget(render_value=False, attrs={"autocomplete": "new-password"})
+
+
+class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Credentials are write-only: an empty field leaves what is stored."""
+
+    username = forms.CharField(required=False, max_length=200, widget=UnfoldAdminTextInputWidget())
+    password = forms.CharField(required=False, max_length=500, strip=False, widget=_hidden())
+    token = forms.CharField(
+        required=False, max_length=4000, widget=_hidden(), help_text="Sent as a bearer token."
+    )
+    forget_credentials = forms.BooleanField(required=False, widget=UnfoldBooleanWidget())
+
+    class Meta:
+        model = Upstream
+        fields: ClassVar = ("name", "kind", "url", "enabled", "interval_seconds", "options")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        stored = self.instance.credentials or {}
+        for name in SECRETS:
+            is_set = "set; type a new one to replace it" if stored.get(name) else "not set"
+            self.fields[name].widget.attrs["placeholder"] = is_set
+        if not stored:
+            self.fields["forget_credentials"].disabled = True
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        typed = {name: cleaned[name] for name in SECRETS if cleaned.get(name)}
+        stored = {} if cleaned.get("forget_credentials") else dict(self.instance.credentials or {})
+        if "token" in typed and "password" in typed:
+            raise ValidationError("Give either a token or a user with a password, not both.")
+        if "token" in typed:
+            stored = {}
+        elif typed:
+            stored.pop("token", None)
+        if stored and not typed and self._moves_to(cleaned.get("url", "")):
+            raise ValidationError(
+                "The address changes to another server. Type the credentials again, or forget them, so that"
+                " they are not sent to a server they were not meant for."
+            )
+        cleaned["credentials"] = {**stored, **typed}
+        return cleaned
+
+    def _moves_to(self, url: str) -> bool:
+        """True when `url` names a scheme, host or port that the stored URL does not."""
+        old = (
+            {urlsplit(member)[:2] for member in self.instance.members}
+            if self.instance.pk
+            else set()
+        )
+        before = self.initial.get("url", "")
+        old = {urlsplit(member.strip())[:2] for member in before.split(",")} if before else old
+        return bool({urlsplit(member.strip())[:2] for member in url.split(",")} - old) and bool(url)
+
+    def save(self, commit: bool = True) -> Upstream:
+        self.instance.credentials = self.cleaned_data["credentials"]
+        upstream: Upstream = super().save(commit)
+        return upstream
+
+
+@admin.register(Upstream)
+class UpstreamAdmin(ModelAdmin):
+    form = UpstreamForm
+    list_display = ("shown_name", "shown_state", "shown_age", "shown_url", "interval_seconds")
+    list_filter = ("kind", "enabled")
+    search_fields = ("name", "url")
+    actions_detail = ("test_connection",)
+    change_form_before_template = "portal/upstream_state.html"
+    fieldsets = (
+        (None, {"fields": (("name", "kind"), "url", ("enabled", "interval_seconds"))}),
+        (
+            "Credentials",
+            {
+                "fields": ("username", "password", "token", "forget_credentials"),
+                "description": "Stored encrypted and never shown again. Leave empty to keep what is set.",
+            },
+        ),
+        ("Options", {"fields": ("options",), "classes": ("collapse",)}),
+    )
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Upstream | None = None
+    ) -> tuple[str, ...]:
+        if obj is None:
+            return ()
+        return ("name", "kind", "url", "enabled") if obj.managed else ("kind",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Upstream | None = None) -> bool:
+        return not (obj and obj.managed) and super().has_delete_permission(request, obj)
+
+    @display(description="Upstream", ordering="name")
+    def shown_name(self, upstream: Upstream) -> str:
+        return format_html("{}<br><small>{}</small>", upstream.name, upstream.get_kind_display())
+
+    @display(description="Freshness")
+    def shown_state(self, upstream: Upstream) -> str:
+        if not upstream.enabled:
+            return format_html('<span class="badge fresh-off">{}</span>', "Disabled")
+        source = source_of(upstream, at=timezone.now())
+        return format_html(
+            '<span class="badge fresh-{}">{}</span> <span class="portal-sentence">{}</span>',
+            source.state, source.label, source.sentence or source.warning,
+        )  # fmt: skip
+
+    @display(description="Last success", ordering="succeeded_at")
+    def shown_age(self, upstream: Upstream) -> str:
+        taking = upstream.duration_seconds
+        said = age(upstream.succeeded_at, timezone.now())
+        ago = f"{said} ago" if upstream.succeeded_at else said
+        return ago + (f", in {seconds(taking)}" if taking is not None else "")
+
+    @display(description="URL", ordering="url")
+    def shown_url(self, upstream: Upstream) -> str:
+        note = " (from the environment)" if upstream.managed else ""
+        return format_html('<span class="portal-code">{}</span>{}', upstream.url, note)
+
+    @action(description="Test connection", url_path="test", permissions=["change"])
+    def test_connection(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        upstream = Upstream.objects.get(pk=object_id)
+        result = connection_test.run(upstream, actor=request.user)
+        messages.add_message(
+            request, messages.SUCCESS if result.ok else messages.ERROR, result.sentence
+        )
+        return redirect(upstream.get_absolute_url())

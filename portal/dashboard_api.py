@@ -1,0 +1,100 @@
+"""`GET /api/v1/dashboard/`: everything on the dashboard in one call."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from monitoring.models import Status
+from portal.dashboard import dashboard
+from portal.sight import LABELS
+
+
+class SourceSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    kind = serializers.CharField()
+    state = serializers.ChoiceField(choices=list(LABELS.items()))
+    sentence = serializers.CharField(help_text="What is wrong and what to do; empty when nothing.")
+    warning = serializers.CharField()
+    attempted_at = serializers.DateTimeField(allow_null=True)
+    succeeded_at = serializers.DateTimeField(allow_null=True)
+    error_since = serializers.DateTimeField(allow_null=True)
+    duration_seconds = serializers.FloatField(allow_null=True)
+    clock_skew_seconds = serializers.FloatField(allow_null=True)
+
+
+class SightSerializer(serializers.Serializer[Any]):
+    """`blind` and `partial` mean that a count of zero is not good news."""
+
+    state = serializers.ChoiceField(choices=("clear", "partial", "blind"))
+    sentence = serializers.CharField()
+
+
+class SeveritySerializer(serializers.Serializer[Any]):
+    severity = serializers.CharField()
+    firing = serializers.IntegerField()
+    suppressed = serializers.IntegerField()
+    unacknowledged = serializers.IntegerField()
+
+
+class NewestSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    fingerprint = serializers.CharField()
+    alertname = serializers.CharField()
+    severity = serializers.CharField()
+    summary = serializers.CharField()
+    service = serializers.CharField(source="service.slug", allow_null=True, default=None)
+    upstream = serializers.CharField(source="upstream.name")
+    starts_at = serializers.DateTimeField()
+    acknowledged_by = serializers.CharField()
+    acknowledged_at = serializers.DateTimeField(allow_null=True)
+
+
+class StatusCountSerializer(serializers.Serializer[Any]):
+    status = serializers.ChoiceField(choices=Status.choices)
+    count = serializers.IntegerField()
+
+
+class TroubleSerializer(serializers.Serializer[Any]):
+    service = serializers.CharField(source="service.slug")
+    status = serializers.ChoiceField(choices=Status.choices)
+    reason = serializers.CharField()
+    since = serializers.DateTimeField()
+
+
+class DashboardPanelSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    slug = serializers.CharField()
+    title = serializers.CharField()
+    unit = serializers.CharField()
+
+
+class DashboardSerializer(serializers.Serializer[Any]):
+    at = serializers.DateTimeField()
+    upstreams = SourceSerializer(many=True)
+    alerts_sight = SightSerializer()
+    services_sight = SightSerializer()
+    firing = serializers.IntegerField()
+    suppressed = serializers.IntegerField()
+    unacknowledged = serializers.IntegerField()
+    active_silences = serializers.IntegerField()
+    severities = SeveritySerializer(many=True)
+    newest = NewestSerializer(many=True)
+    statuses = StatusCountSerializer(many=True)
+    troubled = TroubleSerializer(many=True)
+    services_without_status = serializers.IntegerField()
+    panels = DashboardPanelSerializer(many=True)
+
+
+class DashboardView(APIView):
+    """Everything on the dashboard: freshness, alerts, services and which charts there are."""
+
+    read_scope = "read"
+
+    @extend_schema(responses=DashboardSerializer)
+    def get(self, request: Request) -> Response:
+        return Response(DashboardSerializer(dashboard()).data)
