@@ -25,6 +25,7 @@ TICKS: dict[str, tuple[str, float]] = {
     "process-hook-deliveries": ("alerts.tasks.process_waiting_deliveries", 5),
     "worker-heartbeat": ("portal.tasks.worker_heartbeat", 10),
     "ensure-audit-partitions": ("audit.tasks.ensure_partitions", 3600),
+    "clear-expired-sessions": ("security.tasks.clear_expired", 3600),
 }
 app.conf.beat_schedule = {
     name: {"task": task, "schedule": seconds, "options": {"expires": max(seconds, 2)}}

@@ -45,6 +45,13 @@ class NoDeleteMixin:
         return False
 
 
+class NoEditMixin(NoDeleteMixin):
+    """Rows that are made and ended by services only."""
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
 @admin.register(User)
 class UserAdmin(StepUpAdminMixin, SuperuserWritesMixin, NoDeleteMixin, ModelAdmin):
     """Passwords are chosen by their owners through one-time links, never by an administrator."""
@@ -106,7 +113,7 @@ class GroupAdmin(StepUpAdminMixin, SuperuserWritesMixin, ModelAdmin):
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(StepUpAdminMixin, NoDeleteMixin, ModelAdmin):
+class ApiTokenAdmin(StepUpAdminMixin, NoEditMixin, ModelAdmin):
     """A token is made and revoked, never edited; its text is shown once."""
 
     form = ApiTokenForm
@@ -124,9 +131,6 @@ class ApiTokenAdmin(StepUpAdminMixin, NoDeleteMixin, ModelAdmin):
     list_select_related = ("user",)
     search_fields = ("name", "hint", "user__username")
     actions = ("revoke",)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("security.change_apitoken")
@@ -146,16 +150,11 @@ class ApiTokenAdmin(StepUpAdminMixin, NoDeleteMixin, ModelAdmin):
         return type(form.__name__, (form,), {"maker": request.user})
 
     def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:
-        given = form.cleaned_data
-        token, written = tokens.create(
-            user=given.get("user") or User.objects.get(pk=request.user.pk or 0), name=given["name"],
-            scopes=given["scopes"], expires_at=given["expires_at"],
-            networks=given["allowed_networks"], actor=request.user,
-        )  # fmt: skip
+        token, written = form.mint()
         obj.pk, obj.user = token.pk, token.user
-        lead = f"The token “{token.name}” for {token.user.get_username()}."
+        facts = {"title": "New API token", "lead": f"{token.name} for {token.user.get_username()}."}
         back = reverse("admin:security_apitoken_changelist")
-        once.put(request.session, title="New API token", lead=lead, secret=written, back=back)
+        once.put(request.session, secret=written, back=back, **facts)
 
     def response_add(self, request: HttpRequest, obj: ApiToken, *_args: Any) -> HttpResponse:
         return redirect("security:shown_once")
@@ -168,7 +167,7 @@ class ApiTokenAdmin(StepUpAdminMixin, NoDeleteMixin, ModelAdmin):
 
 
 @admin.register(TotpDevice)
-class TotpDeviceAdmin(StepUpAdminMixin, NoDeleteMixin, ModelAdmin):
+class TotpDeviceAdmin(StepUpAdminMixin, NoEditMixin, ModelAdmin):
     list_display = ("user", "confirmed", "created_at", "last_used_at")
     list_select_related = ("user",)
     search_fields = ("user__username",)
@@ -177,9 +176,6 @@ class TotpDeviceAdmin(StepUpAdminMixin, NoDeleteMixin, ModelAdmin):
     actions = ("reset",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
     def has_reset_permission(self, request: HttpRequest) -> bool:

@@ -72,3 +72,15 @@ class ApiTokenForm(forms.ModelForm):  # type: ignore[type-arg]
             except ValidationError as error:
                 self.add_error("lifetime", error)
         return cleaned
+
+    def mint(self) -> tuple[ApiToken, str]:
+        """Create the token this valid form describes, and return it with its text."""
+        given = self.cleaned_data
+        return tokens.create(
+            user=given.get("user") or User.objects.get(pk=self.maker.pk),
+            name=given["name"],
+            scopes=given["scopes"],
+            expires_at=given["expires_at"],
+            networks=given["allowed_networks"],
+            actor=self.maker,
+        )

@@ -78,6 +78,12 @@ def end_others(user_id: int, *, keep: str | None, reason: str, actor: Any = None
     return len(doomed)
 
 
+def clear_expired() -> int:
+    """Delete the rows of sessions that have ended; return how many there were."""
+    deleted, _ = Session.objects.filter(expire_date__lt=timezone.now()).delete()
+    return deleted
+
+
 def end(request: HttpRequest, *, reason: str = "") -> None:
     """Sign out: the session's row is deleted, so a kept cookie opens nothing."""
     if request.user.is_authenticated:

@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
+from django.contrib.sessions.models import Session
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
 
 from security import roles
 from security.models import TotpDevice
+from security.tasks import clear_expired
 from tests.conftest import Trail
 from tests.security.builders import (
     CODE,
@@ -148,6 +151,15 @@ def test_sessions_end_when_idle_or_old(ages: dict[str, int], opens: int) -> None
     client = signed_in(make_enrolled())
     age(client, **ages)
     assert client.get(INDEX).status_code == opens
+
+
+def test_expired_sessions_are_cleared_and_live_ones_stay() -> None:
+    client = signed_in(make_enrolled())
+    password_step(Client(), "half-way")
+    Session.objects.exclude(pk=client.session.session_key).update(expire_date=timezone.now())
+    clear_expired()
+    assert Session.objects.count() == 1
+    assert client.get(INDEX).status_code == 200
 
 
 def test_a_request_without_a_cookie_asks_the_database_nothing(
