@@ -162,8 +162,7 @@ class ApiTokenAdmin(StepUpAdminMixin, NoEditMixin, ModelAdmin):
     @admin.action(description="Revoke selected tokens", permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
         done = [tokens.revoke(token, actor=request.user) for token in queryset]
-        text = f"{sum(done)} revoked, {len(done) - sum(done)} already revoked before."
-        messages.success(request, text)
+        messages.success(request, f"{sum(done)} of {len(done)} revoked; the others were before.")
 
 
 @admin.register(TotpDevice)
