@@ -1,0 +1,101 @@
+"""Real Alertmanager and Prometheus on free ports, for flow tests and benchmarks."""
+
+import json
+import os
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from portal.core.embedded import binaries
+from portal.core.embedded.places import var_dir
+
+START_SECONDS = 30
+CONFIGURATION = """
+route: {{receiver: portal, group_by: [alertname], group_wait: 0s, group_interval: 1s, repeat_interval: 1h}}
+receivers:
+- name: portal
+{webhook}
+"""
+WEBHOOK = """  webhook_configs:
+  - url: {url}
+    http_config: {{authorization: {{credentials: {token}}}}}
+"""
+
+
+class NotInstalled(Exception):
+    """A program of the stack is not on this machine."""
+
+
+def program(name: str) -> str:
+    """Return the path of a program, from PATH or from the packages that `up` has unpacked."""
+    found = binaries.find(name, Path(os.environ.get("PORTAL_DEBIAN_VAR") or var_dir()))
+    if found is None:
+        raise NotInstalled(
+            f"skipped: no {name} on this machine. Install Debian's prometheus packages."
+        )
+    return str(found)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(condition: Callable[[], Any], complaint: str, seconds: float = START_SECONDS) -> Any:
+    """Ask `condition` until it is true and return its answer; fail with `complaint` in the end."""
+    deadline = time.monotonic() + seconds
+    while not (answer := condition()):
+        assert time.monotonic() < deadline, complaint
+        time.sleep(0.05)
+    return answer
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as reply:  # noqa: S310 - our own loopback
+            return bool(reply.status == 200)
+    except OSError:
+        return False
+
+
+@contextmanager
+def running(argv: list[str], ready_url: str) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: answers(ready_url), f"{argv[0]} did not start")
+        yield process
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+@contextmanager
+def real_alertmanager(*, webhook: str = "", token: str = "", port: int = 0) -> Iterator[str]:
+    """Yield the URL of an Alertmanager of its own; `webhook` is where it posts notifications."""
+    path, port = program("alertmanager"), port or free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        configuration = Path(folder) / "alertmanager.yml"
+        hook = WEBHOOK.format(url=webhook, token=token) if webhook else ""
+        configuration.write_text(CONFIGURATION.format(webhook=hook))
+        argv = [path, f"--config.file={configuration}", f"--storage.path={folder}/data",
+                f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address="]  # fmt: skip
+        url = f"http://127.0.0.1:{port}"
+        with running(argv, f"{url}/-/ready"):
+            yield url
+
+
+def push(url: str, alerts: list[dict[str, Any]], *, batch: int = 1000) -> None:
+    """Post alerts to an Alertmanager as a Prometheus would."""
+    for start in range(0, len(alerts), batch):
+        body = json.dumps(alerts[start : start + batch]).encode()
+        request = urllib.request.Request(  # noqa: S310 - our own loopback
+            f"{url}/api/v2/alerts", body, {"Content-Type": "application/json"}
+        )
+        urllib.request.urlopen(request, timeout=60).close()  # noqa: S310
