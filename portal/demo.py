@@ -115,7 +115,7 @@ def _statuses(prometheus: Upstream, now: datetime) -> int:
     """Give each service three targets, a status and some flips in its history."""
     with connection.cursor() as cursor:
         cursor.execute(demo_sql.TARGETS, {"upstream": prometheus.pk, "now": now})
-        targets = cursor.rowcount
+        targets = int(cursor.rowcount)
         cursor.execute(demo_sql.STATUSES, {"upstream": prometheus.pk, "now": now})
         cursor.execute(demo_sql.FLIPS, {"now": now, "days": DAYS})
     return targets
@@ -126,7 +126,7 @@ def _alerts(alertmanager: Upstream, count: int, now: datetime) -> tuple[int, int
     facts: dict[str, Any] = {"upstream": alertmanager.pk, "count": count, "now": now, "days": DAYS}
     with connection.cursor() as cursor:
         cursor.execute(demo_sql.EPISODES, facts)
-        alerts = cursor.rowcount
+        alerts = int(cursor.rowcount)
         cursor.execute(demo_sql.TRANSITIONS, facts)
         return alerts, int(cursor.rowcount)
 
