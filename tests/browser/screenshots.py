@@ -52,8 +52,8 @@ def past() -> str:
     lines = ["# TYPE s_cpu gauge"]
     for host, base in (("db-1", 34), ("web-1", 22), ("web-2", 18)):
         for at in times:
-            value = max(2.0, _wave(at, base, 6, 58 if host == "db-1" else 0, noise))
-            lines.append(f's_cpu{{instance="{host}"}} {value:.3f} {at}')
+            load = max(2.0, _wave(at, base, 6, 58 if host == "db-1" else 0, noise))
+            lines.append(f's_cpu{{instance="{host}"}} {load:.3f} {at}')
     lines.append("# TYPE s_memory gauge")
     for host, base in (("db-1", 71), ("web-1", 48), ("web-2", 44)):
         for at in times:
@@ -66,8 +66,8 @@ def past() -> str:
     lines.append("# TYPE s_latency gauge")
     for name, base in (("p50", 0.031), ("p95", 0.14), ("p99", 0.29)):
         for at in times:
-            value = max(0.004, _wave(at, base, base / 6, base * 1.6, noise))
-            lines.append(f's_latency{{quantile="{name}"}} {value:.5f} {at}')
+            took = max(0.004, _wave(at, base, base / 6, base * 1.6, noise))
+            lines.append(f's_latency{{quantile="{name}"}} {took:.5f} {at}')
     return "\n".join([*lines, "# EOF", ""])
 
 
