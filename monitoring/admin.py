@@ -48,7 +48,7 @@ class PanelAdmin(ModelAdmin):
     list_select_related = ("upstream",)
     search_fields = ("title", "slug", "promql")
     prepopulated_fields = {"slug": ("title",)}
-    change_form_after_template = "portal/panel_preview.html"
+    change_form_before_template = "portal/panel_preview.html"
     fieldsets = (
         (None, {"fields": ("title", "slug", "description")}),
         ("Data", {"fields": ("upstream", "promql", "legend", "unit")}),

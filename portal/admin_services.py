@@ -1,6 +1,6 @@
 """The service catalogue in the admin: each service with its status, targets, history and alerts."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminURLInputWidget
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminURLInputWidget
 
 from alerts.models import Alert
 from monitoring.models import ServiceStatus, Status, StatusChange, Target
@@ -37,6 +37,10 @@ class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Service
+        widgets: ClassVar = {
+            "description": UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+            "labels": UnfoldAdminTextareaWidget(attrs={"rows": 3, "spellcheck": "false"}),
+        }
         fields = (
             "name", "slug", "team", "tier", "description", "matchers", "labels", "runbook_url", "repository_url"
         )  # fmt: skip

@@ -14,6 +14,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.widgets import (
     UnfoldAdminPasswordWidget,
+    UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
     UnfoldBooleanWidget,
 )
@@ -43,6 +44,9 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Upstream
         fields: ClassVar = ("name", "kind", "url", "enabled", "interval_seconds", "options")
+        widgets: ClassVar = {
+            "options": UnfoldAdminTextareaWidget(attrs={"rows": 4, "spellcheck": "false"})
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -96,17 +96,19 @@ def sight_of(kind: str, sources: tuple[Source, ...]) -> Sight:
     mine = [source for source in sources if source.kind == kind]
     seeing = [source for source in mine if source.is_seeing]
     if not mine:
-        return Sight("blind", f"No {label} is connected, so {what} cannot be seen. Add one.")
+        return Sight("blind", f"No {label} is connected, so {what} cannot be seen.")
     if len(seeing) == len(mine):
         return Sight("clear")
-    blind = ", ".join(source.name for source in mine if not source.is_seeing)
+    causes = "; ".join(_cause(source) for source in mine if not source.is_seeing)
     if seeing:
-        return Sight(
-            "partial",
-            f"Only a part can be seen: {blind} does not answer. What it last said is shown.",
-        )
-    return Sight(
-        "blind",
-        f"The {what} of this moment cannot be seen: {blind} does not answer."
-        " What was last known is shown; it may have changed.",
-    )
+        return Sight("partial", f"Only a part of the {what} can be seen: {causes}.")
+    return Sight("blind", f"The {what} of this moment cannot be seen: {causes}.")
+
+
+def _cause(source: Source) -> str:
+    """Return why one source gives no current data, as a clause."""
+    clauses = {
+        Freshness.NEVER.value: "has not been polled yet",
+        Freshness.STALE.value: "has not been polled in time",
+    }
+    return f"{source.name} {clauses.get(source.state, 'does not answer')}"

@@ -90,7 +90,7 @@ const PortalChart = (() => {
       if (data.unit) this.unit = data.unit;
       const empty = data.series.length === 0;
       this.say(empty ? data.empty || "The expression gives no data in this range." : "");
-      this.note([data.note, this.episodeNote()].filter(Boolean).join(" "));
+      this.note([data.note, empty ? "" : this.episodeNote()].filter(Boolean).join(" "));
       this.parts.plot.hidden = this.parts.legend.hidden = empty;
       this.parts.table.parentElement.hidden = empty;
       if (empty) return this.destroy();

@@ -1,0 +1,209 @@
+"""Takes the screenshots of the docs and for looking at: `python -m pytest tests/browser/screenshots.py`.
+
+They go to SCREENSHOTS, default docs/screenshots/. Not collected by an ordinary test run.
+"""
+
+import math
+import os
+import random
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from monitoring.models import Panel, StatusChange
+from portal.core.embedded.places import BASE_DIR
+from portal.core.models import Service, Upstream
+from tests.browser.conftest import DESKTOP, PHONE, Open
+from tests.browser.stack import real_prometheus
+from tests.factories import (
+    make_alert,
+    make_panel,
+    make_service,
+    make_silence,
+    make_status,
+    make_target,
+    make_upstream,
+)
+
+pytestmark = [pytest.mark.browser, pytest.mark.stack, pytest.mark.django_db(transaction=True)]
+FOLDER = Path(os.environ.get("SCREENSHOTS") or BASE_DIR / "docs" / "screenshots")
+LOOKS = (("light", False, DESKTOP), ("dark", True, DESKTOP), ("phone", False, PHONE))
+SAMPLE_SECONDS = 15
+PAST_SECONDS = 2 * 3600
+
+
+def _wave(at: float, base: float, swing: float, hill: float, noise: random.Random) -> float:
+    """Return a load that swings slowly, trembles, and has a hill about 20 minutes ago."""
+    ago = time.time() - at
+    bump = hill * math.exp(-(((ago - 1300) / 420) ** 2))
+    return base + swing * math.sin(at / 900) + bump + noise.gauss(0, swing / 6)
+
+
+def past() -> str:
+    """Return two hours of OpenMetrics history for the four charts that every portal starts with."""
+    noise = random.Random(7)
+    end = int(time.time() // SAMPLE_SECONDS) * SAMPLE_SECONDS
+    times = range(end - PAST_SECONDS, end, SAMPLE_SECONDS)
+    lines = ["# TYPE s_cpu gauge"]
+    for host, base in (("db-1", 34), ("web-1", 22), ("web-2", 18)):
+        for at in times:
+            load = max(2.0, _wave(at, base, 6, 58 if host == "db-1" else 0, noise))
+            lines.append(f's_cpu{{instance="{host}"}} {load:.3f} {at}')
+    lines.append("# TYPE s_memory gauge")
+    for host, base in (("db-1", 71), ("web-1", 48), ("web-2", 44)):
+        for at in times:
+            lines.append(f's_memory{{instance="{host}"}} {_wave(at, base, 2, 9, noise):.3f} {at}')
+    lines.append("# TYPE s_connections gauge")
+    for state, base in (("active", 9), ("idle", 21), ("idle in transaction", 2)):
+        for at in times:
+            count = max(0, round(_wave(at, base, 2, 14 if state == "active" else 1, noise)))
+            lines.append(f's_connections{{state="{state}"}} {count} {at}')
+    lines.append("# TYPE s_latency gauge")
+    for name, base in (("p50", 0.031), ("p95", 0.14), ("p99", 0.29)):
+        for at in times:
+            took = max(0.004, _wave(at, base, base / 6, base * 1.6, noise))
+            lines.append(f's_latency{{quantile="{name}"}} {took:.5f} {at}')
+    return "\n".join([*lines, "# EOF", ""])
+
+
+@pytest.fixture(scope="module")
+def prometheus_url() -> Iterator[str]:
+    with real_prometheus(past()) as url:
+        yield url
+
+
+def _charts(prometheus: Upstream) -> None:
+    Panel.objects.all().delete()
+    panels: tuple[tuple[Any, ...], ...] = (
+        ("CPU", "s_cpu", "{{instance}}", "percent", 80, 95, ['alertname="HostHighCpu"']),
+        ("Memory", "s_memory", "{{instance}}", "percent", 85, 95, []),
+        ("Database usage", "s_connections", "{{state}}", "number", None, None,
+         ['alertname="DatabaseConnectionsHigh"']),
+        ("API response time", "s_latency", "{{quantile}}", "seconds", 0.5, None, []),
+    )  # fmt: skip
+    for number, (title, promql, legend, unit, warning, critical, matchers) in enumerate(panels):
+        make_panel(
+            slug=f"shot-{number}", title=title, promql=promql, legend=legend, unit=unit, upstream=prometheus,
+            warning_above=warning, critical_above=critical, alert_matchers=matchers, position=number,
+        )  # fmt: skip
+
+
+def _fill(url: str) -> None:
+    now = timezone.now()
+    prometheus = make_upstream(name="prometheus", kind="prometheus", url=url)
+    alertmanager = make_upstream(name="alertmanager", url="http://alertmanager:9093")
+    _charts(prometheus)
+    services = {}
+    for slug, name, team, status, reason in (
+        (
+            "checkout",
+            "Checkout",
+            "payments",
+            "down",
+            "2 of 3 targets are down: web-2:8080, web-3:8080.",
+        ),
+        ("search", "Search", "discovery", "degraded", "The alert SearchSlow is firing."),
+        ("accounts", "Accounts", "identity", "up", ""),
+        ("catalogue", "Catalogue", "discovery", "up", ""),
+        ("database", "PostgreSQL", "platform", "up", ""),
+        ("gateway", "API gateway", "platform", "up", ""),
+    ):
+        services[slug] = make_service(slug=slug, name=name, team=team, tier=2)
+        make_status(services[slug], status, reason=reason, upstream=prometheus, targets_up=2,
+                    since=now - timedelta(minutes=26))  # fmt: skip
+        make_target(prometheus, job=slug, instance=f"{slug}-1:8080", service=services[slug],
+                    health="down" if status == "down" else "up",
+                    error="connection refused" if status == "down" else "")  # fmt: skip
+    StatusChange.objects.create(service=services["checkout"], old_status="up", new_status="down",
+                                reason="2 of 3 targets are down.", at=now - timedelta(minutes=26))  # fmt: skip
+    _alerts(alertmanager, services)
+    make_silence(upstream=alertmanager)
+
+
+def _alerts(alertmanager: Upstream, services: dict[str, Service]) -> None:
+    now = timezone.now()
+    for minutes, name, severity, slug, summary in (
+        (
+            3,
+            "CheckoutErrorRate",
+            "critical",
+            "checkout",
+            "4.1 % of payments fail, more than the 1 % objective",
+        ),
+        (9, "SearchSlow", "warning", "search", "95th percentile of search is 1.8 s"),
+        (
+            14,
+            "CertificateExpiresSoon",
+            "warning",
+            "gateway",
+            "The certificate of api.example.com expires in 12 days",
+        ),
+        (
+            26,
+            "InstanceDown",
+            "critical",
+            "checkout",
+            "web-2:8080 has not been scraped for a minute",
+        ),
+        (48, "BackupMissing", "info", "database", "Last backup is 26 hours old"),
+    ):
+        make_alert(upstream=alertmanager, alertname=name, severity=severity, service=services[slug],
+                   annotations={"summary": summary}, starts_at=now - timedelta(minutes=minutes),
+                   labels={"alertname": name, "severity": severity, "job": slug},
+                   **({"acknowledged_by": "operator", "acknowledged_at": now} if minutes == 26 else {}))  # fmt: skip
+    for name, severity, began, lasted in (
+        ("HostHighCpu", "critical", 27, 11),
+        ("DatabaseConnectionsHigh", "warning", 25, 8),
+    ):
+        make_alert(upstream=alertmanager, alertname=name, severity=severity, state="resolved",
+                   labels={"alertname": name, "severity": severity}, starts_at=now - timedelta(minutes=began),
+                   ends_at=now - timedelta(minutes=began - lasted))  # fmt: skip
+
+
+def _shoot(
+    open_tab: Open, path: str, name: str, looks: tuple[str, ...] = ("light", "dark", "phone")
+) -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for look, dark, viewport in LOOKS:
+        if look not in looks:
+            continue
+        tab = open_tab(dark=dark, viewport=viewport)
+        tab.page.goto(path)
+        tab.page.wait_for_load_state("networkidle")
+        if path == "/admin/":
+            tab.page.wait_for_selector("#dashboard[data-rounds]")
+        tab.page.evaluate("document.fonts.ready")
+        tab.page.screenshot(path=FOLDER / f"{name}-{look}.png", full_page="/change/" not in path)
+
+
+def test_full(open_tab: Open, prometheus_url: str) -> None:
+    _fill(prometheus_url)
+    _shoot(open_tab, "/admin/", "dashboard")
+    service = Service.objects.get(slug="checkout")
+    panel = service.status.upstream.panels.first()
+    assert panel is not None
+    _shoot(open_tab, service.get_absolute_url(), "service", ("light", "phone"))
+    _shoot(open_tab, panel.get_absolute_url(), "panel", ("light", "dark"))
+    _shoot(open_tab, "/admin/core/service/", "services", ("light", "phone"))
+    _shoot(open_tab, "/admin/core/upstream/", "upstreams", ("light", "dark"))
+    _shoot(open_tab, service.status.upstream.get_absolute_url(), "upstream", ("light",))
+    _shoot(open_tab, "/admin/alerts/alert/", "alerts", ("light", "phone"))
+    _shoot(open_tab, "/admin/monitoring/target/", "targets", ("light",))
+
+
+def test_empty(open_tab: Open) -> None:
+    _shoot(open_tab, "/admin/", "dashboard-empty")
+
+
+def test_blind(open_tab: Open) -> None:
+    now = timezone.now()
+    sentence = "Nothing listens at alertmanager:9093: connection refused. Start the server, or correct the URL."
+    make_upstream(name="alertmanager", error=sentence, error_since=now - timedelta(minutes=4),
+                  succeeded_at=now - timedelta(minutes=4))  # fmt: skip
+    make_upstream(name="prometheus", kind="prometheus", live=False)
+    _shoot(open_tab, "/admin/", "dashboard-blind")

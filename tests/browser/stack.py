@@ -1,0 +1,109 @@
+"""A real Prometheus with node-exporter on free ports, optionally with a past to draw."""
+
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from portal.core.embedded import binaries
+
+CONFIGURATION = """
+global: {{scrape_interval: 1s, scrape_timeout: 1s}}
+scrape_configs:
+  - job_name: prometheus
+    static_configs: [{{targets: ["127.0.0.1:{prometheus}"]}}]
+  - job_name: node
+    static_configs: [{{targets: ["127.0.0.1:{node}"]}}]
+"""
+START_SECONDS = 30
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def program(name: str) -> str:
+    found = binaries.find(name, Path(settings.VAR_DIR))
+    if found is None:
+        pytest.skip(f"skipped: no {name} on this machine. Install Debian's prometheus packages.")
+    return str(found)
+
+
+@contextmanager
+def _running(argv: list[str], ready_url: str) -> Iterator[None]:
+    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: _answers(ready_url), f"{argv[0]} did not start")
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own loopback
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def until(condition: object, complaint: str, seconds: float = START_SECONDS) -> None:
+    """Ask `condition` until it holds; fail with `complaint` when it does not in time."""
+    assert callable(condition)
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, complaint
+        time.sleep(0.1)
+
+
+@contextmanager
+def real_prometheus(past: str = "") -> Iterator[str]:
+    """Yield the URL of a Prometheus that scrapes itself and a node-exporter every second.
+
+    `past` is history in OpenMetrics text, for which promtool is needed.
+    """
+    prometheus, exporter = program("prometheus"), program("node_exporter")
+    port, node = free_port(), free_port()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        (folder / "prometheus.yml").write_text(CONFIGURATION.format(prometheus=port, node=node))
+        if past:
+            _backfill(past, folder)
+        exporting = [exporter, f"--web.listen-address=127.0.0.1:{node}"]
+        stack.enter_context(_running(exporting, f"http://127.0.0.1:{node}/"))
+        scraping = [
+            prometheus,
+            f"--config.file={folder}/prometheus.yml",
+            f"--storage.tsdb.path={folder}/data",
+            "--storage.tsdb.retention.time=30d",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ]
+        stack.enter_context(_running(scraping, f"http://127.0.0.1:{port}/-/ready"))
+        yield f"http://127.0.0.1:{port}"
+
+
+def _backfill(past: str, folder: Path) -> None:
+    tool = shutil.which("promtool")
+    if tool is None:
+        pytest.skip("skipped: no promtool on this machine. Install Debian's package prometheus.")
+    (folder / "past.txt").write_text(past)
+    blocks = [
+        tool,
+        "tsdb",
+        "create-blocks-from",
+        "openmetrics",
+        f"{folder}/past.txt",
+        f"{folder}/data",
+    ]
+    subprocess.run(blocks, check=True, capture_output=True, timeout=120)

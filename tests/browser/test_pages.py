@@ -1,0 +1,78 @@
+"""Every page of the admin, in light and dark, on a desktop and on a phone: no complaint, no overflow."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.contrib import admin
+from django.test import RequestFactory
+from django.urls import reverse
+from django.utils import timezone
+
+from audit import services as audit
+from monitoring.models import StatusChange
+from security.models import ApiToken
+from tests.browser.conftest import DESKTOP, PHONE, Open
+from tests.factories import (
+    make_alert,
+    make_panel,
+    make_service,
+    make_silence,
+    make_status,
+    make_target,
+    make_upstream,
+    make_user,
+)
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+LONG = "a-very-long-name-without-any-place-to-break-" * 4
+
+
+def _fill() -> None:
+    """Make at least one row of every registered model, with texts long enough to overflow."""
+    upstream = make_upstream(kind="prometheus", error=f"Nothing listens at {LONG}.")
+    service = make_service(name=LONG, description=LONG * 3, matchers=[f'job="{LONG}"'])
+    make_status(service, "down", reason=LONG, upstream=upstream)
+    make_target(upstream, service=service, instance=LONG, error=LONG, health="down")
+    StatusChange.objects.create(service=service, new_status="down", reason=LONG)
+    make_panel(title=LONG[:110], promql=f'up{{job="{LONG}"}}', upstream=upstream)
+    make_alert(alertname=LONG, service=service, annotations={"summary": LONG * 3})
+    make_silence(comment=LONG)
+    token = {"name": "ci", "token_hash": "0" * 64, "hint": "dop_pat_ab", "scopes": ["read"]}
+    ApiToken.objects.create(user=make_user(), expires_at=timezone.now(), **token)
+    audit.record("config.changed", target=upstream, reason=LONG, data={"note": LONG})
+
+
+def pages() -> Iterator[str]:
+    """Return the dashboard and, for each registered model, its list, its add form and one object."""
+    yield reverse("admin:index")
+    request = RequestFactory().get("/")
+    request.user = make_user()
+    for model, model_admin in admin.site._registry.items():
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        yield reverse(f"{name}_changelist")
+        if model_admin.has_add_permission(request):
+            yield reverse(f"{name}_add")
+        if (row := model._default_manager.order_by("-pk").first()) is not None:
+            yield reverse(f"{name}_change", args=[row.pk])
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_no_page_makes_the_browser_complain_or_scroll_sideways(
+    open_tab: Open, dark: bool, viewport: dict[str, int]
+) -> None:
+    _fill()
+    tab = open_tab(dark=dark, viewport=viewport)
+    wrong, visited = [], 0
+    for path in pages():
+        answer = tab.page.goto(path, wait_until="load")
+        assert answer is not None
+        assert answer.status == 200, path
+        assert tab.page.locator("html.dark").count() == int(dark)
+        wrong += [f"{path}: {complaint}" for complaint in tab.complaints]
+        if (wider := tab.overflow()) > 0:
+            wrong.append(f"{path}: {wider} pixels wider than the window")
+        tab.complaints.clear()
+        visited += 1
+    assert wrong == []
+    assert visited > 20
