@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 # Answers one connection: reads what it likes, writes what it likes.
-Script = Callable[[socket.socket], None]
+Script = Callable[[socket.socket], object]
 
 
 @contextlib.contextmanager

@@ -67,7 +67,7 @@ def stop() -> Iterator[threading.Event]:
         pytest.param(reply(b"hello"), Fault.NOT_JSON, "not JSON", id="text-for-json"),
         pytest.param(reply(b"[" * 100_000), Fault.NOT_JSON, "not JSON", id="nested-too-deeply"),
         pytest.param(reply(b"{}", length=500), Fault.BROKEN, "broke before", id="truncated-body"),
-        pytest.param(lambda peer: read_head(peer) and None, Fault.BROKEN, "broke before", id="hangs-up"),
+        pytest.param(lambda peer: read_head(peer), Fault.BROKEN, "broke before", id="hangs-up"),
         pytest.param(
             lambda peer: peer.sendall(b"SSH-2.0-OpenSSH_9.2\r\n"), Fault.BROKEN, "broke", id="another-protocol"
         ),
@@ -159,7 +159,7 @@ def test_a_drip_inside_the_tls_handshake_ends_at_the_deadline(stop: threading.Ev
 
 
 def test_silence_ends_at_the_deadline(stop: threading.Event) -> None:
-    with serving(lambda _peer: stop.wait(20) and None) as url:
+    with serving(lambda _peer: stop.wait(20)) as url:
         assert ask(url, timeout_seconds=0.5).fault is Fault.TIMEOUT
 
 
@@ -249,7 +249,12 @@ def test_an_unknown_authority_names_the_option_that_cures_it(tmp_path: Path) -> 
 
 def test_tls_against_a_plain_server_says_so() -> None:
     refusing = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
-    with serving(lambda peer: peer.recv(10) and peer.sendall(refusing)) as url:
+
+    def script(peer: socket.socket) -> None:
+        peer.recv(10)
+        peer.sendall(refusing)
+
+    with serving(script) as url:
         error = ask(url.replace("http:", "https:"))
     assert error.fault is Fault.TLS
     assert "does not speak TLS" in str(error)
