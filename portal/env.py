@@ -107,12 +107,19 @@ def url(name: str, schemes: tuple[str, ...], default: str = "") -> str:
     return _parsed(name, default, parse, f"Use a URL that begins with {' or '.join(schemes)}://")
 
 
+def _is_server(word: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        parts = urlsplit(word)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is not a number
+        return False
+
+
 def urls(name: str, schemes: tuple[str, ...] = ("http", "https")) -> list[str]:
     """Return a comma-separated list of absolute URLs; a wrong member is noted and left out."""
     found = []
     for word in words(name):
-        parts = urlsplit(word)
-        if parts.scheme in schemes and parts.netloc:
+        if _is_server(word, schemes):
             found.append(word.rstrip("/"))
         else:
             _note(

@@ -1,6 +1,8 @@
 """Two guarantees that only the socket can give: a total deadline, and the address rule."""
 
+import contextlib
 import ipaddress
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -22,40 +24,61 @@ class ForbiddenAddressError(Exception):
     """The connected peer lies in a network that is never asked."""
 
 
-_sockets = threading.local()
+class _Watch:
+    """Duplicates of the sockets in use: they reach the connection whatever wraps it, TLS included."""
+
+    def __init__(self) -> None:
+        self.expired = False
+        self._lock = threading.Lock()
+        self._duplicates: list[socket.socket] = []
+
+    def add(self, sock: socket.socket) -> None:
+        with self._lock:
+            self._duplicates.append(socket.socket(fileno=os.dup(sock.fileno())))
+
+    def expire(self) -> None:
+        with self._lock:
+            self.expired = True
+            for sock in self._duplicates:
+                with contextlib.suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        with self._lock:
+            for sock in self._duplicates:
+                sock.close()
+            self._duplicates.clear()
 
 
-def _watch(sock: socket.socket | None) -> None:
-    watched = getattr(_sockets, "watched", None)
-    if watched is not None and sock is not None:
-        watched.append(sock)
+_current = threading.local()
+
+
+def _watch(sock: socket.socket) -> None:
+    watch: _Watch | None = getattr(_current, "watch", None)
+    if watch is not None:
+        watch.add(sock)
 
 
 @contextmanager
 def deadline(seconds: float) -> Iterator[None]:
-    """Shut the sockets used inside the block after `seconds`.
+    """Shut the sockets used inside the block after `seconds`, and raise TimeoutError.
 
-    A read timeout bounds the wait for one byte; a server that drips bytes could hold a worker
-    for hours. The base class's shutdown is called because TLS's own would race the reader.
+    A read timeout bounds the wait for one byte; a server that drips bytes, in the TLS handshake,
+    the headers or the body, could hold a worker for hours. A reply that ends because of our own
+    shutdown can look complete to the parser, hence the check at the end.
     """
-    watched: list[socket.socket] = []
-    _sockets.watched = watched
-
-    def expire() -> None:
-        for sock in watched:
-            try:
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
-            except OSError:
-                continue
-
-    timer = threading.Timer(seconds, expire)
+    watch = _current.watch = _Watch()
+    timer = threading.Timer(seconds, watch.expire)
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
-        _sockets.watched = None
+        _current.watch = None
+        watch.close()
+    if watch.expired:
+        raise TimeoutError("timed out")
 
 
 def _refuse_forbidden_peer(sock: Any) -> None:
@@ -68,27 +91,30 @@ def _refuse_forbidden_peer(sock: Any) -> None:
         raise ForbiddenAddressError(peer)
 
 
+def _checked(sock: socket.socket) -> socket.socket:
+    """Return a fresh connection once it is watched and its peer is allowed, before a byte is sent."""
+    _refuse_forbidden_peer(sock)
+    _watch(sock)
+    return sock
+
+
 class _GuardedHTTPConnection(HTTPConnection):
-    def connect(self) -> None:
-        super().connect()
-        _refuse_forbidden_peer(self.sock)
+    def _new_conn(self) -> socket.socket:
+        return _checked(super()._new_conn())
 
     def request(self, *args: Any, **kwargs: Any) -> None:
-        if self.sock is None:
-            self.connect()
-        _watch(self.sock)
+        if self.sock is not None:  # a connection that is used again
+            _watch(self.sock)
         super().request(*args, **kwargs)
 
 
 class _GuardedHTTPSConnection(HTTPSConnection):
-    def connect(self) -> None:
-        super().connect()
-        _refuse_forbidden_peer(self.sock)
+    def _new_conn(self) -> socket.socket:
+        return _checked(super()._new_conn())
 
     def request(self, *args: Any, **kwargs: Any) -> None:
-        if self.sock is None:
-            self.connect()
-        _watch(self.sock)
+        if self.sock is not None:  # a connection that is used again
+            _watch(self.sock)
         super().request(*args, **kwargs)
 
 

@@ -46,6 +46,12 @@ def explain(error: Exception, url: str, timeout_seconds: float) -> tuple[Fault, 
     """Return the fault and a sentence for what the HTTP stack raised."""
     host = urlsplit(url).netloc
     chain = "".join(f"{type(e).__name__}: {e} " for e in _causes(error))
+    if "CA certificate bundle" in chain:
+        path = chain.rpartition("invalid path: ")[2].strip()
+        return Fault.TLS, (
+            f"The file {path} of the option ca_file does not exist on the portal's machine. Correct the option,"
+            " or put the PEM file of the authority there."
+        )
     if "certificate" in chain or isinstance(error, requests.exceptions.SSLError):
         return Fault.TLS, _tls_sentence(chain, host)
     if "NameResolution" in chain or "gaierror" in chain:

@@ -227,7 +227,7 @@ def _portal_url(environment: Mapping[str, str], host: str, port: int) -> str:
 def up(var: Path) -> int:
     """Run until a signal; return the exit code."""
     os.chdir(BASE_DIR)
-    if os.environ.get("PORTAL_DIE_WITH_PARENT"):
+    if os.environ.pop("PORTAL_DIE_WITH_PARENT", ""):
         processes.die_with_parent()
     guard = Guard(var)
     guard.enter()

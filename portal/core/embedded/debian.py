@@ -77,7 +77,10 @@ def _download(
 
 def _common(folder: Path) -> str:
     # The sandbox user of apt, _apt, may not reach our folder.
-    account = pwd.getpwuid(os.geteuid()).pw_name
+    try:
+        account = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a container may run under a number without a name; only root has a sandbox
+        account = "root"
     return "\n".join(
         (
             f'Dir::Cache "{folder}/cache";',

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from portal.core.embedded.places import Account
 
@@ -74,7 +75,7 @@ def spawn(
 
 
 def wait_until(
-    ready: Callable[[], bool], *, seconds: float, process: subprocess.Popen[bytes] | None = None
+    ready: Callable[[], bool], *, seconds: float, process: subprocess.Popen[Any] | None = None
 ) -> bool:
     """Poll `ready` every 50 ms; False when `seconds` passed or `process` ended first."""
     deadline = time.monotonic() + seconds

@@ -1,0 +1,163 @@
+"""The supervisor's parts by themselves: ports, logs, back-off, and the guard against a second run."""
+
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from portal.core.embedded.processes import StartError
+from portal.supervisor import logs, ports
+from portal.supervisor.guard import Guard
+from portal.supervisor.run import _bind, _portal_url
+from portal.supervisor.stack import Stack
+from portal.supervisor.units import Child, Part
+
+
+def test_a_taken_web_port_gives_the_next_free_one() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        found = ports.web_port(port, "127.0.0.1")
+        assert found is not None
+        assert port < found <= port + ports.TRIED_AFTER_WANTED
+    assert ports.web_port(port, "127.0.0.1") == port
+
+
+def test_private_ports_are_remembered_until_they_are_taken(tmp_path: Path) -> None:
+    memory = tmp_path / "ports.json"
+    first = ports.private_ports(("a", "b"), memory)
+    assert ports.private_ports(("a", "b"), memory) == first
+    with socket.create_server(("127.0.0.1", first["a"])):
+        moved = ports.private_ports(("a", "b"), memory)
+    assert moved["a"] != first["a"]
+    assert moved["b"] == first["b"]
+    memory.write_text("{damaged")
+    assert len(set(ports.private_ports(("a", "b"), memory).values())) == 2
+
+
+@pytest.mark.parametrize(
+    "environment, expected",
+    [
+        ({}, ("127.0.0.1", 8000)),
+        ({"PORT": "9000"}, ("127.0.0.1", 9000)),
+        ({"PORTAL_BIND": "0.0.0.0:8080"}, ("0.0.0.0", 8080)),
+        ({"PORTAL_BIND": "[::1]:8080", "PORT": "9000"}, ("::1", 9000)),
+    ],
+)
+def test_where_the_web_server_listens(
+    environment: dict[str, str], expected: tuple[str, int]
+) -> None:
+    assert _bind(environment) == expected
+
+
+@pytest.mark.parametrize("port", ["http", "0", "70000", "-1", "8" * 5000])
+def test_a_wrong_port_is_a_sentence(port: str) -> None:
+    with pytest.raises(StartError, match="1 to 65535"):
+        _bind({"PORT": port})
+
+
+def test_the_url_follows_the_port_unless_it_is_given() -> None:
+    assert _portal_url({}, "127.0.0.1", 8001) == "http://127.0.0.1:8001"
+    assert _portal_url({}, "0.0.0.0", 8001) == "http://127.0.0.1:8001"
+    assert _portal_url({}, "::1", 8001) == "http://[::1]:8001"
+    assert _portal_url({"PORTAL_URL": "https://p.example/"}, "::1", 1) == "https://p.example"
+
+
+@pytest.mark.parametrize(
+    "given, units",
+    [
+        ((), ("node-exporter", "Alertmanager", "Prometheus")),
+        (("PROMETHEUS_URL",), ("Alertmanager",)),
+        (("ALERTMANAGER_URL_FILE",), ("node-exporter", "Prometheus")),
+        (("PROMETHEUS_URL", "ALERTMANAGER_URL"), ()),
+    ],
+)
+def test_what_is_given_is_not_started(given: tuple[str, ...], units: tuple[str, ...]) -> None:
+    assert Stack.wanted(dict.fromkeys(given, "x")) == units
+
+
+def test_big_logs_are_rotated_once(tmp_path: Path) -> None:
+    (tmp_path / "web.log").write_text("x" * 100)
+    (tmp_path / "beat.log").write_text("x")
+    assert logs.rotate(tmp_path, limit=50) == ["web.log"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["beat.log", "web.log.1"]
+
+
+def child(code: str, tmp_path: Path, **over: object) -> tuple[Child, list[str]]:
+    said: list[str] = []
+    part = Part(
+        name="Part", argv=lambda: [sys.executable, "-c", code], log=tmp_path / "part.log",
+        ready=lambda: False, environment=lambda: os.environ, **over,  # type: ignore[arg-type]
+    )  # fmt: skip
+    return Child(part, lambda name, sentence: said.append(f"{name} {sentence}")), said
+
+
+def step_until(unit: Child, done: object) -> None:
+    assert callable(done)
+    deadline = time.monotonic() + 20
+    while not done() and time.monotonic() < deadline:
+        unit.step(())
+        time.sleep(0.01)
+    assert done()
+
+
+def test_a_part_that_keeps_dying_is_started_again_ever_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.supervisor.units.BACK_OFF_SECONDS", (0, 0, 0.1))
+    unit, said = child("import sys; sys.exit('port in use')", tmp_path)
+    step_until(unit, lambda: unit.failures == 3)
+    unit.stop(lambda: False)
+    assert "ended with exit code 1 (port in use). Starting it again in 0 s." in said[0]
+    assert "3 times in a row" in said[2]
+    assert str(tmp_path / "part.log") in said[2]
+
+
+def test_a_part_waits_for_what_it_needs(tmp_path: Path) -> None:
+    unit, _said = child("", tmp_path, needs=("Other",), once=True)
+    unit.step(())
+    assert unit.process is None
+    unit.step(("Other",))
+    assert unit.process is not None
+    step_until(unit, lambda: unit.available)
+
+
+def test_a_part_that_does_not_stop_is_killed_with_its_children(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, subprocess, sys, time; signal.signal(15, signal.SIG_IGN);"
+        "p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True); time.sleep(60)"
+    )
+    unit, said = child(code, tmp_path, stop_seconds=0.2)
+    log = tmp_path / "part.log"
+    step_until(unit, lambda: log.exists() and log.read_text().endswith("\n"))
+    grandchild = int(log.read_text())
+    unit.stop(lambda: False)
+    assert "killed" in said[-1]
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{grandchild}/cmdline").exists() and time.monotonic() < deadline:
+        if not Path(f"/proc/{grandchild}/cmdline").read_bytes():
+            break  # a zombie, which nobody has reaped yet
+        time.sleep(0.01)
+    else:
+        assert not Path(f"/proc/{grandchild}").exists()
+
+
+def test_a_program_that_is_missing_does_not_stop_the_others(tmp_path: Path) -> None:
+    unit, said = child("", tmp_path)
+    unit.part.__dict__["argv"] = lambda: ["/nowhere/program"]
+    unit.step(())
+    assert "cannot be run" in said[0]
+    assert unit.settled
+
+
+def test_a_second_run_is_refused_with_address_and_pid(tmp_path: Path) -> None:
+    first, second = Guard(tmp_path), Guard(tmp_path)
+    first.enter()
+    first.note("running", "http://127.0.0.1:8000")
+    with pytest.raises(StartError, match=rf"http://127.0.0.1:8000 \(pid {os.getpid()}\)"):
+        second.enter()
+    first.leave()
+    second.enter()
+    second.leave()
