@@ -156,6 +156,30 @@ class SilenceViewSet(mixins.RetrieveModelMixin, PortalViewSet):
         return Response(_silence(made), status=status.HTTP_201_CREATED)
 
     @extend_schema(
+        request=serializers.ChangeSilenceSerializer, responses=serializers.SilenceSerializer
+    )
+    def update(self, request: Request, pk: str | None = None) -> Response:
+        """Change end, reason or matchers; other matchers make Alertmanager give it a new id."""
+        silence = self.get_object()
+        data = _validated(serializers.ChangeSilenceSerializer, request)
+        if silence.state(at=timezone.now()) == "expired":
+            raise Conflict("The silence has ended; create another one.")
+        try:
+            made = silences.create(
+                silence.upstream, matchers=services.parse_matchers(data["matchers"]), ends_at=data["ends_at"],
+                comment=data["comment"], actor=None, replaces=silence,
+            )  # fmt: skip
+        except UpstreamError as error:
+            raise UpstreamFailed(str(error)) from error
+        return Response(_silence(made))
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: str | None = None) -> Response:
+        """End a silence now, as `expire/` does; it stays in the history."""
+        self._end(self.get_object(), reason="")
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(
         request=serializers.PreviewSilenceSerializer, responses=serializers.PreviewSerializer
     )
     @action(detail=False, methods=["post"], pagination_class=None, filterset_class=None)
@@ -173,14 +197,17 @@ class SilenceViewSet(mixins.RetrieveModelMixin, PortalViewSet):
     def expire(self, request: Request, pk: str | None = None) -> Response:
         """End a silence now; 409 when it has ended already."""
         silence = self.get_object()
-        text = _validated(serializers.TextSerializer, request)["text"]
+        self._end(silence, reason=_validated(serializers.TextSerializer, request)["text"])
+        return Response(_silence(self.get_object()))
+
+    @staticmethod
+    def _end(silence: Silence, *, reason: str) -> None:
         try:
-            ended = silences.expire(silence, actor=None, reason=text)
+            ended = silences.expire(silence, actor=None, reason=reason)
         except UpstreamError as error:
             raise UpstreamFailed(str(error)) from error
         if not ended:
             raise Conflict("The silence has ended already.")
-        return Response(_silence(self.get_object()))
 
 
 def _validated(kind: Any, request: Request) -> dict[str, Any]:

@@ -103,6 +103,12 @@ class CreateSilenceSerializer(PreviewSilenceSerializer):
     comment = serializers.CharField(max_length=4000)
 
 
+class ChangeSilenceSerializer(serializers.Serializer[Any]):
+    matchers = MatcherSerializer(many=True)
+    ends_at = serializers.DateTimeField()
+    comment = serializers.CharField(max_length=4000)
+
+
 class PreviewSerializer(serializers.Serializer[Any]):
     count = serializers.IntegerField()
     alerts = AlertSerializer(many=True)

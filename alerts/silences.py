@@ -83,14 +83,20 @@ def create(
     ends_at: datetime,
     comment: str,
     actor: Any,
+    replaces: Silence | None = None,
 ) -> Silence:
     """Create a silence in Alertmanager and mirror it at once; a cluster gossips it to its members.
+
+    With `replaces`, Alertmanager changes that silence, or ends it and makes one with a new id when
+    its matchers or its beginning differ.
 
     Raises ValidationError for input Alertmanager would refuse or that is too broad or too long,
     and UpstreamError when no member takes it.
     """
-    begin = max(starts_at or timezone.now(), timezone.now())
-    _check(matchers, begin, ends_at, comment)
+    now = timezone.now()
+    running = replaces is not None and replaces.state(at=now) == "active"
+    begin = replaces.starts_at if replaces and running else max(starts_at or now, now)
+    _check(matchers, max(begin, now), ends_at, comment)
     who = audit.actor_of(actor).name
     body = {
         "matchers": [_wire(matcher) for matcher in matchers],
@@ -98,30 +104,43 @@ def create(
         "endsAt": ends_at.isoformat(),
         "createdBy": who,
         "comment": comment,
-    }
+    } | ({"id": replaces.silence_id} if replaces else {})
     silence_id = _on_any_member(upstream, lambda client: client.create_silence(body))
     facts = {
         "matchers": [str(m) for m in matchers],
         "starts_at": str(begin),
         "ends_at": str(ends_at),
     }
+    action = "silence.changed" if replaces else "silence.created"
     with transaction.atomic():
-        silence, _created = Silence.objects.update_or_create(
-            upstream=upstream,
-            silence_id=silence_id,
-            defaults={
-                "matchers": [
-                    {"name": m.name, "operator": m.operator, "value": m.value} for m in matchers
-                ],
-                "comment": comment,
-                "created_by": who,
-                "starts_at": begin,
-                "ends_at": ends_at,
-                "updated_at": begin,
-            },
-        )
-        audit.record("silence.created", actor=actor, target=silence, reason=comment, data=facts)
+        silence = _store(upstream, silence_id, matchers, begin, ends_at, comment, who)
+        if replaces and replaces.pk != silence.pk:
+            Silence.objects.filter(pk=replaces.pk, ends_at__gt=now).update(ends_at=now)
+        audit.record(action, actor=actor, target=silence, reason=comment, data=facts)
     return silence
+
+
+def _store(
+    upstream: Upstream,
+    silence_id: str,
+    matchers: Sequence[Matcher],
+    starts_at: datetime,
+    ends_at: datetime,
+    comment: str,
+    created_by: str,
+) -> Silence:
+    """Mirror a silence that Alertmanager has just accepted; the next poll confirms it."""
+    facts = {
+        "matchers": [{"name": m.name, "operator": m.operator, "value": m.value} for m in matchers],
+        "comment": comment,
+        "created_by": created_by,
+        "starts_at": starts_at,
+        "ends_at": ends_at,
+        "updated_at": timezone.now(),
+    }
+    return Silence.objects.update_or_create(
+        upstream=upstream, silence_id=silence_id, defaults=facts
+    )[0]
 
 
 def _wire(matcher: Matcher) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def _statuses(prometheus: Upstream, now: datetime) -> int:
 
 
 def _alerts(alertmanager: Upstream, count: int, now: datetime) -> tuple[int, int]:
-    """Make episodes over a month, about one in thirty still open, with their transitions."""
+    """Make episodes over a month with their transitions; at most 60 are open, however long the history."""
     facts: dict[str, Any] = {"upstream": alertmanager.pk, "count": count, "now": now, "days": DAYS}
     with connection.cursor() as cursor:
         cursor.execute(demo_sql.EPISODES, facts)

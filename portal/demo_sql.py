@@ -40,7 +40,7 @@ WITH services AS (
         1 + floor(random() * greatest(services.n, 1))::int AS service, random() AS luck,
         %(now)s - (power(random(), 1.4) * %(days)s) * interval '1 day' - interval '3 minutes' AS starts,
         (30 + power(random(), 3) * 14400) * interval '1 second' AS lasted,
-        g <= greatest(%(count)s / 30, least(%(count)s, 12)) AND g <= 400 AS is_open
+        g <= least(%(count)s / 2, 60) AS is_open
     FROM generate_series(1, %(count)s) g CROSS JOIN services
 ), described AS (
     SELECT p.*, services.ids[p.service] AS service_id, coalesce(services.slugs[p.service], 'api') AS slug,

@@ -85,8 +85,8 @@ def _sentence(upstream: Upstream, state: str) -> str:
     if state == Freshness.NEVER:
         return "It has not been polled yet. The first poll follows within seconds of the worker's start."
     if state == SETTLING:
-        reason = upstream.settling_reason or "The list has just changed a lot."
-        return f"{reason} Until it has settled, no alert is closed for being absent."
+        reason = (upstream.settling_reason or "The list has just changed a lot").rstrip(".")
+        return f"{reason}. Until it has settled, no alert is closed for being absent."
     return ""
 
 

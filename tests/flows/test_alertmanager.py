@@ -127,3 +127,29 @@ def test_a_restart_that_forgets_everything_resolves_nothing() -> None:
     upstream.refresh_from_db()
     assert Alert.objects.open().count() == 30
     assert "started" in upstream.settling_reason
+
+
+def test_a_silence_is_extended_and_ended_through_the_api(
+    alertmanager: Upstream, token: str
+) -> None:
+    client = Client(headers={"Authorization": f"Bearer {token}"})
+    matchers = [{"name": "alertname", "operator": "=", "value": "A"}]
+    now = datetime.now(UTC)
+    body = {
+        "upstream": "am",
+        "matchers": matchers,
+        "ends_at": stamp(now + timedelta(hours=1)),
+        "comment": "Work",
+    }
+    made = client.post("/api/v1/silences/", body, content_type="application/json").json()
+    later = stamp(now + timedelta(hours=3))
+    change = {"matchers": matchers, "ends_at": later, "comment": "More work"}
+    path = f"/api/v1/silences/{made['id']}/"
+    changed = client.put(path, change, content_type="application/json").json()
+    assert (changed["silence_id"], changed["comment"]) == (made["silence_id"], "More work")
+    polling.poll(alertmanager.pk)
+    assert stamp(Silence.objects.get().ends_at) == later
+    assert client.delete(path).status_code == 204
+    assert client.delete(path).status_code == 409
+    polling.poll(alertmanager.pk)
+    assert Silence.objects.get().state(at=datetime.now(UTC)) == "expired"
