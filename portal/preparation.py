@@ -13,13 +13,8 @@ from django.utils import timezone
 
 from portal import managed
 from portal.core.request_context import Actor
-from security import tokens
+from security import enrolment, tokens
 from security.models import ApiToken, Scope, TotpDevice
-
-try:
-    from security import enrolment  # type: ignore[attr-defined]
-except ImportError:
-    enrolment = None
 
 WEBHOOK_USER = "alertmanager"
 WEBHOOK_TOKEN_NAME = "alertmanager-webhook"  # noqa: S105 - the name of one
@@ -92,7 +87,6 @@ def keep_webhook_token() -> str:
 def first_administrator_link() -> str:
     """Return an enrolment link while nobody can sign in as administrator, else nothing."""
     able = TotpDevice.objects.filter(confirmed=True, user__is_superuser=True, user__is_active=True)
-    if able.exists() or enrolment is None:
+    if able.exists():
         return ""
-    link: str = enrolment.make_link(username="admin", create=True, superuser=True, actor=None)
-    return link
+    return enrolment.make_link("admin", create=True, superuser=True, actor=PREPARING)

@@ -40,6 +40,8 @@ class Progress:
             if told.get("sentence"):
                 self.say(told["part"], told["sentence"])
         self._told = len(lines)
+        if self.link:
+            self.begin()  # the link is a secret: it is kept no longer than needed
 
 
 def preparation(
@@ -101,7 +103,7 @@ def _celery(
     )  # fmt: skip
 
 
-def base_environment(var: Path, host: str, port: int) -> dict[str, str]:
+def base_environment(var: Path, listener: int) -> dict[str, str]:
     """Return what every Python part gets besides the environment of `up`."""
     path = os.pathsep.join(filter(None, [str(BASE_DIR), os.environ.get("PYTHONPATH", "")]))
     return {
@@ -109,7 +111,7 @@ def base_environment(var: Path, host: str, port: int) -> dict[str, str]:
         "PYTHONPATH": path,
         "PYTHONUNBUFFERED": "1",
         "PORTAL_VAR": str(var),
-        "PORTAL_BIND": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+        "PORTAL_BIND": f"fd://{listener}",
         "PORTAL_SUPERVISED": "1",
         "PROMETHEUS_MULTIPROC_DIR": str(var / "metrics"),
     }

@@ -2,41 +2,75 @@
 
 import json
 import socket
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 DEFAULT_WEB_PORT = 8000
 TRIED_AFTER_WANTED = 100
 
 
-def is_free(port: int, host: str = "127.0.0.1") -> bool:
+def listen(wanted: int, host: str) -> socket.socket | None:
+    """Listen on `wanted`, or the next free port after it; None when a hundred are taken.
+
+    The supervisor holds the socket from the first moment and hands it to the web server: nobody
+    can take the port while the database starts, and it survives the web server's restarts.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    for port in range(wanted, min(wanted + TRIED_AFTER_WANTED, 65535) + 1):
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
+            listener.bind((host, port))
+            listener.listen(2048)
         except OSError:
-            return False
-    return True
+            listener.close()
+        else:
+            return listener
+    return None
 
 
-def web_port(wanted: int, host: str) -> int | None:
-    """Return `wanted`, or the next free port after it; None when a hundred are taken."""
-    last = min(wanted + TRIED_AFTER_WANTED, 65535)
-    return next((port for port in range(wanted, last + 1) if is_free(port, host)), None)
+class PrivatePorts(Mapping[str, int]):
+    """A free loopback port for each name: that of the last run where it is still free.
+
+    Each is held until `release(name)`, so that two runs that start together share none.
+    """
+
+    def __init__(self, names: tuple[str, ...], memory: Path) -> None:
+        known = _recalled(memory)
+        self._held = {name: _hold(known.get(name, 0)) or _hold(0) for name in names}
+        self._ports = {
+            name: int(held.getsockname()[1]) for name, held in self._held.items() if held
+        }
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        memory.write_text(json.dumps(known | self._ports, indent=1) + "\n")
+
+    def __getitem__(self, name: str) -> int:
+        return self._ports[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ports)
+
+    def __len__(self) -> int:
+        return len(self._ports)
+
+    def release(self, *names: str) -> None:
+        """Let go of the ports of `names`, for the programs that are started now."""
+        for name in names or tuple(self._held):
+            if held := self._held.pop(name, None):
+                held.close()
 
 
-def private_ports(names: tuple[str, ...], memory: Path) -> dict[str, int]:
-    """Return a free loopback port for each name: that of the last run where it is still free."""
-    known = _recalled(memory)
-    chosen: dict[str, int] = {}
-    for name in names:
-        port = known.get(name, 0)
-        chosen[name] = (
-            port if port not in chosen.values() and port and is_free(port) else _random(chosen)
-        )
-    memory.parent.mkdir(parents=True, exist_ok=True)
-    memory.write_text(json.dumps(known | chosen, indent=1) + "\n")
-    return chosen
+def _hold(port: int) -> socket.socket | None:
+    """Return a socket that occupies `port` (0: any) without answering on it."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        held.bind(("127.0.0.1", port))
+        held.listen(1)  # bound alone, two of us with SO_REUSEADDR could share it
+    except OSError:
+        held.close()
+        return None
+    return held
 
 
 def _recalled(memory: Path) -> dict[str, int]:
@@ -47,12 +81,3 @@ def _recalled(memory: Path) -> dict[str, int]:
     if not isinstance(stored, dict):
         return {}
     return {k: v for k, v in stored.items() if isinstance(v, int) and 1024 <= v <= 65535}
-
-
-def _random(taken: dict[str, int]) -> int:
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        if port not in taken.values():
-            return port

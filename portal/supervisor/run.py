@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
-from portal import __version__
+from portal import __version__, env
 from portal.core.embedded import binaries, chosen, debian, processes
 from portal.core.embedded.places import BASE_DIR, socket_dir
 from portal.core.embedded.processes import StartError
@@ -31,13 +31,14 @@ class Supervisor:
         self.guard = guard
         self.signals = 0
         self.host, wanted = _bind(os.environ)
-        port = ports.web_port(wanted, self.host)
-        if port is None:
+        listener = ports.listen(wanted, self.host)
+        if listener is None:
             raise StartError(
                 f"Port {wanted} and the {ports.TRIED_AFTER_WANTED} after it are all taken."
                 " Set PORT to a free one."
             )
-        self.port = port
+        self.listener = listener
+        self.port = port = int(listener.getsockname()[1])
         if port != wanted:
             console.say("Web", f"port {wanted} is taken by another program; using {port}")
         self.url = _portal_url(os.environ, self.host, port)
@@ -45,9 +46,9 @@ class Supervisor:
         self.stack = Stack(
             var,
             Stack.wanted(os.environ),
-            ports.private_ports(PRIVATE_PORTS, var / "ports.json"),
+            ports.PrivatePorts(PRIVATE_PORTS, var / "ports.json"),
             portal=f"127.0.0.1:{port}",
-            given_alertmanagers=tuple(os.environ.get("ALERTMANAGER_URL", "").split(",")),
+            given_alertmanagers=tuple(env.urls("ALERTMANAGER_URL")),
         )
         self.progress = Progress(var / "run" / "prepare.jsonl", console.say)
         self.found: dict[str, str] = {}
@@ -86,7 +87,8 @@ class Supervisor:
         return Server(name, server, self.servers, console.say)
 
     def _child(self, part: Part) -> Child:
-        return Child(part, console.say, keep_open=(self.guard.inherited,))
+        listener = (self.listener.fileno(),) if part.name == "Web" else ()
+        return Child(part, console.say, keep_open=(self.guard.inherited, *listener))
 
     def _fetch(self, missing: list[str]) -> Part:
         """Return the part that fetches packages while the portal already starts."""
@@ -118,7 +120,7 @@ class Supervisor:
 
     def environment(self) -> dict[str, str]:
         """Return the environment of a part at this moment."""
-        made = portal_parts.base_environment(self.var, self.host, self.port)
+        made = portal_parts.base_environment(self.var, self.listener.fileno())
         own = {
             "DATABASE_URL": lambda: self.servers.postgres.url,
             "REDIS_URL": lambda: self.servers.valkey.url,
@@ -153,6 +155,7 @@ class Supervisor:
         for unit in reversed(self.units):
             unit.stop(lambda: self.signals > 1)
         self.servers.leave()
+        self.listener.close()
         left = self.guard.orphans()
         console.plain(
             f"Processes {', '.join(map(str, left))} are still ending." if left else "All stopped."

@@ -13,9 +13,11 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from portal import env
 from portal.core.embedded import binaries, debian
 from portal.core.embedded.places import BASE_DIR
 from portal.core.embedded.processes import StartError
+from portal.supervisor.ports import PrivatePorts
 from portal.supervisor.units import Part
 
 # Alertmanager of Debian 12 (0.25) cannot read a webhook's URL from a file: this text is replaced.
@@ -50,7 +52,7 @@ class Stack:
 
     var: Path
     units: tuple[str, ...]
-    ports: Mapping[str, int]
+    ports: PrivatePorts
     portal: str  # host:port of the web server
     given_alertmanagers: tuple[str, ...] = ()
 
@@ -104,6 +106,7 @@ class Stack:
         program = binaries.find(PROGRAM_OF[unit], self.var)
         if program is None:
             raise StartError(f"not on this machine. {debian.HOW_TO_GET_THEM}")
+        self.ports.release(unit)
         address = f"--web.listen-address=127.0.0.1:{self.ports[unit]}"
         if unit == "node-exporter":
             return [program, address]
@@ -130,8 +133,9 @@ class Stack:
         shutil.copyfile(source / "prometheus.yml", folder / "prometheus.yml")
         for job, targets in self._targets().items():
             _write(folder / "targets" / f"{job}.yml", _file_sd(targets))
-        token = (self.var / "secrets" / "metrics_token").read_text()
-        _write(folder / "secrets" / "metrics_token", os.environ.get("METRICS_TOKEN") or token)
+        given = env.raw("METRICS_TOKEN")
+        token = given or (self.var / "secrets" / "metrics_token").read_text()
+        _write(folder / "secrets" / "metrics_token", token)
         return folder
 
     def _targets(self) -> dict[str, list[str]]:

@@ -109,8 +109,8 @@ class Child:
 
     def _watch(self) -> None:
         assert self.process is not None
-        self.part.on_progress()
         code = self.process.poll()
+        self.part.on_progress()  # after the poll: what it said last is heard as well
         if code is not None:
             self._ended(code)
         elif not self.available and not self.part.once and time.monotonic() >= self._next_look:

@@ -19,22 +19,32 @@ from portal.supervisor.units import Child, Part
 def test_a_taken_web_port_gives_the_next_free_one() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        found = ports.web_port(port, "127.0.0.1")
+        found = ports.listen(port, "127.0.0.1")
         assert found is not None
-        assert port < found <= port + ports.TRIED_AFTER_WANTED
-    assert ports.web_port(port, "127.0.0.1") == port
+        with found:
+            assert port < found.getsockname()[1] <= port + ports.TRIED_AFTER_WANTED
+    again = ports.listen(port, "127.0.0.1")
+    assert again is not None
+    with again:
+        assert again.getsockname()[1] == port
 
 
 def test_private_ports_are_remembered_until_they_are_taken(tmp_path: Path) -> None:
     memory = tmp_path / "ports.json"
-    first = ports.private_ports(("a", "b"), memory)
-    assert ports.private_ports(("a", "b"), memory) == first
+    first = ports.PrivatePorts(("a", "b"), memory)
+    meanwhile = ports.PrivatePorts(("a", "b"), tmp_path / "other.json")
+    assert not set(first.values()) & set(meanwhile.values())
+    first.release()
     with socket.create_server(("127.0.0.1", first["a"])):
-        moved = ports.private_ports(("a", "b"), memory)
+        moved = ports.PrivatePorts(("a", "b"), memory)
     assert moved["a"] != first["a"]
     assert moved["b"] == first["b"]
+    moved.release()
     memory.write_text("{damaged")
-    assert len(set(ports.private_ports(("a", "b"), memory).values())) == 2
+    fresh = ports.PrivatePorts(("a", "b"), memory)
+    assert len(set(fresh.values())) == 2
+    fresh.release()
+    meanwhile.release()
 
 
 @pytest.mark.parametrize(

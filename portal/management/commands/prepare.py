@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import OperationalError
 
 from portal import preparation
+from security.enrolment import EnrolmentError
 
 STEPS: dict[str, tuple[str, Callable[[], str]]] = {
     "migrations": ("Migrations", preparation.migrate),
@@ -47,5 +48,9 @@ class Command(BaseCommand):
                 raise CommandError(f"The database cannot be used: {reason}. {cure}") from error
             if said:
                 tell(part, f"{said} in {time.monotonic() - started:.1f} s")
-        if only is None and (link := preparation.first_administrator_link()):
-            tell("", "", link=link)
+        if only is None:
+            try:
+                if link := preparation.first_administrator_link():
+                    tell("", "", link=link)
+            except EnrolmentError as error:
+                tell("Administrator", str(error))

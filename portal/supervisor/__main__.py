@@ -1,0 +1,19 @@
+"""Runs the supervisor without Django, whose 60 MB it would only carry around."""
+
+import sys
+
+from portal.core.embedded import StartError
+from portal.core.embedded.places import var_dir
+from portal.supervisor.run import up
+
+
+def main() -> int:
+    try:
+        return up(var_dir())
+    except StartError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""What `manage.py prepare` leaves: each step can be repeated, and nobody gets a link too many."""
+
+import io
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from pytest_django import Settings
+
+from portal import managed, preparation
+from portal.core.models import Upstream
+from security import tokens
+from security.models import ApiToken, EnrolmentLink, Scope
+from tests.conftest import Trail
+from tests.factories import make_user
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def own_var(tmp_path: Path, settings: Settings) -> Path:
+    settings.VAR_DIR = tmp_path
+    settings.STATIC_ROOT = tmp_path / "static"
+    return tmp_path
+
+
+def test_the_webhook_token_is_made_once_for_an_account_that_cannot_sign_in(
+    own_var: Path, trail: Trail
+) -> None:
+    assert preparation.keep_webhook_token()
+    assert preparation.keep_webhook_token() == ""
+    token = ApiToken.objects.get()
+    kept = own_var / "secrets" / "alertmanager_webhook"
+    assert token.token_hash == tokens.hashed(kept.read_text())
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert token.scopes == [Scope.ALERTS_WRITE]
+    assert not token.user.has_usable_password()
+    assert not token.user.is_staff
+    assert "token.created" in [entry.action for entry in trail()]
+
+
+def test_a_revoked_webhook_token_is_replaced() -> None:
+    preparation.keep_webhook_token()
+    tokens.revoke(ApiToken.objects.get())
+    assert preparation.keep_webhook_token()
+    assert ApiToken.objects.count() == 2
+
+
+def test_the_first_administrator_gets_a_link_until_one_can_sign_in() -> None:
+    assert "/dop_enrol_" in preparation.first_administrator_link()
+    assert User.objects.get(username="admin").is_superuser
+    assert preparation.first_administrator_link()
+    assert EnrolmentLink.objects.count() == 1
+    make_user()
+    assert preparation.first_administrator_link() == ""
+
+
+def test_progress_is_lines_of_json_and_the_link_comes_last(own_var: Path) -> None:
+    progress = own_var / "progress"
+    call_command("prepare", "--progress", str(progress))
+    lines = [json.loads(line) for line in progress.read_text().splitlines()]
+    assert [line["part"] for line in lines[:2]] == ["Migrations", "Static files"]
+    assert lines[0]["sentence"].startswith("none pending")
+    assert lines[-1]["link"].startswith("http")
+    said = io.StringIO()
+    call_command("prepare", stdout=said)
+    assert "Static files: unchanged, checked" in said.getvalue()
+
+
+def environment(settings: Settings, **over: Any) -> None:
+    settings.PROMETHEUS_URL = over.get("prometheus", [])
+    settings.ALERTMANAGER_URL = over.get("alertmanager", [])
+    settings.PORTAL_EMBEDDED = over.get("embedded", [])
+
+
+def test_upstreams_of_the_environment_become_managed_rows(settings: Settings) -> None:
+    environment(
+        settings, prometheus=["http://p1", "http://p2"], alertmanager=["http://a1", "http://a2"]
+    )
+    assert managed.synchronise() == ["prometheus", "prometheus-2", "alertmanager"]
+    assert managed.synchronise() == []
+    row = Upstream.objects.get(name="alertmanager")
+    assert (row.managed, row.members, row.options) == (True, ["http://a1", "http://a2"], {})
+
+
+def test_a_variable_that_is_gone_disables_its_row_and_its_return_enables_it(
+    settings: Settings,
+) -> None:
+    environment(settings, prometheus=["http://p1"])
+    managed.synchronise()
+    environment(settings)
+    assert managed.synchronise() == ["prometheus"]
+    assert not Upstream.objects.get(name="prometheus").enabled
+    environment(settings, prometheus=["http://moved"])
+    assert managed.synchronise() == ["prometheus"]
+    assert Upstream.objects.get(name="prometheus", enabled=True).url == "http://moved"
+
+
+def test_only_the_embedded_alertmanager_has_our_watchdog(settings: Settings) -> None:
+    both = {"prometheus": ["http://p1"], "alertmanager": ["http://a1"]}
+    environment(settings, **both, embedded=["prometheus", "alertmanager"])
+    managed.synchronise()
+    row = Upstream.objects.get(name="alertmanager")
+    assert row.options == managed.WATCHDOG
+    row.full_clean(exclude=["credentials"])
+    row.options = {**row.options, "timeout_seconds": 30}
+    row.save()
+    assert managed.synchronise() == []
+    environment(settings, **both)
+    managed.synchronise()
+    assert Upstream.objects.get(name="alertmanager").options == {"timeout_seconds": 30}
+
+
+def test_rows_made_by_hand_are_left_alone(settings: Settings) -> None:
+    environment(settings)
+    row = Upstream.objects.create(name="by-hand", kind="prometheus", url="http://p")
+    assert managed.synchronise() == []
+    row.refresh_from_db()
+    assert row.enabled
