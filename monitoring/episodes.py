@@ -15,6 +15,7 @@ MAX_EPISODES = 200
 # What a regular expression may look through in one request; newest first.
 MAX_SEARCHED = 20_000
 MAX_NAMES = 2_000
+FIELDS = ("id", "alertname", "severity", "state", "starts_at", "ends_at")
 # PostgreSQL has no skip scan for DISTINCT; this reads one index entry per name, not per episode.
 NAMES = """
     WITH RECURSIVE names AS (
@@ -60,13 +61,7 @@ def episodes(written: Iterable[str], *, start: float, end: float) -> tuple[Episo
     if not matchers:
         return ()
     rows = Alert.objects.filter(starts_at__lte=datetime.fromtimestamp(end, UTC)).only(
-        "id",
-        "alertname",
-        "severity",
-        "state",
-        "starts_at",
-        "ends_at",
-        *(["labels"] if others else []),
+        *FIELDS, *(["labels"] if others else [])
     )
     if by_name:
         names = [name for name in _names() if all_match(by_name, {"alertname": name})]
