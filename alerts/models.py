@@ -140,6 +140,8 @@ class Alert(models.Model):
             models.Index(fields=["service", "-starts_at"], name="alert_by_service"),
             # Re-firing within 60 s of a close: the last episodes of given fingerprints.
             models.Index(fields=["upstream", "fingerprint", "-ends_at"], name="alert_last_episode"),
+            # Closed episodes of a chart's time range, and ?since=.
+            models.Index(fields=["-ends_at"], name="alert_by_end", condition=Q(state="resolved")),
             # ?label= filters: labels @> {...}.
             GinIndex(
                 fields=["labels"],

@@ -169,6 +169,7 @@ class Panel(models.Model):
 
     class Meta:
         ordering = ("position", "id")
+        verbose_name = "chart"
         constraints = (
             models.CheckConstraint(condition=Q(unit__in=Unit.values), name="panel_unit_known"),
         )

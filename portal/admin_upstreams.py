@@ -92,8 +92,38 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]
         return upstream
 
 
+class UpstreamColumns:
+    """What the list shows of each upstream."""
+
+    @display(description="Upstream", ordering="name")
+    def shown_name(self, upstream: Upstream) -> str:
+        return format_html("{}<br><small>{}</small>", upstream.name, upstream.get_kind_display())
+
+    @display(description="Freshness")
+    def shown_state(self, upstream: Upstream) -> str:
+        if not upstream.enabled:
+            return format_html('<span class="badge fresh-off">{}</span>', "Disabled")
+        source = source_of(upstream, at=timezone.now())
+        return format_html(
+            '<span class="badge fresh-{}">{}</span> <span class="portal-sentence">{}</span>',
+            source.state, source.label, source.sentence or source.warning,
+        )  # fmt: skip
+
+    @display(description="Last success", ordering="succeeded_at")
+    def shown_age(self, upstream: Upstream) -> str:
+        taking = upstream.duration_seconds
+        said = age(upstream.succeeded_at, timezone.now())
+        ago = f"{said} ago" if upstream.succeeded_at else said
+        return ago + (f", in {seconds(taking)}" if taking is not None else "")
+
+    @display(description="URL", ordering="url")
+    def shown_url(self, upstream: Upstream) -> str:
+        note = " (from the environment)" if upstream.managed else ""
+        return format_html('<span class="portal-code">{}</span>{}', upstream.url, note)
+
+
 @admin.register(Upstream)
-class UpstreamAdmin(ModelAdmin):
+class UpstreamAdmin(UpstreamColumns, ModelAdmin):
     form = UpstreamForm
     list_display = ("shown_name", "shown_state", "shown_age", "shown_url", "interval_seconds")
     list_filter = ("kind", "enabled")
@@ -121,32 +151,6 @@ class UpstreamAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Upstream | None = None) -> bool:
         return not (obj and obj.managed) and super().has_delete_permission(request, obj)
-
-    @display(description="Upstream", ordering="name")
-    def shown_name(self, upstream: Upstream) -> str:
-        return format_html("{}<br><small>{}</small>", upstream.name, upstream.get_kind_display())
-
-    @display(description="Freshness")
-    def shown_state(self, upstream: Upstream) -> str:
-        if not upstream.enabled:
-            return format_html('<span class="badge fresh-off">{}</span>', "Disabled")
-        source = source_of(upstream, at=timezone.now())
-        return format_html(
-            '<span class="badge fresh-{}">{}</span> <span class="portal-sentence">{}</span>',
-            source.state, source.label, source.sentence or source.warning,
-        )  # fmt: skip
-
-    @display(description="Last success", ordering="succeeded_at")
-    def shown_age(self, upstream: Upstream) -> str:
-        taking = upstream.duration_seconds
-        said = age(upstream.succeeded_at, timezone.now())
-        ago = f"{said} ago" if upstream.succeeded_at else said
-        return ago + (f", in {seconds(taking)}" if taking is not None else "")
-
-    @display(description="URL", ordering="url")
-    def shown_url(self, upstream: Upstream) -> str:
-        note = " (from the environment)" if upstream.managed else ""
-        return format_html('<span class="portal-code">{}</span>{}', upstream.url, note)
 
     @action(description="Test connection", url_path="test", permissions=["change"])
     def test_connection(self, request: HttpRequest, object_id: int) -> HttpResponse:

@@ -206,6 +206,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 LANGUAGE_CODE = "en-gb"
+FORMAT_MODULE_PATH = ["portal.formats"]  # ISO dates, 24 hours
 USE_I18N = False
 USE_TZ = True
 TIME_ZONE = "UTC"

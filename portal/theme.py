@@ -28,7 +28,7 @@ UNFOLD: dict[str, Any] = {
     "SHOW_HISTORY": False,  # the audit trail is the history
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": [_asset("vendor/uplot/uPlot.min.css"), _asset("portal/portal.css")],
-    "SCRIPTS": [_asset("portal/alpine-csp.js")],
+    "SCRIPTS": [_asset("portal/alpine-csp.js"), _asset("portal/icons.js")],
     "DASHBOARD_CALLBACK": "portal.dashboard_page.context",
     "SIDEBAR": {
         "show_search": True,

@@ -64,9 +64,9 @@ def past() -> str:
             count = max(0, round(_wave(at, base, 2, 14 if state == "active" else 1, noise)))
             lines.append(f's_connections{{state="{state}"}} {count} {at}')
     lines.append("# TYPE s_latency gauge")
-    for name, base in (("p50", 0.031), ("p95", 0.14), ("p99", 0.29)):
+    for name, took_usually in (("p50", 0.031), ("p95", 0.14), ("p99", 0.29)):
         for at in times:
-            took = max(0.004, _wave(at, base, base / 6, base * 1.6, noise))
+            took = max(0.004, _wave(at, took_usually, took_usually / 6, took_usually * 1.6, noise))
             lines.append(f's_latency{{quantile="{name}"}} {took:.5f} {at}')
     return "\n".join([*lines, "# EOF", ""])
 

@@ -1,0 +1,1 @@
+"""British English, with ISO dates and a 24-hour clock."""
