@@ -24,7 +24,7 @@ class CursorPagination(pagination.CursorPagination):
     offset_cutoff = 1_000_000
 
     def paginate_queryset(
-        self, queryset: QuerySet[Any], request: Request, view: Any = None
+        self, queryset: Any, request: Request, view: Any = None
     ) -> list[Any] | None:
         """Return one page. Raises ValidationError for a cursor that no page gave."""
         try:

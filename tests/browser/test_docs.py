@@ -20,5 +20,7 @@ def test_the_docs_list_the_endpoints_and_send_a_request(open_tab: Open) -> None:
     operation.click()
     operation.get_by_role("button", name="Try it out").click()
     operation.get_by_role("button", name="Execute").click()
-    expect(operation.locator(".live-responses-table td.response-col_status:not(.col_header)")).to_contain_text("200")
+    expect(
+        operation.locator(".live-responses-table td.response-col_status:not(.col_header)")
+    ).to_contain_text("200")
     assert tab.complaints == []
