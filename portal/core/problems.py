@@ -120,7 +120,7 @@ def _answer(error: exceptions.APIException) -> Response:
     if wait := getattr(error, "wait", None):
         headers["Retry-After"] = str(int(wait))
     fields = error.detail if isinstance(error, exceptions.ValidationError) else None
-    title = error.default_detail if isinstance(error.default_detail, str) else "Not valid"
+    title = error.default_detail if error.default_detail else "Not valid"
     document = body(
         str(title).rstrip("."),
         error.status_code,
@@ -147,6 +147,8 @@ def read_body(request: HttpRequest, limit: int = MAX_BODY_BYTES) -> bytes:
         raise exceptions.ParseError("The body broke off before it was complete.") from error
     if len(content) > limit:
         raise TooLarge
+    if length.isdigit() and len(content) < int(length[:18]):
+        raise exceptions.ParseError("The body broke off before it was complete.")
     return bytes(content)
 
 
