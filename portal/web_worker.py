@@ -9,13 +9,13 @@ import threading
 import time
 from typing import Any
 
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
 READ_SECONDS = 30.0  # the largest body, 10 MB, at 3 Mbit/s
 SWEEP_SECONDS = 1.0
 
 
-class BoundedThreadWorker(ThreadWorker):  # type: ignore[misc]
+class BoundedThreadWorker(ThreadWorker):
     """Stops reading from a connection whose request has not ended after `READ_SECONDS`.
 
     Only reading stops: a long download goes on, and a complete request is answered.

@@ -3,11 +3,11 @@
 import socket
 import threading
 import time
-from types import SimpleNamespace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
 from portal.web_worker import BoundedThreadWorker
 
@@ -41,5 +41,6 @@ def test_a_request_that_never_ends_is_cut_off_and_its_answer_still_sent(
     client.close()
 
 
-class Connection(SimpleNamespace):
-    __hash__ = object.__hash__
+@dataclass(eq=False)
+class Connection:
+    sock: socket.socket
