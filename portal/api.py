@@ -36,7 +36,7 @@ urlpatterns = [
     ),
     path("dashboard/", DashboardView.as_view(), name="dashboard"),
     path("metrics/query_range/", api_panels.QueryRangeView.as_view(), name="query-range"),
-    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("schema/", SpectacularAPIView.as_view(api_version="v1"), name="schema"),
     path("docs/", DocsView.as_view(), name="docs"),
     *router.urls,
     re_path("", unknown_path),

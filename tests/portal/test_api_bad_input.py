@@ -132,3 +132,9 @@ def test_an_outage_is_503_and_a_fault_of_ours_a_500_without_details(
     answer = api.get("/api/v1/services/")
     assert str(error) not in json.dumps(problem(answer, status))
     assert answer.get("Retry-After") == ("5" if status == 503 else None)
+
+
+def test_the_name_of_the_schema_file_is_ours(api: Client) -> None:
+    answer = api.get("/api/v1/schema/?version=%00")
+    assert answer.status_code == 200
+    assert "\x00" not in answer["Content-Disposition"]
