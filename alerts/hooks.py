@@ -13,6 +13,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from alerts import episodes, payloads, rows
 from alerts.models import HookDelivery, Source
@@ -156,5 +157,5 @@ def wake(task: Any) -> None:
     """Start the task that processes deliveries; without a broker the next tick does it."""
     try:
         task.apply_async(retry=False)
-    except OperationalError as error:
+    except (OperationalError, RedisError) as error:
         log.warning("No worker was woken for a webhook; the next tick processes it (%s).", error)

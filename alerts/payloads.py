@@ -5,6 +5,7 @@ Webhook v4: https://prometheus.io/docs/alerting/latest/configuration/#webhook_co
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -105,15 +106,33 @@ _alerts = msgspec.json.Decoder(list[ListedAlert])
 _alert = msgspec.json.Decoder(ListedAlert)
 _silence = msgspec.json.Decoder(ListedSilence)
 _status = msgspec.json.Decoder(ServerStatus)
+_envelope = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _raw_items = msgspec.json.Decoder(list[msgspec.Raw])
 _hook_alert = msgspec.json.Decoder(HookAlert)
 _encoder = msgspec.json.Encoder()
 
 
+# An escaped backslash, a pair of surrogates, or half of one, which no UTF-8 can hold.
+_SURROGATE = re.compile(
+    rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+
+
+def _decode(body: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
+    """Decode; where half a surrogate pair would spoil everything, it becomes U+FFFD first."""
+    try:
+        return decoder.decode(body)
+    except msgspec.DecodeError:
+        mended = _SURROGATE.sub(lambda m: rb"\ufffd" if m[1] else m[0], body)
+        if mended == body:
+            raise
+        return decoder.decode(mended)
+
+
 def _items(body: bytes, decoder: msgspec.json.Decoder[Any], what: str) -> tuple[list[Any], int]:
     """Return the readable items of a JSON list and how many were not; a bad one spoils no other."""
     try:
-        raw = _raw_items.decode(body)
+        raw = _decode(body, _raw_items)
     except (msgspec.DecodeError, RecursionError) as error:
         raise PayloadError(f"The answer is not a JSON list of {what}: {error}.") from error
     found, bad = [], 0
@@ -169,7 +188,7 @@ def server_status(body: bytes) -> ServerStatus:
 def hook_alerts(body: bytes) -> tuple[list[HookAlert], int]:
     """Return the usable alerts of a webhook body and the number of others. Raises PayloadError."""
     try:
-        envelope = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        envelope = _decode(body, _envelope)
     except (msgspec.DecodeError, RecursionError) as error:
         raise PayloadError(f"The body is not a JSON object: {error}.") from error
     if "alerts" not in envelope:

@@ -18,7 +18,7 @@ from alerts.models import Source
 from alerts.payloads import ListedAlert, ListedSilence
 from alerts.reconcile import Covered, Plan, Server, nothing_covered, plan, state_of
 from portal.core.catalogue import Catalogue
-from portal.core.http import Fault, UpstreamError
+from portal.core.http import Fault, UpstreamError, not_json
 from portal.core.matchers import Matcher, all_match, parse
 from portal.core.models import Upstream
 from portal.core.polling import Report, streak_since
@@ -98,6 +98,8 @@ def _ask(upstream: Upstream, member: str, fetched: Fetched) -> list[ListedAlert]
         alerts, bad_alerts = payloads.listed_alerts(replies[1].body)
         listed, bad_silences = payloads.listed_silences(replies[2].body)
     except payloads.PayloadError as error:
+        for page in (reply for reply in replies if reply.body.lstrip().startswith(b"<")):
+            raise not_json(page) from error
         raise UpstreamError(
             Fault.MALFORMED, f"{member} does not answer as Alertmanager does. {error}"
         ) from error

@@ -39,7 +39,7 @@ class CsvListMixin:
     def _csv(self: Any, request: Request, queryset: Any) -> Any:
         name = self.basename
         serializer: BaseSerializer[Any] = self.get_serializer()
-        fields = list(serializer.fields)  # type: ignore[attr-defined]
+        fields = [n for n, f in serializer.fields.items() if not f.write_only]  # type: ignore[attr-defined]
         filters = {
             k: v
             for k, v in request.query_params.items()

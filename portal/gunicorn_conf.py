@@ -8,7 +8,7 @@ from prometheus_client import multiprocess
 
 bind = os.environ.get("PORTAL_BIND", "127.0.0.1:8000")
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-worker_class = "gthread"
+worker_class = "portal.web_worker.BoundedThreadWorker"
 threads = 4
 timeout = 60
 graceful_timeout = 10

@@ -130,7 +130,13 @@ CACHES: dict[str, Any] = {
 
 # --- Celery -------------------------------------------------------------------------------------
 CELERY_BROKER_URL = env.celery_broker(REDIS_URL)
-CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": "portal:celery:", "visibility_timeout": 600}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "global_keyprefix": "portal:celery:",
+    "visibility_timeout": 600,
+    # A request that wakes the worker must not hang with Redis.
+    "socket_timeout": 2,
+    "socket_connect_timeout": 2,
+}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ALWAYS_EAGER = False
@@ -159,6 +165,7 @@ AUTH_PASSWORD_VALIDATORS = [
     },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+CSRF_FAILURE_VIEW = "portal.failures.csrf_failure"
 LOGIN_URL = reverse_lazy("admin:login")
 LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 OTP_TOTP_ISSUER = "DevOps Portal"

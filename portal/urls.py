@@ -3,8 +3,14 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from portal import failures
 from portal.health import healthz, readyz
 from portal.metrics import metrics
+
+handler400 = failures.bad_request
+handler403 = failures.forbidden
+handler404 = failures.not_found
+handler500 = failures.server_error
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),

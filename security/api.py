@@ -13,6 +13,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from audit import services as audit
 from audit.services import Target
+from audit.viewsets import CsvListMixin
 from security import tokens
 from security.models import ApiToken, Scope
 from security.permissions import ScopedPermission
@@ -71,7 +72,7 @@ class MintedTokenSerializer(ApiTokenSerializer):
     destroy=extend_schema(summary="Revoke a token; its row stays", responses={204: None}),
 )
 class ApiTokenViewSet(
-    mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.DestroyModelMixin, GenericViewSet[ApiToken]
+    CsvListMixin, mixins.RetrieveModelMixin, mixins.DestroyModelMixin, GenericViewSet[ApiToken]
 ):  # fmt: skip
     """Tokens belong to the account that makes them, and carry no scope their maker lacks."""
 

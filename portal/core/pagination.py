@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from django.core.exceptions import ValidationError as ModelValidationError
+from django.db import DataError
 from django.db.models import QuerySet
 from rest_framework import pagination
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -18,6 +20,21 @@ class CursorPagination(pagination.CursorPagination):
     ordering_query_param = "ordering"
     ordering: Any = "-id"
 
+    # A mass alert gives thousands of rows the same time; the offset counts within that time.
+    offset_cutoff = 1_000_000
+
+    def paginate_queryset(
+        self, queryset: Any, request: Request, view: Any = None
+    ) -> list[Any] | None:
+        """Return one page. Raises ValidationError for a cursor that no page gave."""
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except (NotFound, ValueError, OverflowError, ModelValidationError, DataError) as error:
+            if not request.query_params.get(self.cursor_query_param):
+                raise
+            sentence = "No list in this ordering gave this cursor. Begin again without it."
+            raise ValidationError({"cursor": [sentence]}) from error
+
     def get_ordering(
         self, request: Request, queryset: QuerySet[Any], view: APIView
     ) -> tuple[str, ...]:
@@ -26,7 +43,7 @@ class CursorPagination(pagination.CursorPagination):
         wanted = request.query_params.get(self.ordering_query_param, "")
         fields = tuple(field.strip() for field in wanted.split(",") if field.strip()) or default
         for name in fields:
-            if wanted and name.lstrip("-") not in allowed:
+            if wanted and name.removeprefix("-") not in allowed:
                 known = ", ".join(sorted(allowed)) or "nothing else"
                 raise ValidationError(
                     {"ordering": [f"Cannot order by {name[:50]!r}. Known: {known}."]}

@@ -2,11 +2,16 @@
 
 import json
 import logging
+import math
+import re
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.core.exceptions import ValidationError as ModelValidationError
+from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from rest_framework import exceptions, status
 from rest_framework.parsers import BaseParser
 from rest_framework.response import Response
@@ -16,6 +21,8 @@ from portal.core import request_context
 log = logging.getLogger(__name__)
 CONTENT_TYPE = "application/problem+json"
 MAX_BODY_BYTES = 10 * 1024 * 1024
+# What JSON may spell and PostgreSQL cannot store: NUL, and half a surrogate pair.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class Conflict(exceptions.APIException):
@@ -33,12 +40,26 @@ class UpstreamFailed(exceptions.APIException):
     default_code = "upstream_failed"
 
 
+class Unavailable(exceptions.APIException):
+    """PostgreSQL or Redis is away; the same request works once it is back."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_detail = (
+        "The portal's database or Redis cannot be reached. Try again; /readyz says which one."
+    )
+    default_code = "unavailable"
+    wait = 5
+
+
 class TooLarge(exceptions.APIException):
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
     default_detail = (
         f"The body is larger than {MAX_BODY_BYTES // 1024 // 1024} MB. Send it in parts."
     )
     default_code = "too_large"
+
+
+OUTAGES = (OperationalError, InterfaceError, RedisConnectionError, RedisTimeoutError)
 
 
 def body(title: str, code: int, detail: str, kind: str, errors: Any = None) -> dict[str, Any]:
@@ -81,15 +102,25 @@ def problem_handler(error: Exception, context: dict[str, Any]) -> Response | Non
         error = exceptions.ValidationError(
             error.message_dict if hasattr(error, "error_dict") else error.messages
         )
+    elif isinstance(error, DataError):
+        log.warning("The database refused a value of the request: %s", error)
+        error = exceptions.ParseError("A value of the request is one that no row can hold.")
+    elif isinstance(error, OUTAGES):
+        log.error("A request failed for want of PostgreSQL or Redis: %s", error)
+        error = Unavailable()
     if not isinstance(error, exceptions.APIException):
         return None
+    return _answer(error)
+
+
+def _answer(error: exceptions.APIException) -> Response:
     headers = {}
     if header := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = header
     if wait := getattr(error, "wait", None):
         headers["Retry-After"] = str(int(wait))
     fields = error.detail if isinstance(error, exceptions.ValidationError) else None
-    title = error.default_detail if isinstance(error.default_detail, str) else "Not valid"
+    title = error.default_detail if error.default_detail else "Not valid"
     document = body(
         str(title).rstrip("."),
         error.status_code,
@@ -116,6 +147,8 @@ def read_body(request: HttpRequest, limit: int = MAX_BODY_BYTES) -> bytes:
         raise exceptions.ParseError("The body broke off before it was complete.") from error
     if len(content) > limit:
         raise TooLarge
+    if length.isdigit() and len(content) < int(length[:18]):
+        raise exceptions.ParseError("The body broke off before it was complete.")
     return bytes(content)
 
 
@@ -125,14 +158,31 @@ def decode_json(content: bytes) -> Any:
     def refuse(word: str) -> Any:
         raise ValueError(f"{word} is no JSON number")
 
+    def finite(written: str) -> float:
+        value = float(written)
+        return value if math.isfinite(value) else refuse(written[:50])
+
     try:
-        return json.loads(content.decode("utf-8"), parse_constant=refuse)
+        text = content.decode("utf-8")
+        decoded = json.loads(text, parse_constant=refuse, parse_float=finite)
+        if "\\u" in text and _is_unstorable(decoded):
+            raise ValueError("a text holds NUL or half a surrogate pair")
+        return decoded
     except UnicodeDecodeError as error:
         raise exceptions.ParseError("The body is not UTF-8.") from error
     except RecursionError as error:
         raise exceptions.ParseError("The JSON is nested too deeply.") from error
     except ValueError as error:
         raise exceptions.ParseError(f"The body is no JSON: {str(error)[:200]}.") from error
+
+
+def _is_unstorable(value: Any) -> bool:
+    """True when a text anywhere in a decoded JSON value holds a character PostgreSQL refuses."""
+    if isinstance(value, str):
+        return bool(_UNSTORABLE.search(value))
+    if isinstance(value, dict):
+        return any(_is_unstorable(key) or _is_unstorable(item) for key, item in value.items())
+    return isinstance(value, list) and any(map(_is_unstorable, value))
 
 
 class StrictJSONParser(BaseParser):

@@ -22,6 +22,10 @@ OPTIONS: dict[str, tuple[type | tuple[type, ...], str]] = {
 }
 
 
+# A poll is killed after 120 seconds, and a body is held in memory.
+BOUNDS = {"timeout_seconds": (1, 110), "max_body_mb": (1, 512)}
+
+
 def validate_server_urls(value: str) -> None:
     """Accept comma-separated `http(s)://host[:port][/path]`, single-label host names included."""
     members = [member.strip() for member in value.split(",") if member.strip()]
@@ -64,6 +68,9 @@ def validate_options(value: Any) -> None:
         kind, wanted = OPTIONS[name]
         if not isinstance(given, kind) or (kind is not bool and isinstance(given, bool)):
             raise ValidationError(f"Option {name!r} wants {wanted}.")
+    for name, (least, most) in BOUNDS.items():
+        if not least <= value.get(name, least) <= most:
+            raise ValidationError(f"Option {name!r} lies between {least} and {most}.")
     if value.get("encoding", "identity") not in ("identity", "gzip"):
         raise ValidationError('Option "encoding" is "identity" or "gzip".')
     _validate_watchdogs(value.get("watchdogs", []))
@@ -75,6 +82,7 @@ def _validate_watchdogs(entries: list[Any]) -> None:
             not isinstance(entry, dict)
             or set(entry) - {"watchdog", "covers"}
             or not entry.get("watchdog")
+            or not all(isinstance(written, list) for written in entry.values())
         ):
             raise ValidationError(
                 'Each watchdog is {"watchdog": [matchers], "covers": [matchers]}.'

@@ -1,11 +1,15 @@
 """The webhook: answered at once, worked on once, whatever the order and however often it is sent."""
 
 import json
+import socket
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from celery import Celery
+from django.conf import settings
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
@@ -176,3 +180,17 @@ def test_two_workers_process_each_delivery_once() -> None:
     hooks.process_waiting()
     assert HookDelivery.objects.filter(processed_at__isnull=True).count() == 0
     assert Alert.objects.count() == Transition.objects.count() == 210
+
+
+def test_a_redis_that_hangs_does_not_hold_up_the_answer(
+    upstream: Upstream, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never says a word
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        app = Celery(broker=url, broker_transport_options=settings.CELERY_BROKER_TRANSPORT_OPTIONS)
+        monkeypatch.setattr("alerts.api.process_deliveries", app.task(hooks.process_waiting))
+        began = time.monotonic()
+        assert send(delivery(1), token).status_code == 202
+        assert time.monotonic() - began < 10
+        app.close()
+    assert hooks.process_waiting() == 1

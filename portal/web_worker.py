@@ -1,0 +1,48 @@
+"""gunicorn's threaded worker with an end to patience: a client that drips its request frees the thread.
+
+gunicorn's own `timeout` watches the process, not a connection: eight slow clients would stop the portal.
+"""
+
+import contextlib
+import socket
+import threading
+import time
+from typing import Any
+
+from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
+
+READ_SECONDS = 30.0  # the largest body, 10 MB, at 3 Mbit/s
+SWEEP_SECONDS = 1.0
+
+
+class BoundedThreadWorker(ThreadWorker):
+    """Stops reading from a connection whose request has not ended after `READ_SECONDS`.
+
+    Only reading stops: a long download goes on, and a complete request is answered.
+    """
+
+    read_seconds = READ_SECONDS
+
+    def init_process(self) -> None:
+        self.began: dict[Any, float] = {}
+        threading.Thread(target=self._sweep, name="slow-clients", daemon=True).start()
+        super().init_process()
+
+    def handle(self, conn: Any) -> Any:
+        self.began[conn] = time.monotonic()
+        try:
+            return super().handle(conn)
+        finally:
+            del self.began[conn]
+
+    def _sweep(self) -> None:
+        while True:
+            time.sleep(SWEEP_SECONDS)
+            self.stop_reading(before=time.monotonic() - self.read_seconds)
+
+    def stop_reading(self, *, before: float) -> None:
+        """End the incoming side of the connections whose request began earlier than `before`."""
+        for conn, began in list(self.began.items()):
+            if began < before:
+                with contextlib.suppress(OSError):
+                    conn.sock.shutdown(socket.SHUT_RD)

@@ -1,0 +1,26 @@
+"""The browsable documentation of the API, under a policy that lets no inline script run."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Open
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_the_docs_list_the_endpoints_and_send_a_request(open_tab: Open) -> None:
+    tab = open_tab()
+    answer = tab.page.goto("/api/v1/docs/")
+    assert answer is not None
+    policy = answer.headers["content-security-policy"]
+    assert "'unsafe-eval'" not in policy
+    assert "script-src 'self';" in f"{policy};"
+    operation = tab.page.locator("#operations-dashboard-dashboard_retrieve")
+    expect(operation).to_be_visible()
+    operation.click()
+    operation.get_by_role("button", name="Try it out").click()
+    operation.get_by_role("button", name="Execute").click()
+    expect(
+        operation.locator(".live-responses-table td.response-col_status:not(.col_header)")
+    ).to_contain_text("200")
+    assert tab.complaints == []
