@@ -126,7 +126,7 @@ def _reconcile(upstream: Upstream, fetched: Fetched, now: datetime) -> Plan:
         Upstream.objects.select_for_update().only("pk").get(pk=upstream.pk)
         known = episodes.load_known(upstream.pk, with_labels=covered is not nothing_covered)
         strangers = fetched.alerts.keys() - known.keys()
-        since = timezone.now() - RECENTLY
+        since = fetched.began_at - RECENTLY
         decided = plan(
             known,
             fetched.alerts,

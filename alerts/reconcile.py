@@ -239,17 +239,24 @@ def _listed(
         episode = known.get(fingerprint)
         if episode is None:
             last = closed.get(fingerprint)
-            if last is None:
-                opened.append(alert)
-            elif last.by_poll:
+            if last is not None and last.by_poll and _is_recent(last, local_fetch_began):
                 reopened.append((last, alert))
-            elif local_fetch_began is None or last.local_closed_at < local_fetch_began:
-                opened.append(alert)  # else: a webhook closed it while this list was on its way
+            elif last is None or not _overtook(last, local_fetch_began):
+                opened.append(alert)
         elif episode.content_hash != content_hash(alert):
             changed.append(Change(episode, alert))
         elif episode.missing_since is not None:
             returned.append(episode)
     return opened, reopened, changed, returned
+
+
+def _is_recent(last: Closed, local_fetch_began: datetime | None) -> bool:
+    return local_fetch_began is None or last.local_closed_at >= local_fetch_began - REOPEN_WITHIN
+
+
+def _overtook(last: Closed, local_fetch_began: datetime | None) -> bool:
+    """True when a webhook closed the episode while this list was on its way."""
+    return local_fetch_began is not None and last.local_closed_at >= local_fetch_began
 
 
 def _is_new_episode(change: Change, server: Server) -> bool:

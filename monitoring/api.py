@@ -60,7 +60,22 @@ class UpstreamSerializer(serializers.ModelSerializer[Upstream]):
             )
         if self.instance and attrs.get("kind", self.instance.kind) != self.instance.kind:
             raise ValidationError({"kind": ["The kind cannot change; add another upstream."]})
+        if self._moves_credentials(attrs):
+            sentence = "The address changes to another server. Send the credentials again, or {} to forget them."
+            raise ValidationError({"credentials": [sentence]})
         return attrs
+
+    def _moves_credentials(self, attrs: dict[str, Any]) -> bool:
+        """True when stored credentials would be sent to a server they were not entered for."""
+        row = self.instance
+        if row is None or not row.credentials or "credentials" in attrs or "url" not in attrs:
+            return False
+        return server_names(attrs["url"]) != server_names(row.url)
+
+
+def server_names(url: str) -> set[str]:
+    """Return host and port of each member of a comma-separated URL."""
+    return {member.strip().split("/", 3)[2].lower() for member in url.split(",") if "//" in member}
 
 
 class ConnectionTestSerializer(serializers.Serializer[Any]):
@@ -92,6 +107,8 @@ class UpstreamViewSet(
     write_scope = "monitoring:write"
 
     def perform_destroy(self, instance: Upstream) -> None:
+        if instance.managed:
+            raise Conflict("This upstream is set by the environment; take it out there.")
         try:
             instance.delete()
         except ProtectedError as error:

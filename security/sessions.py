@@ -119,8 +119,13 @@ class SessionLifetimeMiddleware:
             end(request, reason="idle for too long")
         elif now - started > settings.SESSION_ABSOLUTE_SECONDS:
             end(request, reason="longest lifetime reached")
-        elif now - seen > STORE_EVERY_SECONDS:
+        elif now - seen > STORE_EVERY_SECONDS and not _is_background(request):
             request.session[SEEN] = now
+
+
+def _is_background(request: HttpRequest) -> bool:
+    """True for what a page fetches by itself: a dashboard left open is nobody's activity."""
+    return request.headers.get("X-Requested-With") == "fetch"
 
 
 def _tell_context(request: HttpRequest, user: Any, factors: tuple[str, ...]) -> None:
