@@ -14,7 +14,8 @@ from portal.supervisor.units import Part
 
 DATABASE = ("PostgreSQL",)
 BOTH = ("PostgreSQL", "Redis", "Preparation")
-WORKER_PROCESSES = 2
+# A slow Alertmanager holds one for up to a minute; the others go on with their work meanwhile.
+WORKER_PROCESSES = 4
 
 
 @dataclass
