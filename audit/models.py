@@ -89,7 +89,9 @@ class AuditEntry(models.Model):
     changes = models.JSONField(default=dict, help_text="{field: [old, new]}, secrets redacted.")
     data = models.JSONField(default=dict)
     writer_id = models.CharField(max_length=100, help_text="The process that wrote it.")
-    writer_seq = models.BigIntegerField(help_text="Counted per writer: a hole is a lost or rolled-back write.")
+    writer_seq = models.BigIntegerField(
+        help_text="Counted per writer: a hole is a lost or rolled-back write."
+    )
 
     objects = AuditEntryQuerySet.as_manager()
 
