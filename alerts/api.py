@@ -217,7 +217,8 @@ def _validated(kind: Any, request: Request) -> dict[str, Any]:
 
 
 def _alertmanager(data: dict[str, Any]) -> tuple[Upstream, list[Matcher]]:
-    found = Upstream.objects.filter(kind=Upstream.Kind.ALERTMANAGER, name=data["upstream"]).first()
+    held = (Upstream.Kind.ALERTMANAGER, Upstream.Kind.PORTAL)
+    found = Upstream.objects.filter(kind__in=held, name=data["upstream"]).first()
     if found is None:
         raise ValidationError({"upstream": ["There is no Alertmanager of that name."]})
     return found, services.parse_matchers(data["matchers"])

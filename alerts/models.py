@@ -26,6 +26,7 @@ class Source(models.TextChoices):
     POLL = "poll", "Poll"
     WEBHOOK = "webhook", "Webhook"
     USER = "user", "User"
+    PORTAL = "portal", "The portal"
     DEMO = "demo", "Demonstration data"
 
 

@@ -16,9 +16,13 @@ from django.utils import timezone
 
 from alerts import silences
 from alerts.models import Alert, Silence, Source, Transition, TransitionKind
+from alerts.raised import clear_alert, raise_alert
 from audit import services as audit
 from portal.core import sanitize
 from portal.core.matchers import Matcher, MatcherError, build
+
+__all__ = ["Result", "acknowledge", "assign", "clear_alert", "comment", "matchers_of", "parse_matchers",
+           "raise_alert", "silence", "unacknowledge"]  # fmt: skip
 
 COMMENT_LIMIT = 4000
 # Labels that only say which replica reported: a silence on them would miss the other one.

@@ -1,5 +1,6 @@
 """Silences: mirrored from Alertmanager, created and expired there, with their records."""
 
+import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from alerts import payloads
+from alerts import payloads, raised
 from alerts.alertmanager import WRITE_TIMEOUT_SECONDS, Alertmanager
 from alerts.models import Alert, AlertQuerySet, Silence
 from alerts.payloads import ListedSilence
@@ -117,6 +118,7 @@ def create(
         if replaces and replaces.pk != silence.pk:
             Silence.objects.filter(pk=replaces.pk, ends_at__gt=now).update(ends_at=now)
         audit.record(action, actor=actor, target=silence, reason=comment, data=facts)
+    raised.apply_silences(at=timezone.now())
     return silence
 
 
@@ -180,11 +182,24 @@ def expire(silence: Silence, *, actor: Any, reason: str = "") -> bool:
     with transaction.atomic():
         ended = Silence.objects.filter(pk=silence.pk, ends_at__gt=now).update(ends_at=now)
         audit.record("silence.expired", actor=actor, target=silence, reason=reason)
+    raised.apply_silences(at=timezone.now())
     return bool(ended)
+
+
+class HeldHere:
+    """Stands where an Alertmanager would, for silences on the alerts that the portal raises itself."""
+
+    def create_silence(self, body: Mapping[str, Any]) -> str:
+        return str(body.get("id") or uuid.uuid4())
+
+    def expire_silence(self, silence_id: str) -> None:
+        """Nothing to tell anybody: the row is the silence."""
 
 
 def _on_any_member(upstream: Upstream, act: Any) -> Any:
     """Run `act(client)` on the first member that can; raises the last error when none can."""
+    if upstream.kind == Upstream.Kind.PORTAL:
+        return act(HeldHere())
     failure: UpstreamError | None = None
     for member in upstream.members:
         try:

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from alerts import hooks
+from alerts import hooks, raised
 
 
 @shared_task(expires=30)
@@ -17,3 +17,9 @@ def process_waiting_deliveries() -> None:
     """The tick: picks up what a lost broker message left behind, and forgets what is old."""
     hooks.process_waiting(limit=200)
     hooks.forget_old(at=timezone.now())
+
+
+@shared_task(expires=10)
+def apply_own_silences() -> None:
+    """The tick: silences on the portal's own alerts begin and end by the clock."""
+    raised.apply_silences(at=timezone.now())

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from audit.viewsets import PortalViewSet
 from monitoring import connection_test
 from monitoring.models import ServiceStatus, Status
-from portal.core.models import Freshness, Service, Upstream
+from portal.core.models import Freshness, Service, Upstream, UpstreamKind
 from portal.core.problems import Conflict
 from portal.core.validators import validate_matchers, validate_options, validate_server_urls
 
@@ -28,6 +28,7 @@ class CredentialsSerializer(serializers.Serializer[Any]):
 
 class UpstreamSerializer(serializers.ModelSerializer[Upstream]):
     freshness = serializers.SerializerMethodField()
+    kind = serializers.ChoiceField(choices=UpstreamKind.servers())
     url = serializers.CharField(max_length=1000, validators=[validate_server_urls])
     options = serializers.JSONField(required=False, validators=[validate_options])
     credentials = CredentialsSerializer(required=False, write_only=True)
@@ -99,7 +100,7 @@ class UpstreamViewSet(
 ):
     """The servers that are polled, with the freshness of their data."""
 
-    queryset = Upstream.objects.order_by("id")
+    queryset = Upstream.objects.servers().order_by("id")
     serializer_class = UpstreamSerializer
     filterset_class = UpstreamFilter
     ordering = ("id",)

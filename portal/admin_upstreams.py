@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
@@ -20,7 +21,7 @@ from unfold.widgets import (
 )
 
 from monitoring import connection_test
-from portal.core.models import Upstream
+from portal.core.models import Upstream, UpstreamKind
 from portal.sight import source_of
 from portal.templatetags.portal_text import age, seconds
 
@@ -50,6 +51,8 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if "kind" in self.fields:
+            self.fields["kind"].choices = UpstreamKind.servers()  # type: ignore[attr-defined]
         stored = self.instance.credentials or {}
         for name in SECRETS:
             is_set = "set; type a new one to replace it" if stored.get(name) else "not set"
@@ -141,6 +144,10 @@ class UpstreamAdmin(UpstreamColumns, ModelAdmin):
         ),
         ("Options", {"fields": ("options",), "classes": ("collapse",)}),
     )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Upstream]:
+        shown: QuerySet[Upstream] = super().get_queryset(request)
+        return shown.exclude(kind=UpstreamKind.PORTAL)
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Upstream | None = None

@@ -12,7 +12,12 @@ from django.utils import timezone
 
 from portal.core.crypto import EncryptedJSONField
 from portal.core.matchers import Matcher, MatcherError, parse
-from portal.core.validators import validate_matchers, validate_options, validate_server_urls
+from portal.core.validators import (
+    validate_matchers,
+    validate_not_reserved,
+    validate_options,
+    validate_server_urls,
+)
 
 STALE_AFTER_INTERVALS = 3
 
@@ -29,11 +34,24 @@ class Freshness(models.TextChoices):
 class UpstreamKind(models.TextChoices):
     PROMETHEUS = "prometheus", "Prometheus"
     ALERTMANAGER = "alertmanager", "Alertmanager"
+    SENTRY = "sentry", "Sentry"
+    ELASTICSEARCH = "elasticsearch", "Elasticsearch"
+    CROWDSEC = "crowdsec", "CrowdSec"
+    PORTAL = "portal", "The portal itself"
+
+    @classmethod
+    def servers(cls) -> list[tuple[str, str]]:
+        """Return the kinds that people may add: all but the portal's own, internal one."""
+        return [(kind.value, str(kind.label)) for kind in cls if kind is not cls.PORTAL]
 
 
 class UpstreamQuerySet(models.QuerySet["Upstream"]):
     def enabled(self) -> "UpstreamQuerySet":
         return self.filter(enabled=True)
+
+    def servers(self) -> "UpstreamQuerySet":
+        """Return the real ones, without the internal one that carries the portal's own alerts."""
+        return self.exclude(kind=UpstreamKind.PORTAL)
 
     def due(self, *, at: datetime) -> "UpstreamQuerySet":
         """Return upstreams to poll now that no other worker holds."""
@@ -46,7 +64,11 @@ class Upstream(models.Model):
 
     Kind = UpstreamKind
 
-    name = models.SlugField(unique=True, help_text="Used in URLs and in `manage.py poll NAME`.")
+    name = models.SlugField(
+        unique=True,
+        validators=[validate_not_reserved],
+        help_text="Used in URLs and in `manage.py poll NAME`.",
+    )
     kind = models.CharField(max_length=20, choices=UpstreamKind.choices)
     url = models.CharField(
         "URL",
@@ -106,6 +128,8 @@ class Upstream(models.Model):
         return [url.strip().rstrip("/") for url in self.url.split(",") if url.strip()]
 
     def freshness(self, *, at: datetime) -> Freshness:
+        if self.kind == UpstreamKind.PORTAL:
+            return Freshness.LIVE
         if self.attempted_at is None:
             return Freshness.NEVER
         if self.error:

@@ -91,3 +91,9 @@ def _validate_watchdogs(entries: list[Any]) -> None:
             if not isinstance(written, str):
                 raise ValidationError("A matcher is a text.")
             validate_matchers([written])
+
+
+def validate_not_reserved(name: str) -> None:
+    """Keep the name of the internal upstream that carries the alerts the portal raises itself."""
+    if name == "portal":
+        raise ValidationError('"portal" is the portal\'s own name here. Choose another one.')

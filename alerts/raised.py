@@ -1,0 +1,140 @@
+"""Alerts that the portal raises itself: a failing check, a threat, a channel that cannot deliver.
+
+They are episodes like those of an Alertmanager, on one internal upstream that is never polled and
+always live. Silences on them are held here as well, and applied by a tick.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+from django.db import transaction
+from django.utils import timezone
+
+from alerts import episodes, payloads
+from alerts.episodes import Row, Step
+from alerts.models import Alert, Silence, Source, State
+from alerts.reconcile import Resolution
+from portal.core import sanitize
+from portal.core.catalogue import Catalogue
+from portal.core.matchers import Matcher, MatcherError, all_match, build
+from portal.core.models import Service, Upstream
+
+NAME = "portal"
+
+
+def upstream() -> Upstream:
+    """Return the internal upstream; made when it is first needed."""
+    defaults = {"kind": Upstream.Kind.PORTAL, "enabled": False, "managed": True}
+    return Upstream.objects.get_or_create(name=NAME, defaults=defaults)[0]
+
+
+def fingerprint_of(labels: Mapping[str, str]) -> str:
+    """Return 16 hexadecimal digits that are the same for the same labels."""
+    packed = msgspec.json.encode(sorted(labels.items()))
+    return hashlib.blake2b(packed, digest_size=8).hexdigest()
+
+
+def raise_alert(
+    *,
+    alertname: str,
+    labels: Mapping[str, str],
+    severity: str = "warning",
+    annotations: Mapping[str, str] | None = None,
+    service: Service | None = None,
+    at: datetime | None = None,
+) -> Alert:
+    """Open an episode, or bring the open one up to date; safe to call at every look.
+
+    `labels` are the identity, together with `alertname`; severity and annotations may change while
+    it is open. `at` is when the trouble began (default: now).
+    """
+    ours, now = upstream(), timezone.now()
+    identity = _identity(alertname, labels)
+    said = payloads.annotations_of(annotations or {})
+    labelled = {**identity, "severity": sanitize.line(severity, 50).lower()}
+    silenced = _hitting(_active(ours, at=now), labelled)
+    row = Row(
+        id=None,
+        fingerprint=fingerprint_of(identity),
+        alertname=identity["alertname"],
+        severity=labelled["severity"],
+        service_id=service.pk if service else Catalogue.load().service_id(identity),
+        state=State.SUPPRESSED if silenced else State.FIRING,
+        labels=labelled,
+        annotations=said,
+        receivers=[],
+        generator_url="",
+        content_hash=b"",
+        starts_at=min(at or now, now),
+        silenced_by=silenced,
+    )
+    open_episode = Alert.objects.open().filter(upstream=ours, fingerprint=row.fingerprint)
+    with transaction.atomic():
+        if not episodes.insert(ours.pk, [row], source=Source.PORTAL, at=now):
+            changed = open_episode.exclude(annotations=said, severity=row.severity)
+            changed.update(annotations=said, severity=row.severity, labels=row.labels)
+        return open_episode.select_related("upstream", "service").get()
+
+
+def clear_alert(
+    *, alertname: str, labels: Mapping[str, str], at: datetime | None = None, reason: str = ""
+) -> bool:
+    """Close the open episode at `at` (default: now), its exact end; False when none is open."""
+    ours, now = upstream(), timezone.now()
+    end = min(at or now, now)
+    wanted = fingerprint_of(_identity(alertname, labels))
+    with transaction.atomic():
+        found = Alert.objects.open().filter(upstream=ours, fingerprint=wanted).first()
+        if found is None:
+            return False
+        closed = episodes.close([Resolution(found.pk, end, end)], source=Source.PORTAL, at=now)
+        if closed and reason:
+            said = Step(found.pk, "commented", now, sanitize.text(reason, 4000))
+            episodes.add_steps([said], source=Source.PORTAL, at=now)
+    return bool(closed)
+
+
+def _identity(alertname: str, labels: Mapping[str, str]) -> dict[str, str]:
+    name = sanitize.line(alertname, 300) or "unnamed alert"
+    return {**payloads.labels_of(labels), "alertname": name}
+
+
+def apply_silences(*, at: datetime) -> int:
+    """Suppress and unsuppress the portal's own open alerts as its silences begin and end."""
+    ours = Upstream.objects.filter(name=NAME, kind=Upstream.Kind.PORTAL).first()
+    if ours is None:
+        return 0
+    active = _active(ours, at=at)
+    changed = 0
+    with transaction.atomic():
+        for alert in Alert.objects.open().filter(upstream=ours).select_for_update(of=("self",)):
+            changed += _suppress(alert, _hitting(active, alert.labels), at=at)
+    return changed
+
+
+def _suppress(alert: Alert, by: list[str], *, at: datetime) -> bool:
+    if by == alert.silenced_by:
+        return False
+    state = State.SUPPRESSED if by else State.FIRING
+    Alert.objects.filter(pk=alert.pk).update(silenced_by=by, state=state)
+    if kind := episodes.step_of_state(alert.state, state):
+        episodes.add_steps([Step(alert.pk, kind, at)], source=Source.PORTAL, at=at)
+    return True
+
+
+def _active(ours: Upstream, *, at: datetime) -> list[Silence]:
+    return list(Silence.objects.active(at=at).filter(upstream=ours).order_by("id"))
+
+
+def _hitting(silences: list[Silence], labels: Mapping[str, str]) -> list[str]:
+    return [s.silence_id for s in silences if all_match(_matchers(s), labels)]
+
+
+def _matchers(silence: Silence) -> list[Matcher]:
+    """Return its matchers; a silence with one that no longer parses hits nothing."""
+    try:
+        return [build(m["name"], m["operator"], m["value"]) for m in silence.matchers]
+    except (MatcherError, KeyError):
+        return []

@@ -1,0 +1,87 @@
+"""Alerts of the portal itself: episodes like any other, with silences that are held here."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from alerts import raised, services, silences
+from alerts.models import Alert, State, TransitionKind
+from portal.core.matchers import build
+from portal.core.models import Freshness, Service
+from tests.factories import make_user
+
+pytestmark = pytest.mark.django_db
+
+
+def raise_one(**over: Any) -> Alert:
+    facts: dict[str, Any] = {"alertname": "CheckFailing", "labels": {"check": "7"}}
+    return services.raise_alert(**{**facts, **over})
+
+
+def test_raising_twice_keeps_one_episode_and_the_newest_words() -> None:
+    first = raise_one(annotations={"summary": "down"})
+    second = raise_one(annotations={"summary": "still down"}, severity="critical")
+    assert first.pk == second.pk
+    assert (second.severity, second.summary) == ("critical", "still down")
+    assert [t.kind for t in second.transitions.all()] == [TransitionKind.OPENED]
+
+
+def test_cleared_alert_ends_exactly_then_and_fires_again_as_a_new_episode() -> None:
+    alert, end = raise_one(), timezone.now()
+    assert services.clear_alert(alertname="CheckFailing", labels={"check": "7"}, at=end)
+    alert.refresh_from_db()
+    assert (alert.state, alert.resolved_after, alert.resolved_before) == ("resolved", end, end)
+    assert not services.clear_alert(alertname="CheckFailing", labels={"check": "7"})
+    assert raise_one().pk != alert.pk
+
+
+def test_service_comes_from_the_caller_or_from_the_labels() -> None:
+    shop = Service.objects.create(slug="shop", name="Shop")
+    assert raise_one(service=shop).service == shop
+    assert raise_one(labels={"service": "shop"}).service == shop
+
+
+def test_its_upstream_is_always_live_and_never_polled() -> None:
+    ours = raise_one().upstream
+    assert ours.freshness(at=timezone.now()) == Freshness.LIVE
+    assert not ours.enabled
+
+
+def test_silence_on_an_own_alert_suppresses_it_until_it_ends() -> None:
+    alert = raise_one()
+    services.silence(alert, duration=timedelta(hours=1), comment="known", actor=make_user())
+    alert.refresh_from_db()
+    assert alert.state == State.SUPPRESSED
+    raised.apply_silences(at=timezone.now() + timedelta(hours=2))
+    alert.refresh_from_db()
+    assert (alert.state, alert.silenced_by) == (State.FIRING, [])
+
+
+def test_an_alert_raised_under_a_silence_is_suppressed_from_the_start() -> None:
+    silences.create(
+        raised.upstream(),
+        matchers=[build("alertname", "=", "CheckFailing")],
+        ends_at=timezone.now() + timedelta(hours=1),
+        comment="moving house",
+        actor=make_user(),
+    )
+    assert raise_one().state == State.SUPPRESSED
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("trail")
+def test_racing_workers_open_one_episode() -> None:
+    raised.upstream()
+
+    def work(_number: int) -> int:
+        try:
+            return raise_one().pk
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(work, range(12)))) == 1
