@@ -1,4 +1,7 @@
-"""Checks the Prometheus and Alertmanager files with promtool and amtool, where this machine has them."""
+"""Checks the Prometheus and Alertmanager files with promtool and amtool, where this machine has them.
+
+Both sets: those of `manage.py up` and those that compose.yml mounts. The rule files are the same.
+"""
 
 import shutil
 import subprocess
@@ -7,6 +10,9 @@ import tempfile
 from pathlib import Path
 
 DOCKER = Path(__file__).resolve().parent
+# What is beside the configuration at work: secrets, and the targets of the containers.
+SECRETS = ("prometheus/secrets/metrics_token", "alertmanager/secrets/portal_token")
+PROMETHEUS = ("prometheus.yml", "compose.yml")
 
 
 def checked(tool: str, *words: str) -> bool:
@@ -25,13 +31,15 @@ def main() -> int:
         folder = Path(name)
         for part in ("prometheus", "alertmanager"):
             shutil.copytree(DOCKER / part, folder / part)
-        for secret in ("prometheus/secrets/metrics_token", "alertmanager/secrets/portal_token"):
+        for secret in SECRETS:
             (folder / secret).parent.mkdir()
             (folder / secret).touch()
         good = [
-            checked("promtool", "check", "config", str(folder / "prometheus" / "prometheus.yml")),
-            checked("amtool", "check-config", str(folder / "alertmanager" / "alertmanager.yml")),
+            checked("promtool", "check", "config", str(folder / "prometheus" / file))
+            for file in PROMETHEUS
         ]
+        configuration = folder / "alertmanager" / "alertmanager.yml"
+        good.append(checked("amtool", "check-config", str(configuration)))
     return 0 if all(good) else 1
 
 

@@ -71,6 +71,15 @@ def test_progress_is_lines_of_json_and_the_link_comes_last(own_var: Path) -> Non
     assert "Static files: unchanged, checked" in said.getvalue()
 
 
+def test_steps_can_be_left_out_and_the_link_is_printed_all_the_same(own_var: Path) -> None:
+    said = io.StringIO()
+    call_command("prepare", "--skip", "static", "--skip", "upstreams", stdout=said)
+    assert "Static files" not in said.getvalue()
+    assert not (own_var / "static").exists()
+    assert "Migrations: none pending" in said.getvalue()
+    assert "/dop_enrol_" in said.getvalue()
+
+
 def environment(settings: Settings, **over: Any) -> None:
     settings.PROMETHEUS_URL = over.get("prometheus", [])
     settings.ALERTMANAGER_URL = over.get("alertmanager", [])

@@ -27,9 +27,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--only", choices=[*STEPS], help="Run one step.")
+        parser.add_argument("--skip", choices=[*STEPS], action="append", help="Leave a step out.")
         parser.add_argument("--progress", type=Path, help="Also write JSON lines to this file.")
 
-    def handle(self, *_args: Any, only: str | None, progress: Path | None, **_options: Any) -> None:
+    def handle(
+        self, *_args: Any, only: str | None, skip: list[str] | None, progress: Path | None, **_options: Any
+    ) -> None:  # fmt: skip
         def tell(part: str, sentence: str, **more: str) -> None:
             if progress is None:
                 self.stdout.write(f"{part}: {sentence}" if sentence else next(iter(more.values())))
@@ -37,7 +40,7 @@ class Command(BaseCommand):
                 with progress.open("a") as file:
                     file.write(json.dumps({"part": part, "sentence": sentence, **more}) + "\n")
 
-        for step in [only] if only else [*STEPS]:
+        for step in [only] if only else [step for step in STEPS if step not in (skip or ())]:
             part, run = STEPS[step]
             started = time.monotonic()
             try:
