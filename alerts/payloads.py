@@ -5,7 +5,6 @@ Webhook v4: https://prometheus.io/docs/alerting/latest/configuration/#webhook_co
 """
 
 import hashlib
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -112,18 +111,12 @@ _hook_alert = msgspec.json.Decoder(HookAlert)
 _encoder = msgspec.json.Encoder()
 
 
-# An escaped backslash, a pair of surrogates, or half of one, which no UTF-8 can hold.
-_SURROGATE = re.compile(
-    rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
-)
-
-
 def _decode(body: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
     """Decode; where half a surrogate pair would spoil everything, it becomes U+FFFD first."""
     try:
         return decoder.decode(body)
     except msgspec.DecodeError:
-        mended = _SURROGATE.sub(lambda m: rb"\ufffd" if m[1] else m[0], body)
+        mended = sanitize.mended(body)
         if mended == body:
             raise
         return decoder.decode(mended)

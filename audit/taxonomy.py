@@ -25,6 +25,7 @@ _GROUPS: dict[str, tuple[str, ...]] = {
     "secret": ("configuration",),
     "alert": ("configuration",),
     "silence": ("configuration",),
+    "error": ("configuration",),
     "object": ("database",),
     "data": ("database",),
     "audit": ("configuration",),

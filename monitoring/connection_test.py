@@ -6,6 +6,7 @@ from typing import Any
 from alerts import polling as alertmanager
 from audit import services as audit
 from monitoring import scrape
+from monitoring.sentry import SORTS, Sentry
 from portal.core.http import UpstreamError
 from portal.core.models import Upstream
 
@@ -22,6 +23,8 @@ def run(upstream: Upstream, *, actor: Any) -> Result:
         if upstream.kind == Upstream.Kind.PROMETHEUS:
             found = scrape.fetch(upstream)
             said = f"Prometheus {found.build.version} answers with {len(found.targets)} targets."
+        elif upstream.kind == Upstream.Kind.SENTRY:
+            said = _sentry(upstream)
         else:
             listed = alertmanager.fetch(upstream)
             said = f"Alertmanager {listed.version} answers with {len(listed.alerts)} alerts."
@@ -37,3 +40,16 @@ def run(upstream: Upstream, *, actor: Any) -> Result:
         )
         return Result(False, str(error))
     return Result(True, said)
+
+
+def _sentry(upstream: Upstream) -> str:
+    """Read one page, in whichever order the server knows."""
+    with Sentry(upstream) as client:
+        try:
+            page = client.issues()
+        except UpstreamError as error:
+            if error.status not in (400, 422):
+                raise
+            page = client.issues(sort=SORTS[1])
+        more = "and more" if page.next_query else "all there are"
+        return f"{client.organization} answers with {len(page.issues)} issues, {more}."

@@ -8,6 +8,10 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
+from monitoring.errors.models import ErrorIssue as ErrorIssue
+from monitoring.errors.models import ErrorSync as ErrorSync
+from monitoring.errors.models import ErrorTally as ErrorTally
+from monitoring.errors.models import ErrorTransition as ErrorTransition
 from portal.core.models import Freshness, Service, Upstream
 
 

@@ -4,6 +4,7 @@ from django.core.exceptions import ObjectDoesNotExist
 
 from alerts import polling as alertmanager
 from monitoring import scrape
+from monitoring.errors import sync
 from portal.core import polling
 from portal.core.models import Upstream
 from portal.core.polling import Outcome, Poller
@@ -11,6 +12,7 @@ from portal.core.polling import Outcome, Poller
 POLLERS: dict[str, Poller] = {
     Upstream.Kind.PROMETHEUS: scrape.poll,
     Upstream.Kind.ALERTMANAGER: alertmanager.poll,
+    Upstream.Kind.SENTRY: sync.poll,
 }
 
 

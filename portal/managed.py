@@ -18,13 +18,24 @@ log = logging.getLogger(__name__)
 WATCHDOG = {"watchdogs": [{"watchdog": ['alertname="Watchdog"'], "covers": []}]}
 
 
+# Sentry meters its API by the second and by the caller; errors are no matter of seconds.
+SENTRY_SECONDS = 60
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A row as the environment asks for it; `options` are those of an embedded server."""
+    """A row as the environment asks for it.
+
+    `options` are those of an embedded server, which the row's own overrule; `enforced` are
+    variables, which overrule the row's own.
+    """
 
     kind: str
     url: str
     options: dict[str, Any] = field(default_factory=dict)
+    enforced: dict[str, Any] = field(default_factory=dict)
+    credentials: Any = field(default_factory=dict, repr=False)
+    interval_seconds: int = 0  # as POLL_SECONDS says
 
 
 def wanted() -> dict[str, Wanted]:
@@ -41,6 +52,14 @@ def wanted() -> dict[str, Wanted]:
             Upstream.Kind.ALERTMANAGER.value,
             ",".join(settings.ALERTMANAGER_URL),
             WATCHDOG if ours else {},
+        )
+    if settings.SENTRY_API_URL:
+        found["sentry"] = Wanted(
+            Upstream.Kind.SENTRY.value,
+            settings.SENTRY_API_URL,
+            enforced={"organization": settings.SENTRY_ORG} if settings.SENTRY_ORG else {},
+            credentials={"token": settings.SENTRY_API_TOKEN} if settings.SENTRY_API_TOKEN else {},
+            interval_seconds=max(settings.POLL_SECONDS, SENTRY_SECONDS),
         )
     return found
 
@@ -66,19 +85,21 @@ def _keep(name: str, wanted: Wanted) -> bool:
         defaults={
             "kind": wanted.kind,
             "url": wanted.url,
-            "options": wanted.options,
+            "options": {**wanted.options, **wanted.enforced},
+            "credentials": wanted.credentials,
             "managed": True,
-            "interval_seconds": settings.POLL_SECONDS,
+            "interval_seconds": wanted.interval_seconds or settings.POLL_SECONDS,
         },
     )
     if created:
         return True
-    before = (row.kind, row.url, row.managed, row.enabled, row.options)
+    before = (row.kind, row.url, row.managed, row.enabled, row.options, row.credentials)
     row.kind, row.url, row.managed, row.enabled = wanted.kind, wanted.url, True, True
-    row.options = _options(row, wanted)
-    if before == (row.kind, row.url, row.managed, row.enabled, row.options):
+    row.options = {**_options(row, wanted), **wanted.enforced}
+    row.credentials = wanted.credentials or row.credentials
+    if before == (row.kind, row.url, row.managed, row.enabled, row.options, row.credentials):
         return False
-    row.save(update_fields=["kind", "url", "managed", "enabled", "options"])
+    row.save(update_fields=["kind", "url", "managed", "enabled", "options", "credentials"])
     return True
 
 

@@ -35,6 +35,9 @@ HTTPS = PORTAL_URL.startswith("https://")
 # --- Upstreams named by the environment; they become managed rows at start ----------------------
 PROMETHEUS_URL = env.urls("PROMETHEUS_URL")
 ALERTMANAGER_URL = env.urls("ALERTMANAGER_URL")
+SENTRY_API_URL = env.url("SENTRY_API_URL", ("http", "https"))
+SENTRY_API_TOKEN = env.text("SENTRY_API_TOKEN").strip()
+SENTRY_ORG = env.text("SENTRY_ORG").strip()
 GRAFANA_URL = env.url("GRAFANA_URL", ("http", "https"))
 PORTAL_EMBEDDED = env.words("PORTAL_EMBEDDED")  # which of them `manage.py up` runs itself
 POLL_SECONDS = env.integer("POLL_SECONDS", 15, minimum=1, maximum=3600)

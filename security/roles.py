@@ -8,9 +8,19 @@ from django.db.models.signals import post_migrate
 VIEW: dict[str, tuple[str, ...]] = {
     "core": ("view_upstream", "view_service"),
     "alerts": ("view_alert", "view_transition", "view_silence"),
-    "monitoring": ("view_target", "view_servicestatus", "view_statuschange", "view_panel"),
+    "monitoring": (
+        "view_target",
+        "view_servicestatus",
+        "view_statuschange",
+        "view_panel",
+        "view_errorissue",
+        "view_errortransition",
+    ),
 }
-RESPOND: dict[str, tuple[str, ...]] = {"alerts": ("change_alert", "add_silence", "change_silence")}
+RESPOND: dict[str, tuple[str, ...]] = {
+    "alerts": ("change_alert", "add_silence", "change_silence"),
+    "monitoring": ("change_errorissue",),
+}
 AUDIT: dict[str, tuple[str, ...]] = {"audit": ("view_auditentry",)}
 ADMINISTER: dict[str, tuple[str, ...]] = {
     "core": (

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django_otp import DEVICE_ID_SESSION_KEY
 
 from alerts.models import Alert, Silence, State
-from monitoring.models import Panel, ServiceStatus, Status, Target
+from monitoring.models import ErrorIssue, Panel, ServiceStatus, Status, Target
 from portal.core.models import Service, Upstream
 from security import sessions
 from security.models import TotpDevice
@@ -163,3 +163,33 @@ def make_panel(**over: Any) -> Panel:
     return Panel.objects.create(
         **{"slug": f"panel-{number}", "title": f"Panel {number}", "promql": "up", **over}
     )
+
+
+def make_sentry(url: str = "http://127.0.0.1:9", *, live: bool = True, **over: Any) -> Upstream:
+    """Return a Sentry with organisation and token; `over` may hold further options."""
+    options = {"organization": "acme", **over.pop("options", {})}
+    fields = {"options": options, "credentials": {"token": "sntrys_for_tests"}, **over}
+    return make_upstream(live=live, kind=Upstream.Kind.SENTRY, url=url, **fields)
+
+
+def make_error(upstream: Upstream | None = None, **over: Any) -> ErrorIssue:
+    """Return an unresolved issue that began three days ago and was last seen a minute ago."""
+    number, now = next(_numbers), timezone.now()
+    fields: dict[str, Any] = {
+        "issue_id": str(number),
+        "short_id": f"SHOP-{number}",
+        "project": "shop",
+        "title": f"TypeError: bad thing {number}",
+        "culprit": "shop.views in checkout",
+        "level": "error",
+        "platform": "python",
+        "status": "unresolved",
+        "count": 12,
+        "user_count": 3,
+        "permalink": f"https://sentry.example/organizations/acme/issues/{number}/",
+        "content_hash": b"",
+        "first_seen_at": now - timedelta(days=3),
+        "last_seen_at": now - timedelta(minutes=1),
+        **over,
+    }
+    return ErrorIssue.objects.create(upstream=upstream or make_sentry(), **fields)

@@ -27,6 +27,23 @@ def database_is_postgresql(**_kwargs: Any) -> list[CheckMessage]:
     return [Error("There is no database.", hint=hint, id="portal.E002")]
 
 
+@register()
+def sentry_is_complete(**_kwargs: Any) -> list[CheckMessage]:
+    """portal.E003: Sentry's address, organisation and token belong together."""
+    values = {
+        name: bool(getattr(settings, name))
+        for name in ("SENTRY_API_URL", "SENTRY_ORG", "SENTRY_API_TOKEN")
+    }
+    missing = [name for name, given in values.items() if not given]
+    if not missing or len(missing) == len(values):
+        return []
+    hint = (
+        "SENTRY_API_URL is the address without a path (https://sentry.io), SENTRY_ORG the slug of the"
+        " organisation, SENTRY_API_TOKEN a token with org:read, project:read, event:read and event:write."
+    )
+    return [Error(f"Not set: {', '.join(missing)}.", hint=hint, id="portal.E003")]
+
+
 @register(deploy=True)
 def public_url_is_https(**_kwargs: Any) -> list[CheckMessage]:
     """portal.W001: passwords and codes would cross the network unencrypted."""

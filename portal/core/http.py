@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -19,6 +19,7 @@ import urllib3
 from prometheus_client import Histogram
 from requests.auth import HTTPBasicAuth
 
+from portal.core.retry import retry_at
 from portal.core.sockets import ForbiddenAddressError, GuardedAdapter, deadline
 from portal.core.upstream_errors import Fault, UpstreamError, explain
 
@@ -48,6 +49,7 @@ class Reply:
     server_time: datetime | None
     skew_seconds: float | None
     content_type: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def json(self) -> Any:
         """Return the decoded body. Raises UpstreamError when it is no JSON."""
@@ -123,6 +125,9 @@ class Client:
         """Send a form, as Prometheus takes queries too long for a URL."""
         return self._send("POST", path, data=body)
 
+    def put(self, path: str, body: Any) -> Reply:
+        return self._send("PUT", path, json=body)
+
     def delete(self, path: str) -> Reply:
         return self._send("DELETE", path)
 
@@ -189,6 +194,7 @@ class Client:
             if skew is None
             else (0.0 if abs(skew) <= 1 + (received_at - sent_at) else round(skew, 1)),
             content_type=response.headers.get("Content-Type", ""),
+            headers=response.headers,
         )
         location = response.headers.get("Location") if response.is_redirect else None
         return reply, location
@@ -238,7 +244,9 @@ def _refuse_errors(reply: Reply) -> None:
             f"{reply.url} does not exist (HTTP 404{said}). Check the URL and its path prefix.",
             status=status,
         )
-    if status >= 500 or status == 429:
+    if status == 429:
+        raise _rate_limited(reply, said)
+    if status >= 500:
         raise UpstreamError(
             Fault.SERVER_ERROR,
             f"{reply.url} failed with HTTP {status}{said}. See the log of that server.",
@@ -246,6 +254,19 @@ def _refuse_errors(reply: Reply) -> None:
         )
     raise UpstreamError(
         Fault.REJECTED, f"{reply.url} rejected the request (HTTP {status}{said}).", status=status
+    )
+
+
+def _rate_limited(reply: Reply, said: str) -> UpstreamError:
+    until = retry_at(reply.headers, now=datetime.now(UTC), skew_seconds=reply.skew_seconds or 0)
+    when = f"until {until:%H:%M:%S} UTC" if until else "for now"
+    then = "waits until then" if until else "tries again at the next poll"
+    return UpstreamError(
+        Fault.RATE_LIMITED,
+        f"{reply.url} takes no more requests {when} (HTTP 429{said}). The portal {then};"
+        " raise the interval of the upstream if it happens often.",
+        status=429,
+        retry_at=until,
     )
 
 

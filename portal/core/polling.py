@@ -34,6 +34,7 @@ class Report:
     warning: str = ""
     settling: str = ""
     observed: dict[str, Any] = field(default_factory=dict)
+    not_before: datetime | None = None  # the server asks not to be polled sooner
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def run(upstream_id: int, poller: Poller) -> Outcome:
         report = poller(upstream)
     except UpstreamError as error:
         outcome = Outcome(upstream.name, time.monotonic() - began, error=str(error))
-        _failed(upstream, outcome, fault=error.fault)
+        _failed(upstream, outcome, fault=error.fault, not_before=error.retry_at)
     except Exception as error:
         log.exception("Polling %s failed inside the portal.", upstream.name)
         sentence = f"The portal itself failed while polling ({type(error).__name__}). Its log has the details."
@@ -103,13 +104,17 @@ def _begin(upstream_id: int) -> Upstream | None:
     return next(iter(rows), None)
 
 
-def _release(upstream: Upstream, outcome: Outcome, **fields: Any) -> None:
+def _release(
+    upstream: Upstream, outcome: Outcome, *, not_before: datetime | None = None, **fields: Any
+) -> None:
     """Write the result in one statement. An upstream slower than its interval is given as long a rest."""
-    rest = timezone.now() + timedelta(seconds=outcome.seconds)
+    rest = timezone.now() + timedelta(seconds=outcome.seconds if outcome.seconds > 1 else 0)
+    rest = max(rest, not_before) if not_before else rest
+    must_rest = outcome.seconds > 1 or not_before is not None
     Upstream.objects.filter(pk=upstream.pk).update(
         lease_until=None,
         duration_seconds=round(outcome.seconds, 3),
-        next_run_at=Greatest(F("next_run_at"), rest) if outcome.seconds > 1 else F("next_run_at"),
+        next_run_at=Greatest(F("next_run_at"), rest) if must_rest else F("next_run_at"),
         **fields,
     )
 
@@ -129,11 +134,14 @@ def _succeeded(upstream: Upstream, outcome: Outcome, report: Report) -> None:
         settling_since=settling_since,
         settling_reason=report.settling,
         observed=report.observed,
+        not_before=report.not_before,
     )
     log.info("Polled %s in %.3f s: %s.", upstream.name, outcome.seconds, outcome.summary)
 
 
-def _failed(upstream: Upstream, outcome: Outcome, *, fault: Fault) -> None:
+def _failed(
+    upstream: Upstream, outcome: Outcome, *, fault: Fault, not_before: datetime | None = None
+) -> None:
     sentence = sanitize.text(outcome.error, 1000)
     since = upstream.error_since if upstream.error else None
     _release(
@@ -142,6 +150,7 @@ def _failed(upstream: Upstream, outcome: Outcome, *, fault: Fault) -> None:
         error=sentence,
         error_since=since or timezone.now(),
         success_streak_since=None,
+        not_before=not_before,
     )
     log.warning("Polling %s failed (%s): %s", upstream.name, fault.value, sentence)
 

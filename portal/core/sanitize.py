@@ -11,7 +11,16 @@ from typing import Any
 # Tab and newline are text; the other C0 and C1 controls are not.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
+# In JSON: an escaped backslash, a pair of surrogates, or half of one, which no UTF-8 can hold.
+_ESCAPED_SURROGATE = re.compile(
+    rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
 MAX_DEPTH = 20
+
+
+def mended(body: bytes) -> bytes:
+    """Return JSON with U+FFFD for each half of a surrogate pair, which strict decoders refuse."""
+    return _ESCAPED_SURROGATE.sub(lambda m: rb"\ufffd" if m[1] else m[0], body)
 
 
 def text(value: object, limit: int) -> str:

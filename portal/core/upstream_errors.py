@@ -1,6 +1,7 @@
 """What can go wrong with an upstream, and the sentence that says so and what to do."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from enum import StrEnum
 from urllib.parse import urlsplit
 
@@ -22,20 +23,41 @@ class Fault(StrEnum):
     NOT_FOUND = "not_found"
     REJECTED = "rejected"
     SERVER_ERROR = "server_error"
+    RATE_LIMITED = "rate_limited"
     NOT_JSON = "not_json"
     MALFORMED = "malformed"
 
 
-RETRYABLE = frozenset({Fault.REFUSED, Fault.NAME, Fault.TIMEOUT, Fault.BROKEN, Fault.SERVER_ERROR})
+RETRYABLE = frozenset(
+    {
+        Fault.REFUSED,
+        Fault.NAME,
+        Fault.TIMEOUT,
+        Fault.BROKEN,
+        Fault.SERVER_ERROR,
+        Fault.RATE_LIMITED,
+    }
+)
 
 
 class UpstreamError(Exception):
-    """A request to an upstream failed. `str()` is a sentence; `retryable` says whether time may heal it."""
+    """A request to an upstream failed. `str()` is a sentence; `retryable` says whether time may heal it.
 
-    def __init__(self, fault: Fault, sentence: str, *, status: int | None = None) -> None:
+    `retry_at` is when the server said that it takes requests again, None when it did not say.
+    """
+
+    def __init__(
+        self,
+        fault: Fault,
+        sentence: str,
+        *,
+        status: int | None = None,
+        retry_at: datetime | None = None,
+    ) -> None:
         super().__init__(sentence)
         self.fault = fault
         self.status = status
+        self.retry_at = retry_at
 
     @property
     def retryable(self) -> bool:

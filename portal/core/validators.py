@@ -18,12 +18,20 @@ OPTIONS: dict[str, tuple[type | tuple[type, ...], str]] = {
         'a list of {"watchdog": ["alertname=\\"Watchdog\\""], "covers": ["cluster=\\"eu\\""]}',
     ),
     "discover_services": (bool, "true or false"),
+    "organization": (str, "the slug of a Sentry organisation"),
+    "projects": (list, 'a list of project slugs, for example ["shop"]; left out: all'),
+    "full_sync_minutes": (int, "a number of minutes between two readings of the whole list"),
+    "alert_projects": (list, "a list of project slugs whose new and regressed errors raise alerts"),
     "public_url": (str, "the address people open in a browser"),
 }
 
 
 # A poll is killed after 120 seconds, and a body is held in memory.
-BOUNDS = {"timeout_seconds": (1, 110), "max_body_mb": (1, 512)}
+BOUNDS = {
+    "timeout_seconds": (1, 110),
+    "max_body_mb": (1, 512),
+    "full_sync_minutes": (5, 7 * 24 * 60),
+}
 
 
 def validate_server_urls(value: str) -> None:
@@ -73,6 +81,9 @@ def validate_options(value: Any) -> None:
             raise ValidationError(f"Option {name!r} lies between {least} and {most}.")
     if value.get("encoding", "identity") not in ("identity", "gzip"):
         raise ValidationError('Option "encoding" is "identity" or "gzip".')
+    for name in ("projects", "alert_projects"):
+        if not all(isinstance(slug, str) and slug for slug in value.get(name, [])):
+            raise ValidationError(f"Option {name!r} is a list of texts.")
     _validate_watchdogs(value.get("watchdogs", []))
 
 

@@ -52,7 +52,7 @@ def stop() -> Iterator[threading.Event]:
         pytest.param(reply(b"", "403 Forbidden"), Fault.UNAUTHORISED, "HTTP 403", id="403"),
         pytest.param(reply(b"", "404 Not Found"), Fault.NOT_FOUND, "path prefix", id="404"),
         pytest.param(reply(b"no", "400 Bad Request"), Fault.REJECTED, "HTTP 400: no", id="400"),
-        pytest.param(reply(b"", "429 Too Many Requests"), Fault.SERVER_ERROR, "429", id="429"),
+        pytest.param(reply(b"", "429 Too Many Requests"), Fault.RATE_LIMITED, "429", id="429"),
         pytest.param(
             reply(b'{"error": "tsdb\\u0000 is\\nbroken"}', "500 Oops", "Content-Type: application/json"),
             Fault.SERVER_ERROR, "HTTP 500: tsdb  is broken", id="500-with-json-message",

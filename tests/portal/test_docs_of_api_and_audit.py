@@ -10,6 +10,8 @@ from drf_spectacular.generators import SchemaGenerator
 
 from alerts.models import TransitionKind
 from audit.receivers import OBJECTS, VERBS
+from monitoring.errors.models import IssueTransitionKind
+from monitoring.errors.services import STATUS_OF
 from portal.core.embedded.places import BASE_DIR
 from security.models import Scope
 
@@ -17,6 +19,7 @@ PACKAGES = ("portal", "audit", "alerts", "monitoring", "security")
 # First arguments of audit.record that are no literals, and what they come to.
 COMPUTED = {
     ("alerts/services.py", "f'alert.{kind}'"),
+    ("monitoring/errors/services.py", "f'error.{kind}'"),
     ("audit/receivers.py", "f\"{OBJECTS.get(model, 'object')}.{verb}\""),
 }
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", *(
@@ -88,6 +91,13 @@ def actions_of_people() -> set[str]:
     return {f"alert.{TransitionKind[name].value}" for name in names}
 
 
+def actions_of_errors() -> set[str]:
+    return {
+        f"error.{kind}"
+        for kind in (*STATUS_OF, IssueTransitionKind.ASSIGNED, IssueTransitionKind.UNASSIGNED)
+    }
+
+
 def actions_of_diffs() -> set[str]:
     objects = {"object", *OBJECTS.values()}
     return {f"{thing}.{verb}" for thing in objects for verb in VERBS.values()}
@@ -116,7 +126,7 @@ def test_every_verb_of_an_endpoint_stands_in_its_line() -> None:
 
 def test_every_recorded_action_is_in_the_audit_document() -> None:
     literal, _computed = recorded()
-    wanted = literal | actions_of_people() | actions_of_diffs()
+    wanted = literal | actions_of_people() | actions_of_errors() | actions_of_diffs()
     assert len(wanted) > 40
     assert sorted(wanted - code_words("docs/audit.md")) == []
 
@@ -125,7 +135,8 @@ def test_the_audit_document_names_no_action_that_nothing_records() -> None:
     literal, _computed = recorded()
     table = text("docs/audit.md").partition("## Actions")[2]
     named = set(re.findall(r"`([a-z]+\.[a-z_]+)`", table))
-    assert sorted(named - literal - actions_of_people() - actions_of_diffs()) == []
+    known = literal | actions_of_people() | actions_of_errors() | actions_of_diffs()
+    assert sorted(named - known) == []
 
 
 def test_actions_are_computed_only_where_this_test_knows_it() -> None:

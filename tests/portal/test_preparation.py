@@ -12,6 +12,7 @@ from django.core.management import call_command
 from pytest_django import Settings
 
 from portal import managed, preparation
+from portal.core import checks
 from portal.core.models import Upstream
 from security import tokens
 from security.models import ApiToken, EnrolmentLink, Scope
@@ -130,3 +131,32 @@ def test_rows_made_by_hand_are_left_alone(settings: Settings) -> None:
     assert managed.synchronise() == []
     row.refresh_from_db()
     assert row.enabled
+
+
+def test_sentry_of_the_environment_keeps_its_token_encrypted(settings: Settings) -> None:
+    settings.SENTRY_API_URL, settings.SENTRY_ORG = "https://sentry.example", "acme"
+    settings.SENTRY_API_TOKEN = "sntrys_first"
+    assert "sentry" in managed.synchronise()
+    row = Upstream.objects.get(name="sentry")
+    assert (row.kind, row.credentials, row.interval_seconds) == (
+        "sentry",
+        {"token": "sntrys_first"},
+        60,
+    )
+    row.options |= {"projects": ["shop"]}
+    row.save()
+    settings.SENTRY_API_TOKEN, settings.SENTRY_ORG = "sntrys_second", "other"
+    assert managed.synchronise() == ["sentry"]
+    row.refresh_from_db()
+    assert row.options == {"projects": ["shop"], "organization": "other"}
+    assert row.credentials == {"token": "sntrys_second"}
+
+
+def test_half_a_sentry_is_a_check_with_a_hint(settings: Settings) -> None:
+    settings.SENTRY_API_URL, settings.SENTRY_ORG, settings.SENTRY_API_TOKEN = "https://s", "", ""
+    (problem,) = checks.sentry_is_complete()
+    assert (problem.id, problem.msg) == (
+        "portal.E003",
+        "Not set: SENTRY_ORG, SENTRY_API_TOKEN.",
+    )
+    assert "org:read" in str(problem.hint)

@@ -1,0 +1,55 @@
+"""New and regressed errors as alerts, for the projects an upstream's option `alert_projects` names."""
+
+from alerts import services as alerts
+from alerts.models import Alert
+from monitoring.errors.models import ErrorIssue
+from monitoring.errors.reconcile import Entry, Plan
+from portal.core.models import Service, Upstream
+
+ALERTNAME = "ApplicationError"
+SEVERITIES = {"fatal": "critical", "error": "warning", "warning": "warning"}
+ENDS = frozenset({"resolved", "ignored"})
+
+
+def follow(upstream: Upstream, plan: Plan, *, baseline: bool) -> None:
+    """Raise and clear what a plan asks for. The first reading raises nothing: all in it is old."""
+    wanted = frozenset(upstream.option("alert_projects", []))
+    if not wanted:
+        return
+    for entry in plan.entries:
+        if entry.listed.issue.project.slug not in wanted:
+            continue
+        if ENDS & {*entry.steps}:
+            labels = _labels(upstream, entry.listed.issue.project.slug, entry.listed.issue_id)
+            alerts.clear_alert(alertname=ALERTNAME, labels=labels)
+        elif not baseline and entry.listed.status == "unresolved":
+            _raise(upstream, entry)
+
+
+def clear(issue: ErrorIssue, *, reason: str) -> None:
+    """End the alert of an issue that somebody resolved or ignored, if there is one."""
+    labels = _labels(issue.upstream, issue.project, issue.issue_id)
+    if Alert.objects.open().filter(alertname=ALERTNAME, labels__contains=labels).exists():
+        alerts.clear_alert(alertname=ALERTNAME, labels=labels, reason=reason)
+
+
+def _raise(upstream: Upstream, entry: Entry) -> None:
+    word = next((step for step in entry.steps if step in ("new", "regressed")), "")
+    if not word:
+        return
+    issue = entry.listed.issue
+    alerts.raise_alert(
+        alertname=ALERTNAME,
+        labels=_labels(upstream, issue.project.slug, entry.listed.issue_id),
+        severity=SEVERITIES.get((issue.level or "").lower(), "info"),
+        annotations={
+            "summary": f"{word.capitalize()} error in {issue.project.slug}: {issue.title}",
+            "description": f"{issue.culprit or ''} {issue.permalink or ''}".strip(),
+        },
+        service=Service.objects.filter(pk=entry.service_id or 0).first(),
+        at=entry.listed.last_seen_at,
+    )
+
+
+def _labels(upstream: Upstream, project: str, issue_id: str) -> dict[str, str]:
+    return {"sentry": upstream.name, "project": project, "issue": issue_id}

@@ -1,0 +1,39 @@
+"""Pagination by the Link header (RFC 8288) as Sentry and its relatives write it (pure).
+
+Sentry always names both directions and says `results="false"` at the end. GlitchTip wraps the whole
+header in braces and quotes. Only the query of the next link is used: whatever host it names, the
+next page is asked of the server that was configured.
+"""
+
+import re
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+MAX_QUERY = 4000
+_LINK = re.compile(r"<([^<>]*)>((?:\s*;\s*[\w*-]+\s*=\s*(?:\"[^\"]*\"|[^\s;,\"'<>{}]+))*)")
+_PARAMETER = re.compile(r";\s*([\w*-]+)\s*=\s*(?:\"([^\"]*)\"|([^\s;,\"'<>{}]+))")
+
+
+def next_query(header: str) -> str | None:
+    """Return the query of the next page, None when this one is the last.
+
+    A link without `results=` counts as one that has results, as RFC 8288 knows no such word.
+    """
+    for target, written in _LINK.findall(header[:20_000]):
+        found = {name.lower(): quoted or bare for name, quoted, bare in _PARAMETER.findall(written)}
+        if found.get("rel", "").lower() != "next":
+            continue
+        if found.get("results", "true").lower() != "true":
+            return None
+        return _query(target, found.get("cursor", ""))
+    return None
+
+
+def _query(target: str, cursor: str) -> str | None:
+    try:
+        pairs = parse_qsl(urlsplit(target).query, keep_blank_values=True)
+    except ValueError:
+        pairs = []
+    if cursor and "cursor" not in dict(pairs):
+        pairs.append(("cursor", cursor))
+    query = urlencode(pairs)
+    return query if "cursor" in dict(pairs) and len(query) <= MAX_QUERY else None

@@ -1,0 +1,290 @@
+"""Polls a Sentry: what changed since the last poll, and from time to time the whole list.
+
+The list comes latest event first. A poll reads it down to where the one before began; what somebody
+resolves in Sentry moves nothing to the top, and is found by reading everything (`full_sync_minutes`).
+Both go on at the next poll where time or the rate limit ended them.
+"""
+
+import time
+from collections import Counter
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from monitoring.errors import alerting, store
+from monitoring.errors.matching import service_finder
+from monitoring.errors.models import ErrorIssue, ErrorSync, IssueStatus
+from monitoring.errors.payloads import Listed
+from monitoring.errors.reconcile import Plan, ServiceOf, plan
+from monitoring.sentry import SORTS, Page, Sentry
+from portal.core.connect import DEFAULT_TIMEOUT_SECONDS
+from portal.core.http import UpstreamError
+from portal.core.models import Upstream
+from portal.core.polling import Report
+
+# The lists of busy servers lag behind their events.
+OVERLAP = timedelta(minutes=5)
+BUDGET_SECONDS = 45.0
+BATCH = 1000
+DEFAULT_FULL_SYNC_MINUTES = 60
+# A server whose pages never end, or a pass that a week of failures has made meaningless.
+LONGEST_PASS = timedelta(days=1)
+ASKED_PER_POLL = 20
+
+
+def poll(upstream: Upstream) -> Report:
+    """Bring the stored issues in line with what Sentry lists now. Raises UpstreamError."""
+    state = ErrorSync.objects.get_or_create(upstream=upstream)[0]
+    with Sentry(upstream) as client:
+        run = Run(upstream, state, client)
+        try:
+            run.everything()
+        finally:
+            run.keep()  # a poll that fails half-way goes on from there
+    return run.report()
+
+
+class Run:
+    """One poll: what is left of its time, what it has read and not written, what it has found."""
+
+    def __init__(self, upstream: Upstream, state: ErrorSync, client: Sentry) -> None:
+        self.upstream, self.state, self.client = upstream, state, client
+        self.began = timezone.now()
+        allowed = float(upstream.option("timeout_seconds", DEFAULT_TIMEOUT_SECONDS))
+        self.ends = time.monotonic() + min(BUDGET_SECONDS, allowed)
+        self.projects = frozenset(upstream.option("projects", []))
+        self.found: Counter[str] = Counter()
+        self.pause_until: datetime | None = None
+        self.skew_seconds: float | None = None
+        self.watched_since = state.newest_seen_at
+        self._waiting: list[Listed] = []
+        self._listed: list[str] = []  # ids of all pages of this poll: the whole list's, too
+        self._fetched_at = self.began
+        self._before = self._facts()
+
+    @cached_property
+    def service_of(self) -> ServiceOf:
+        return service_finder()
+
+    def everything(self) -> None:
+        if self.state.newest_seen_at is not None:
+            self._recent(self.state.newest_seen_at)
+        if self._full_is_due() and self._may_go_on:
+            self._full()
+        self._flush()
+        if self._may_go_on:
+            self._ask_for_missing()
+
+    # --- Reading ---------------------------------------------------------------------------------
+
+    @property
+    def _may_go_on(self) -> bool:
+        return self.pause_until is None and time.monotonic() < self.ends
+
+    def _recent(self, bound: datetime) -> None:
+        """Read from the top until a page reaches back behind `bound`."""
+        query, newest = None, bound
+        while True:
+            page = self._read(query)
+            newest = max([newest, *(item.last_seen_at for item in page.issues)])
+            query = page.next_query
+            if query is None or (page.issues and page.issues[-1].last_seen_at < bound - OVERLAP):
+                break
+            if not self._may_go_on:
+                self._begin_full(query)  # too much for one poll: the rest is read as a whole
+                break
+        self.state.newest_seen_at = min(newest, self.began)
+
+    def _full_is_due(self) -> bool:
+        state = self.state
+        if state.full_started_at is not None and self.began - state.full_started_at > LONGEST_PASS:
+            state.full_started_at, state.full_cursor, state.full_seen = None, "", []
+        if state.full_started_at is not None or state.full_completed_at is None:
+            return True
+        minutes = int(self.upstream.option("full_sync_minutes", DEFAULT_FULL_SYNC_MINUTES))
+        return self.began - state.full_completed_at >= timedelta(minutes=minutes)
+
+    def _begin_full(self, query: str) -> None:
+        if self.state.full_started_at is None:
+            self.state.full_started_at, self.state.full_cursor = self.began, query
+
+    def _full(self) -> None:
+        """Read on in the whole list; at its end, note what it lacked."""
+        state = self.state
+        if state.full_started_at is None:
+            state.full_started_at, state.full_cursor, state.full_seen = self.began, "", []
+        newest = state.newest_seen_at
+        while True:
+            page = self._read_at_cursor()
+            if newest is None and page.issues:
+                newest = max(item.last_seen_at for item in page.issues)
+                state.newest_seen_at = min(newest, self.began)
+            ended = page.next_query is None or page.next_query == state.full_cursor
+            state.full_cursor = "" if ended else str(page.next_query)
+            if ended:
+                self._flush()
+                self._finish_full()
+                return
+            if not self._may_go_on:
+                return
+
+    def _read_at_cursor(self) -> Page:
+        """Read the next page; a cursor that the server no longer knows begins the list again."""
+        try:
+            return self._read(self.state.full_cursor or None)
+        except UpstreamError as error:
+            if error.status not in (400, 422) or not self.state.full_cursor:
+                raise
+            self.state.full_cursor = ""
+            return self._read(None)
+
+    def _finish_full(self) -> None:
+        state = self.state
+        if state.full_started_at is not None and not self.found["bad"]:
+            at = timezone.now()
+            self.found["missing"] += store.mark_missing(
+                self.upstream.pk, self._seen(), began=state.full_started_at, at=at
+            )
+        state.full_completed_at, state.full_started_at = timezone.now(), None
+        state.full_cursor, state.full_seen = "", []
+        self.found["full"] = 1
+
+    def _seen(self) -> list[str]:
+        """Return what this reading of the whole list has contained so far, over all its polls."""
+        return sorted({*self.state.full_seen, *self._listed})
+
+    def _read(self, query: str | None) -> Page:
+        if not self._waiting:
+            self._fetched_at = timezone.now()
+        page = self._ask(query)
+        kept = [
+            i for i in page.issues if not self.projects or i.issue.project.slug in self.projects
+        ]
+        self._listed += [item.issue_id for item in kept]
+        self.found["pages"] += 1
+        self.found["bad"] += page.bad
+        self.skew_seconds, self.pause_until = page.skew_seconds, page.pause_until
+        self._waiting += kept
+        if len(self._waiting) >= BATCH:
+            self._flush()
+        return page
+
+    def _ask(self, query: str | None) -> Page:
+        try:
+            return self.client.issues(query, sort=self.state.sort)
+        except UpstreamError as error:
+            if query or error.status not in (400, 422) or self.state.sort == SORTS[1]:
+                raise
+        page = self.client.issues(sort=SORTS[1])
+        self.state.sort = SORTS[1]
+        return page
+
+    # --- Writing ---------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        """Compare what was read with what is known, and write the difference."""
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            self._apply(waiting)
+
+    def _apply(self, seen: list[Listed]) -> None:
+        at = timezone.now()
+        known = store.load_known(self.upstream.pk, [item.issue_id for item in seen])
+        changes = plan(
+            known, seen, now=at, service_of=self.service_of, watched_since=self.watched_since
+        )
+        if changes.entries:
+            with transaction.atomic():
+                store.write(self.upstream.pk, changes, fetched_at=self._fetched_at, at=at)
+                alerting.follow(self.upstream, changes, baseline=self.watched_since is None)
+        self._count(changes, len(seen))
+
+    def _count(self, changes: Plan, read: int) -> None:
+        self.found["read"] += read
+        self.found["changed"] += sum(entry.id is not None for entry in changes.entries)
+        for step in ("new", "regressed", "resolved", "ignored", "reopened"):
+            self.found[step] += changes.count(step)
+
+    def _ask_for_missing(self) -> None:
+        """Ask for issues that the whole list lacked, one by one: only the server's "no" makes one gone."""
+        rows = ErrorIssue.objects.filter(upstream=self.upstream, missing_since__isnull=False)
+        for row in rows.order_by("missing_since", "id")[:ASKED_PER_POLL]:
+            if not self._may_go_on:
+                return
+            self._fetched_at = at = timezone.now()
+            listed = self.client.issue(row.issue_id)
+            if listed is None:
+                store.mark_gone(row.pk, text="Deleted, or merged into another issue.", at=at)
+                self.found["gone"] += 1
+            elif self.projects and listed.issue.project.slug not in self.projects:
+                store.mark_gone(row.pk, text="Its project is no longer watched.", at=at)
+            else:
+                self._apply([listed])
+                ErrorIssue.objects.filter(pk=row.pk).update(missing_since=None, checked_at=at)
+
+    # --- Telling ---------------------------------------------------------------------------------
+
+    def _facts(self) -> tuple[Any, ...]:
+        state = self.state
+        return (
+            state.sort, state.newest_seen_at, state.full_started_at, state.full_completed_at,
+            state.full_cursor, len(state.full_seen),
+        )  # fmt: skip
+
+    def keep(self) -> None:
+        """Store how far this poll came; what was read and not yet written is read again."""
+        if self._waiting:
+            self._flush()
+        if self._facts() != self._before:
+            if self.state.full_started_at is not None:
+                self.state.full_seen = self._seen()
+            self.state.save()
+
+    def report(self) -> Report:
+        return Report(
+            summary=self._summary(),
+            skew_seconds=self.skew_seconds,
+            warning=self._warning(),
+            observed=self._observed(),
+            not_before=self.pause_until,
+        )
+
+    def _summary(self) -> str:
+        found = self.found
+        parts = [f"{found['read']} issues on {found['pages']} pages"]
+        words = (
+            "new",
+            "changed",
+            "regressed",
+            "resolved",
+            "ignored",
+            "reopened",
+            "missing",
+            "gone",
+        )
+        return ", ".join(parts + [f"{found[word]} {word}" for word in words if found[word]])
+
+    def _warning(self) -> str:
+        said = []
+        if self.found["bad"]:
+            said.append(f"{self.found['bad']} issues could not be read and were left out.")
+        if self.pause_until is not None:
+            until = f"{self.pause_until:%H:%M:%S} UTC"
+            said.append(f"Its rate limit is spent; the portal asks again after {until}.")
+        if self.state.full_completed_at is None:
+            known = ErrorIssue.objects.filter(upstream=self.upstream).count()
+            said.append(f"The first reading of the whole list goes on; {known:,} issues so far.")
+        return " ".join(said)
+
+    def _observed(self) -> dict[str, Any]:
+        state = self.state
+        rows = ErrorIssue.objects.filter(upstream=self.upstream, gone_at__isnull=True)
+        return {
+            "organization": self.client.organization,
+            "unresolved": rows.filter(status=IssueStatus.UNRESOLVED).count(),
+            "pages": self.found["pages"],
+            "whole_list_read_at": state.full_completed_at and state.full_completed_at.isoformat(),
+        }

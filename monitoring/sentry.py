@@ -1,0 +1,169 @@
+"""Client of Sentry's web API, of Sentry itself and of GlitchTip: the calls the portal needs.
+
+https://docs.sentry.io/api/ . A token needs org:read, project:read and event:read; event:write as
+well to resolve, ignore and assign.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from monitoring.errors import payloads
+from monitoring.errors.links import next_query
+from monitoring.errors.payloads import Changed, Listed, PayloadError
+from portal.core.connect import client_for
+from portal.core.http import Client, Fault, Reply, UpstreamError, not_json
+from portal.core.models import Upstream
+from portal.core.retry import reset_at
+
+PAGE_SIZE = 100
+TIMEOUT_SECONDS = 30.0
+API = "/api/0"
+# Sentry's word for "latest event first", then GlitchTip's, which refuses the former.
+SORTS = ("date", "-last_seen")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of the list. `next_query` is None on the last one.
+
+    `pause_until` is set when the rate limit is spent: ask nothing more before it.
+    """
+
+    issues: list[Listed]
+    bad: int
+    next_query: str | None
+    skew_seconds: float | None
+    pause_until: datetime | None
+
+
+class Sentry:
+    """One organisation of one server. Every method raises UpstreamError with a finished sentence."""
+
+    def __init__(self, upstream: Upstream, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        self.organization = str(upstream.option("organization", "")).strip()
+        if not self.organization:
+            raise UpstreamError(
+                Fault.REJECTED,
+                f"{upstream.name} has no organisation. Set SENTRY_ORG, or the option organization of the"
+                ' upstream, for example {"organization": "acme"}.',
+            )
+        # People copy the address with and without its path.
+        base = upstream.members[0].removesuffix(API)
+        self.client: Client = client_for(upstream, base, timeout_seconds=timeout_seconds)
+
+    def __enter__(self) -> "Sentry":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.client.__exit__(*exc)
+
+    @property
+    def _organization_path(self) -> str:
+        return f"{API}/organizations/{quote(self.organization, safe='')}"
+
+    def issues(self, query: str | None = None, *, sort: str = SORTS[0]) -> Page:
+        """Return a page of issues in any status; `query` is what the page before said comes next."""
+        path = f"{self._organization_path}/issues/"
+        first = {"query": "", "sort": sort, "limit": PAGE_SIZE, "groupStatsPeriod": "24h"}
+        with self._explained():
+            reply = self.client.get(f"{path}?{query}") if query else self.client.get(path, first)
+        try:
+            issues, bad = payloads.listed_issues(reply.body)
+        except PayloadError as error:
+            raise self._malformed(reply, error) from error
+        return Page(
+            issues,
+            bad,
+            next_query(reply.headers.get("Link", "")),
+            reply.skew_seconds,
+            _pause_until(reply),
+        )
+
+    def issue(self, issue_id: str) -> Listed | None:
+        """Return one issue; None when the server no longer has it, or has merged it into another."""
+        try:
+            reply = self.client.get(f"{API}/issues/{quote(issue_id, safe='')}/")
+        except UpstreamError as error:
+            if error.status == 404:
+                return None
+            raise
+        found = payloads.usable(msgspec.Raw(reply.body))
+        if found is None:
+            raise self._malformed(reply, PayloadError("The issue cannot be read."))
+        return found if found.issue_id == issue_id else None
+
+    def change(self, issue_id: str, body: Mapping[str, Any]) -> Changed:
+        """Change status or assignee of one issue; return what the server says it is now."""
+        with self._explained(writing=True):
+            path = f"{self._organization_path}/issues/{quote(issue_id, safe='')}/"
+            reply = self.client.put(path, dict(body))
+        try:
+            return payloads.changed(reply.body)
+        except PayloadError as error:
+            raise self._malformed(reply, error) from error
+
+    def trend(self, issue_id: str, period: str) -> list[list[int]]:
+        """Return [[Unix seconds, events], …] of one issue over `24h` or `14d`."""
+        parameters = {"groups": issue_id, "statsPeriod": period}
+        with self._explained():
+            reply = self.client.get(f"{self._organization_path}/issues-stats/", parameters)
+        return payloads.statistics(reply.json(), issue_id, period)
+
+    def latest_event(self, issue_id: str) -> Any:
+        """Return the newest event of an issue, decoded."""
+        reply = self.client.get(f"{API}/issues/{quote(issue_id, safe='')}/events/latest/")
+        return reply.json()
+
+    @contextmanager
+    def _explained(self, *, writing: bool = False) -> Iterator[None]:
+        """Say in Sentry's words what a refusal means."""
+        try:
+            yield
+        except UpstreamError as error:
+            sentence = self._sentence(error.status, writing=writing)
+            if sentence is None:
+                raise
+            raise UpstreamError(error.fault, sentence, status=error.status) from error
+
+    def _sentence(self, status: int | None, *, writing: bool) -> str | None:
+        host = self.client.target.base_url
+        scopes = "org:read, project:read and event:read" + (" and event:write" if writing else "")
+        if status == 401:
+            return (
+                f"{host} does not know the token (HTTP 401). Create one with the scopes {scopes}, and set it as"
+                " SENTRY_API_TOKEN or on the upstream."
+            )
+        if status == 403:
+            return (
+                f"The token may not {'change' if writing else 'read'} issues of {self.organization} at {host}"
+                f" (HTTP 403). Give it the scopes {scopes}."
+            )
+        if status == 404 and writing:
+            return f"{host} no longer has this issue (HTTP 404). It was deleted, or merged into another one."
+        if status == 404:
+            return (
+                f"{host} has no organisation {self.organization!r} that the token can see (HTTP 404). Set the"
+                " slug from the address of its pages as SENTRY_ORG or as the option organization."
+            )
+        return None
+
+    def _malformed(self, reply: Reply, error: PayloadError) -> UpstreamError:
+        if reply.body.lstrip()[:1] not in (b"[", b"{"):
+            return not_json(reply)
+        return UpstreamError(
+            Fault.MALFORMED,
+            f"{self.client.target.base_url} does not answer as Sentry does. {error}",
+        )
+
+
+def _pause_until(reply: Reply) -> datetime | None:
+    """Return the end of the rate limit's window when nothing is left of it."""
+    if reply.headers.get("X-Sentry-Rate-Limit-Remaining", "").strip() != "0":
+        return None
+    return reset_at(reply.headers, skew_seconds=reply.skew_seconds or 0)
