@@ -10,10 +10,15 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.timesince import timesince
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from alerts import desk, services, silences
+from alerts import (
+    desk,
+    notification_admin,  # noqa: F401 - registers channels, routes and the delivery log
+    services,
+    silences,
+)
+from alerts.admin_base import ReadOnlyAdmin
 from alerts.admin_filters import (
     AttentionFilter,
     ServiceFilter,
@@ -24,24 +29,9 @@ from alerts.admin_filters import (
 )
 from alerts.models import Alert, Silence
 from portal.core.http import UpstreamError
-from portal.core.paginator import CappedPaginator
 
 STATE_COLOURS = {"Firing": "danger", "Suppressed": "warning", "Resolved": "success"}
 SEVERITY_COLOURS = {"critical": "danger", "warning": "warning", "info": "info"}
-
-
-class ReadOnlyAdmin(ModelAdmin):
-    """Rows that the portal writes: people look at them, and act through the verbs."""
-
-    paginator = CappedPaginator
-    show_full_result_count = False
-    list_per_page = 50
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 @admin.register(Alert)

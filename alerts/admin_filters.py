@@ -90,6 +90,24 @@ class TimeFilter(SimpleListFilter):
         return queryset.filter(Q(ends_at__isnull=True) | Q(ends_at__gte=since))
 
 
+class WhenFilter(SimpleListFilter):
+    """Rows of the delivery log by their age."""
+
+    title = "time"
+    parameter_name = "time"
+
+    def lookups(
+        self, request: HttpRequest, model_admin: "ModelAdmin[Any]"
+    ) -> list[tuple[str, str]]:
+        return [(key, label) for key, (label, _hours) in TimeFilter.windows.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() not in TimeFilter.windows:
+            return queryset
+        hours = TimeFilter.windows[str(self.value())][1]
+        return queryset.filter(created_at__gte=timezone.now() - timedelta(hours=hours))
+
+
 class AttentionFilter(SimpleListFilter):
     title = "attention"
     parameter_name = "attention"

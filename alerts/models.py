@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
+from alerts import notification_models  # noqa: F401 - Django finds models through this module
 from portal.core.models import Service, Upstream
 
 
@@ -196,6 +197,9 @@ class Transition(models.Model):
     actor = models.CharField(max_length=200, blank=True, default="")
     text = models.TextField(blank=True, default="")
     data = models.JSONField(default=dict)
+    routed_at = models.DateTimeField(
+        null=True, editable=False, help_text="When it was handed to routing; until then it waits."
+    )
 
     class Meta:
         ordering = ("at", "id")
@@ -206,6 +210,12 @@ class Transition(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(source__in=Source.values), name="transition_source_known"
+            ),
+        )
+        indexes = (
+            # The queue of routing. A claim, not a cursor over ids: late commits are not skipped.
+            models.Index(
+                fields=["id"], name="transition_unrouted", condition=Q(routed_at__isnull=True)
             ),
         )
         # The foreign key's index serves the detail page: all transitions of one episode.

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from alerts import hooks, raised
+from alerts import delivery, dispatch, hooks, raised, router
 
 
 @shared_task(expires=30)
@@ -23,3 +23,18 @@ def process_waiting_deliveries() -> None:
 def apply_own_silences() -> None:
     """The tick: silences on the portal's own alerts begin and end by the clock."""
     raised.apply_silences(at=timezone.now())
+
+
+@shared_task(expires=10)
+def dispatch_notifications() -> None:
+    """The tick: route new transitions, look at due groups, and hand each due channel to a worker."""
+    router.route_waiting()
+    dispatch.look_at_due()
+    for channel_id in delivery.due_channels(at=timezone.now()):
+        deliver_channel.delay(channel_id)
+
+
+@shared_task(expires=30)
+def deliver_channel(channel_id: int) -> None:
+    """Deliver what waits for one channel."""
+    delivery.deliver(channel_id)

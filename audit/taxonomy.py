@@ -26,6 +26,8 @@ _GROUPS: dict[str, tuple[str, ...]] = {
     "alert": ("configuration",),
     "silence": ("configuration",),
     "error": ("configuration",),
+    "channel": ("configuration",),
+    "notification": ("configuration",),
     "object": ("database",),
     "data": ("database",),
     "audit": ("configuration",),

@@ -23,12 +23,23 @@ TRACKED: dict[str, list[str]] = {
     "core.Upstream": FRESHNESS,
     "core.Service": [],
     "monitoring.Panel": [],
+    "alerts.Channel": [
+        "url",
+        "lease_until",
+        "not_before",
+        "failures",
+        "failing_since",
+        "error",
+        "sent_at",
+    ],
+    "alerts.Route": [],
     "auth.User": ["last_login", "password"],
     "auth.Group": [],
 }
 RELATIONS: dict[str, set[str]] = {
     "auth.User": {"groups", "user_permissions"},
     "auth.Group": {"permissions"},
+    "alerts.Route": {"channels"},
 }
 MASKED: dict[str, list[str]] = {"core.Upstream": ["credentials"]}
 

@@ -18,6 +18,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         (
             ("Alerts", "notifications_active", "alerts.Alert"),
             ("Silences", "notifications_off", "alerts.Silence"),
+            ("Deliveries", "outgoing_mail", "alerts.Notification"),
             ("Services", "deployed_code", "core.Service"),
             ("Targets", "radar", "monitoring.Target"),
         ),
@@ -27,6 +28,8 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         (
             ("Charts", "monitoring", "monitoring.Panel"),
             ("Upstreams", "cloud_sync", "core.Upstream"),
+            ("Channels", "campaign", "alerts.Channel"),
+            ("Routes", "alt_route", "alerts.Route"),
         ),
     ),
     (

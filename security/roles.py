@@ -7,7 +7,14 @@ from django.db.models.signals import post_migrate
 
 VIEW: dict[str, tuple[str, ...]] = {
     "core": ("view_upstream", "view_service"),
-    "alerts": ("view_alert", "view_transition", "view_silence"),
+    "alerts": (
+        "view_alert",
+        "view_transition",
+        "view_silence",
+        "view_channel",
+        "view_route",
+        "view_notification",
+    ),
     "monitoring": (
         "view_target",
         "view_servicestatus",
@@ -30,6 +37,14 @@ ADMINISTER: dict[str, tuple[str, ...]] = {
         "add_service",
         "change_service",
         "delete_service",
+    ),
+    "alerts": (
+        "add_channel",
+        "change_channel",
+        "delete_channel",
+        "add_route",
+        "change_route",
+        "delete_route",
     ),
     "monitoring": ("add_panel", "change_panel", "delete_panel"),
     "security": ("view_apitoken", "add_apitoken", "change_apitoken", "view_totpdevice"),

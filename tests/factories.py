@@ -14,7 +14,9 @@ from django.test import Client
 from django.utils import timezone
 from django_otp import DEVICE_ID_SESSION_KEY
 
-from alerts.models import Alert, Silence, State
+from alerts import channels
+from alerts.models import Alert, Silence, State, Transition
+from alerts.notification_models import Channel, Route
 from monitoring.models import ErrorIssue, Panel, ServiceStatus, Status, Target
 from portal.core.models import Service, Upstream
 from security import sessions
@@ -193,3 +195,22 @@ def make_error(upstream: Upstream | None = None, **over: Any) -> ErrorIssue:
         **over,
     }
     return ErrorIssue.objects.create(upstream=upstream or make_sentry(), **fields)
+
+
+def make_channel(url: str = "json://127.0.0.1:9/hook", **over: Any) -> Channel:
+    fields = {"name": f"channel-{next(_numbers)}", "timeout_seconds": 5, **over}
+    return channels.save(Channel(**fields), url=url, actor=None)
+
+
+def make_route(*to: Channel, **over: Any) -> Route:
+    """Return a route without waiting times, so that a test needs no clock."""
+    number = next(_numbers)
+    fields = {"name": f"route-{number}", "position": number, "group_wait_seconds": 0, **over}
+    route = Route.objects.create(**fields)
+    route.channels.set(to)
+    return route
+
+
+def make_transition(alert: Alert, kind: str = "opened", **over: Any) -> Transition:
+    fields = {"at": timezone.now(), "source": "poll", **over}
+    return Transition.objects.create(alert=alert, kind=kind, **fields)

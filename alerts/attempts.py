@@ -1,0 +1,100 @@
+"""What an attempt to deliver came to (pure): delivered, worth another try, or final; and when to try again."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from portal.core.retry import retry_at
+
+MAX_ATTEMPTS = 8
+GIVE_UP_AFTER = timedelta(hours=6)
+FIRST_WAIT = timedelta(seconds=15)
+LONGEST_WAIT = timedelta(minutes=15)
+# A provider that asks for more than this is not obeyed to the second, or it could mute a channel for days.
+LONGEST_RETRY_AFTER = timedelta(hours=1)
+_SMTP_CODE = re.compile(r"\(([2-5]\d\d), b?['\"]")
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What was seen of one attempt. `status` is that of the last HTTP answer, None without one."""
+
+    delivered: bool
+    status: int | None = None
+    words: str = ""
+    retry_after: str = ""
+    timed_out: bool = False
+    refused: bool = False  # by our own address rule
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`wait` is the least time the provider asked for; `sentence` is for people."""
+
+    delivered: bool
+    retryable: bool
+    sentence: str
+    wait: timedelta | None = None
+
+
+def judge(attempt: Attempt, *, now: datetime) -> Verdict:
+    """Return whether an attempt is worth repeating, and a sentence that says what to do."""
+    said = f" It said: {attempt.words}" if attempt.words else ""
+    if attempt.delivered:
+        how = f" with HTTP {attempt.status}" if attempt.status else ""
+        return Verdict(True, False, f"Accepted{how}.{said}")
+    if attempt.refused:
+        return Verdict(False, False, f"Not sent: {attempt.words}")
+    if attempt.timed_out:
+        return Verdict(False, True, "The service did not answer in time. It is tried again later.")
+    if attempt.status is not None:
+        return _of_http(attempt, said, now)
+    if code := _SMTP_CODE.search(attempt.words):
+        # RFC 5321 4.2.1: 4yz is transient, 5yz is permanent.
+        final = code[1].startswith("5")
+        todo = "Correct user, password or addresses in the URL." if final else "It is tried again."
+        return Verdict(False, not final, f"The mail server refused it with {code[1]}. {todo}{said}")
+    return Verdict(False, True, f"The service could not be reached. Check host and port in the URL.{said}")  # fmt: skip
+
+
+def _of_http(attempt: Attempt, said: str, now: datetime) -> Verdict:
+    status = attempt.status or 0
+    wait = retry_after(attempt.retry_after, now=now)
+    if status == 429:
+        asked = f" and asks to wait {int(wait.total_seconds())} s" if wait else ""
+        return Verdict(False, True, f"The service limits messages (HTTP 429){asked}.{said}", wait)
+    if status in (408, 425) or status >= 500:
+        sentence = f"The service failed with HTTP {status}; it is tried again.{said}"
+        return Verdict(False, True, sentence, wait)
+    if 300 <= status < 400:
+        return Verdict(
+            False, False, f"The service redirects (HTTP {status}), which is not followed: the message would go"
+            " to a server nobody entered. Put the final address into the URL."
+        )  # fmt: skip
+    if status in (401, 403, 404, 410):
+        return Verdict(False, False, f"The service refused the address or key in the URL (HTTP {status}). Enter a"
+                       f" valid one.{said}")  # fmt: skip
+    return Verdict(False, False, f"The service rejected the message (HTTP {status}).{said}")
+
+
+def retry_after(header: str, *, now: datetime) -> timedelta | None:
+    """Return the wait a Retry-After header asks for, an hour at most; None when it cannot be read."""
+    until = retry_at({"Retry-After": header}, now=now)
+    return None if until is None else min(until - now, LONGEST_RETRY_AFTER)
+
+
+def back_off(failures: int, *, luck: Callable[[], float]) -> timedelta:
+    """Return the wait after so many failures: doubling, at most 15 minutes, half of it by chance.
+
+    Without the chance part, channels that failed together would come back together.
+    """
+    doublings: int = 1 << min(max(failures - 1, 0), 10)
+    longest = min(FIRST_WAIT * doublings, LONGEST_WAIT)
+    return longest / 2 + longest / 2 * luck()
+
+
+def is_hopeless(attempts: int, *, queued_at: datetime, now: datetime) -> bool:
+    """True when a message has been tried often enough, or is too old to be news."""
+    return attempts >= MAX_ATTEMPTS or now - queued_at >= GIVE_UP_AFTER

@@ -1,0 +1,130 @@
+"""Writes on channels: save, delete, test, send again. Behind the admin, the API and the environment."""
+
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+
+from alerts import attempts, sender
+from alerts.notification_models import Channel, Kind, Notification, Outcome
+from alerts.routing import Reason
+from audit import services as audit
+
+
+def check_url(url: str) -> tuple[str, str]:
+    """Return service and masked URL. Raises ValidationError with a sentence; asks nobody."""
+    try:
+        return sender.describe(url)
+    except sender.ChannelUrlError as error:
+        raise ValidationError({"url": str(error)}) from error
+
+
+@transaction.atomic
+def save(channel: Channel, *, url: str = "", actor: Any) -> Channel:
+    """Store a channel; an empty `url` keeps what is stored. Raises ValidationError.
+
+    What waits for a channel that is switched off is withheld, with that reason.
+    """
+    if url:
+        channel.service, channel.shown_url = check_url(url)
+        channel.url = url
+        # What went wrong was the old address's fault.
+        channel.failures, channel.error, channel.failing_since, channel.not_before = (
+            0,
+            "",
+            None,
+            None,
+        )
+    if not channel.url:
+        raise ValidationError({"url": "Give an Apprise URL."})
+    channel.save()
+    if url:
+        audit.record("channel.url_changed", actor=actor, target=channel, data={"shown": channel.shown_url})  # fmt: skip
+    if not channel.enabled:
+        _withhold_waiting(channel)
+    return channel
+
+
+@transaction.atomic
+def delete(channel: Channel, *, actor: Any) -> None:
+    """Delete a channel; its log stays, with its name. Raises ValidationError for a managed one."""
+    if channel.managed:
+        raise ValidationError("This channel is set by NOTIFY_URLS; take it out there.")
+    _withhold_waiting(channel)
+    channel.delete()
+
+
+def _withhold_waiting(channel: Channel) -> int:
+    return channel.notifications.filter(outcome=Outcome.PENDING).update(
+        outcome=Outcome.WITHHELD,
+        reason=Reason.CHANNEL_OFF,
+        finished_at=timezone.now(),
+        next_attempt_at=None,
+    )
+
+
+def test(channel: Channel, *, actor: Any) -> Notification:
+    """Send a real message now and return its line in the log, with the provider's answer in words."""
+    name = audit.actor_of(actor).name or "the portal"
+    row = Notification(
+        batch=f"test:{uuid.uuid4()}",
+        channel=channel,
+        channel_name=channel.name,
+        kind=Kind.TEST,
+        reason=Reason.TEST,
+        subject=f"[TEST] Channel {channel.name} of the DevOps Portal",
+        body=f"This is a test by {name}. Nothing is wrong; no answer is needed.",
+        attempts=1,
+    )
+    attempt = sender.send(
+        channel.url,
+        title=row.subject,
+        body=row.body,
+        firing=True,
+        key=row.batch,
+        timeout_seconds=channel.timeout_seconds,
+    )
+    verdict = attempts.judge(attempt, now=timezone.now())
+    row.outcome = Outcome.SENT if verdict.delivered else Outcome.FAILED
+    row.answer, row.duration_seconds = verdict.sentence, round(attempt.seconds, 3)
+    row.finished_at = timezone.now()
+    row.save()
+    audit.record(
+        "channel.tested" if verdict.delivered else "channel.test_failed",
+        actor=actor,
+        target=channel,
+        outcome="success" if verdict.delivered else "failure",
+        reason=verdict.sentence,
+    )
+    return row
+
+
+@transaction.atomic
+def send_again(notifications: Iterable[Notification], *, actor: Any) -> int:
+    """Put failed messages back into the queue of their channel; return how many."""
+    done = 0
+    now = timezone.now()
+    for row in notifications:
+        if row.kind == Kind.DIGEST and _has_open_digest(row):
+            continue  # the one that waits will be sent; the failed one's messages are in the log
+        failed = Notification.objects.filter(
+            pk=row.pk, outcome=Outcome.FAILED, channel__enabled=True
+        ).exclude(kind=Kind.TEST)
+        if failed.update(
+            outcome=Outcome.PENDING,
+            next_attempt_at=now,
+            created_at=now,
+            attempts=0,
+            finished_at=None,
+        ):
+            audit.record("notification.requeued", actor=actor, target=row)
+            done += 1
+    return done
+
+
+def _has_open_digest(row: Notification) -> bool:
+    waiting = Notification.objects.filter(kind=Kind.DIGEST, outcome=Outcome.PENDING)
+    return waiting.filter(channel=row.channel_id).exists()

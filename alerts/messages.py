@@ -1,0 +1,111 @@
+"""The words of a notification (pure): a subject that says it all, and a body with links."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+SHOWN = 10
+SUBJECT_LENGTH = 200
+# Named in the subject or by links already, or long and of no use at three in the morning.
+LEFT_OUT = frozenset({"alertname", "severity", "service", "prometheus", "replica"})
+SEVERITIES = ("critical", "error", "warning", "info")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One alert as a message needs it."""
+
+    id: int
+    alertname: str
+    severity: str
+    service: str
+    summary: str
+    starts_at: datetime
+    ends_at: datetime | None
+    url: str
+    labels: Mapping[str, str]
+    runbook_url: str = ""
+
+
+def subject(firing: Sequence[Said], resolved: Sequence[Said], *, repeated: bool = False) -> str:
+    """Return "[FIRING] HighCPU on checkout (critical)", with a count when there are several."""
+    about = firing or resolved
+    word = ("STILL FIRING" if repeated else "FIRING") if firing else "RESOLVED"
+    tag = f"{word}:{len(about)}" if len(about) > 1 else word
+    name = _common([alert.alertname for alert in about]) or f"{len(about)} alerts"
+    where = _common([alert.service or alert.labels.get("instance", "") for alert in about])
+    worst = min((alert.severity for alert in about), key=_rank, default="")
+    line = f"[{tag}] {name}" + (f" on {where}" if where else "") + (f" ({worst})" if worst else "")
+    return _one_line(line, SUBJECT_LENGTH)
+
+
+def _rank(severity: str) -> int:
+    return SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES)
+
+
+def _common(values: Sequence[str]) -> str:
+    return values[0] if len(set(values)) == 1 else ""
+
+
+def _one_line(text: str, limit: int) -> str:
+    clean = " ".join(text.split())
+    return clean if len(clean) <= limit else f"{clean[: limit - 1]}…"
+
+
+def body(firing: Sequence[Said], resolved: Sequence[Said], *, group_url: str = "") -> str:
+    """Return the text: each alert with summary, since, labels and links; ten at most, the rest counted."""
+    parts = []
+    for word, alerts in (("Firing", firing), ("Resolved", resolved)):
+        if not alerts:
+            continue
+        if firing and resolved:
+            parts.append(f"{word}:")
+        ordered = sorted(alerts, key=lambda alert: (_rank(alert.severity), alert.starts_at))
+        parts += [_paragraph(alert) for alert in ordered[:SHOWN]]
+        if len(alerts) > SHOWN:
+            parts.append(f"… and {len(alerts) - SHOWN} more {word.lower()}.")
+    if group_url and len(firing) + len(resolved) > 1:
+        parts.append(f"All of them: {group_url}")
+    return "\n\n".join(parts)
+
+
+def _paragraph(alert: Said) -> str:
+    lines = [_one_line(alert.summary or alert.alertname, 500)]
+    ended = f", until {_time(alert.ends_at)}" if alert.ends_at else ""
+    lines.append(f"{alert.alertname}, since {_time(alert.starts_at)}{ended}")
+    labels = [f"{name}={value}" for name, value in sorted(alert.labels.items()) if name not in LEFT_OUT]  # fmt: skip
+    if labels:
+        lines.append(_one_line(", ".join(labels), 600))
+    if alert.runbook_url:
+        lines.append(f"Runbook: {alert.runbook_url}")
+    lines.append(f"Portal: {alert.url}")
+    return "\n".join(lines)
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A message that the storm budget kept back."""
+
+    subject: str
+    firing: int
+    resolved: int
+
+
+def digest(held: Sequence[Held], *, budget: str, url: str) -> tuple[str, str]:
+    """Return subject and body of the one message that stands for those held back."""
+    firing = sum(message.firing for message in held)
+    resolved = sum(message.resolved for message in held)
+    head = f"[DIGEST] {len(held)} messages held back: {firing} firing, {resolved} resolved"
+    counted: dict[str, int] = {}
+    for message in held:
+        counted[message.subject] = counted.get(message.subject, 0) + 1
+    lines = [f"More than {budget} were due for this channel, so the rest is counted here.", ""]
+    ordered = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
+    lines += [f"{count} × {line}" if count > 1 else line for line, count in ordered[:30]]
+    if len(ordered) > 30:
+        lines.append(f"… and {len(ordered) - 30} other subjects.")
+    return head, "\n".join([*lines, "", f"All of them: {url}"])

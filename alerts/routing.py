@@ -1,0 +1,248 @@
+"""Which alerts go where, and whether a message is due (pure): rules and facts in, decisions out.
+
+The decisions follow Alertmanager (dispatch and notify/needsUpdate), with a reason for each, so that
+the delivery log and `explain` can say why somebody was told, or was not.
+https://prometheus.io/docs/alerting/latest/configuration/#route
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from portal.core.matchers import Matcher
+
+EACH_ALERT = "..."  # Alertmanager's word for "group by all labels"
+
+
+class Reason(StrEnum):
+    """Why a message was made, or was withheld."""
+
+    # A message is made.
+    FIRST = "first"
+    NEW_FIRING = "new_firing"
+    ALL_RESOLVED = "all_resolved"
+    SOME_RESOLVED = "some_resolved"
+    REPEAT = "repeat"
+    DIGEST = "digest"
+    TEST = "test"
+    # A message is withheld.
+    NO_ROUTE = "no_route"
+    NO_CHANNEL = "no_channel"
+    CHANNEL_OFF = "channel_off"
+    SUPPRESSED = "suppressed"
+    QUIET_HOURS = "quiet_hours"
+    NEVER_ANNOUNCED = "never_announced"
+    RESOLVED_OFF = "resolved_off"
+    NOTHING_NEW = "nothing_new"
+    ACKNOWLEDGED = "acknowledged"
+    NOT_YET = "not_yet"
+    STORM = "storm"
+
+
+WORDS: dict[str, str] = {
+    Reason.FIRST: "The first message about this group.",
+    Reason.NEW_FIRING: "An alert fires that the last message did not name.",
+    Reason.ALL_RESOLVED: "Everything that was announced as firing is resolved.",
+    Reason.SOME_RESOLVED: "An alert of the group is resolved while others fire.",
+    Reason.REPEAT: "Still firing, and the repeat interval has passed.",
+    Reason.DIGEST: "The storm budget was used up; this message counts what was held back.",
+    Reason.TEST: "Somebody pressed the test button.",
+    Reason.NO_ROUTE: "No enabled route matches its labels.",
+    Reason.NO_CHANNEL: "The route that matches has no channel.",
+    Reason.CHANNEL_OFF: "The channel is switched off.",
+    Reason.SUPPRESSED: "The alert is silenced or inhibited.",
+    Reason.QUIET_HOURS: "The route keeps quiet at this hour; what still fires is sent when it ends.",
+    Reason.NEVER_ANNOUNCED: "It was over before anybody was told that it fired.",
+    Reason.RESOLVED_OFF: "The route or the channel does not announce what is resolved.",
+    Reason.NOTHING_NEW: "The last message said the same.",
+    Reason.ACKNOWLEDGED: "Somebody has acknowledged it, so it is not repeated.",
+    Reason.NOT_YET: "Still firing, as the last message said; the repeat interval has not passed.",
+    Reason.STORM: "The channel's storm budget was used up; it is counted in a digest.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Hours of every day in which a route sends nothing; `until` before `since` spans midnight."""
+
+    since: time
+    until: time
+    zone: str = "UTC"
+    # What goes out all the same, for example severity="critical".
+    unless: tuple[Matcher, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A route as the decisions need it. No matchers match everything, as Alertmanager's root does."""
+
+    id: int
+    name: str
+    matchers: tuple[Matcher, ...] = ()
+    goes_on: bool = False
+    group_by: tuple[str, ...] = ()
+    group_wait: timedelta = timedelta(seconds=30)
+    group_interval: timedelta = timedelta(minutes=5)
+    repeat_interval: timedelta = timedelta(hours=4)
+    send_resolved: bool = True
+    quiet: Quiet | None = None
+    channels: tuple[int, ...] = ()
+
+
+class Fit(StrEnum):
+    """What became of a route when an alert was held against it."""
+
+    MATCHED = "matched"
+    MISMATCH = "mismatch"
+    NOT_REACHED = "not_reached"
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """One line of `explain`: a route, what became of it, and the matcher that said no."""
+
+    rule: Rule
+    fit: Fit
+    because: Matcher | None = None
+
+
+def walk(rules: Sequence[Rule], labels: Mapping[str, str]) -> list[Looked]:
+    """Hold labels against the routes in their order; a match ends the walk unless it goes on."""
+    looked: list[Looked] = []
+    ended = False
+    for rule in rules:
+        wrong = next((m for m in rule.matchers if not m.matches(labels)), None)
+        if ended:
+            looked.append(Looked(rule, Fit.NOT_REACHED))
+        elif wrong is not None:
+            looked.append(Looked(rule, Fit.MISMATCH, wrong))
+        else:
+            looked.append(Looked(rule, Fit.MATCHED))
+            ended = not rule.goes_on
+    return looked
+
+
+def matching(rules: Sequence[Rule], labels: Mapping[str, str]) -> list[Rule]:
+    return [looked.rule for looked in walk(rules, labels) if looked.fit is Fit.MATCHED]
+
+
+def group_labels(rule: Rule, labels: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels that name the alert's group; an absent one counts as empty."""
+    if EACH_ALERT in rule.group_by:
+        return dict(sorted(labels.items()))
+    return {name: labels.get(name, "") for name in sorted(set(rule.group_by))}
+
+
+def group_key(labels: Mapping[str, str]) -> str:
+    """Return a short key that is the same for the same group labels."""
+    packed = "\x00".join(f"{name}\x01{value}" for name, value in sorted(labels.items()))
+    return hashlib.blake2b(packed.encode("utf-8", "replace"), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a channel was last told about a group. Alertmanager calls it the notification log."""
+
+    at: datetime
+    firing: frozenset[int] = frozenset()
+    resolved: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """The group as it is: ids of its alerts by state. `acknowledged` is a subset of `firing`."""
+
+    firing: frozenset[int]
+    resolved: frozenset[int] = frozenset()
+    acknowledged: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    send: bool
+    reason: Reason
+
+
+def decide(
+    entry: Entry | None, group: Now, *, send_resolved: bool, repeat_interval: timedelta, now: datetime
+) -> Decision:  # fmt: skip
+    """Return whether one channel gets a message about a group now, and why."""
+    if entry is None or not (entry.firing or entry.resolved):
+        # Nobody was told anything: a group that only holds resolved alerts is not worth a message.
+        if group.firing:
+            return Decision(True, Reason.FIRST)
+        return Decision(False, Reason.NEVER_ANNOUNCED)
+    if group.firing - entry.firing:
+        # Somebody who was told of three alerts does not know of the fourth.
+        return Decision(True, Reason.NEW_FIRING)
+    if group.resolved and not group.firing:
+        if not group.resolved & entry.firing:
+            # Good news about what was never bad news, or good news twice.
+            return Decision(False, Reason.NEVER_ANNOUNCED)
+        # The end of what was announced; without it people work on a problem that is gone.
+        return Decision(send_resolved, Reason.ALL_RESOLVED if send_resolved else Reason.RESOLVED_OFF)  # fmt: skip
+    if send_resolved and (group.resolved & entry.firing) - entry.resolved:
+        # Part of what was announced has ended.
+        return Decision(True, Reason.SOME_RESOLVED)
+    if not group.firing:
+        # All that is left is suppressed, or already known to have ended.
+        return Decision(False, Reason.NOTHING_NEW)
+    if group.firing <= group.acknowledged:
+        # Somebody works on every one of them: reminding would only disturb.
+        return Decision(False, Reason.ACKNOWLEDGED)
+    if now - entry.at >= repeat_interval:
+        # Nobody has, and it was long ago.
+        return Decision(True, Reason.REPEAT)
+    return Decision(False, Reason.NOT_YET)
+
+
+def next_look(
+    entries: Sequence[Entry], group: Now, *, rule: Rule, now: datetime
+) -> datetime | None:
+    """Return when a group that gets no transition must be looked at again; None: never."""
+    if not group.firing or group.firing <= group.acknowledged:
+        return None
+    told = [entry.at for entry in entries if entry.firing]
+    if not told:
+        return None
+    return max(now + rule.group_interval, min(told) + rule.repeat_interval)
+
+
+def quiet_until(quiet: Quiet | None, now: datetime) -> datetime | None:
+    """Return when the quiet hours that hold now end; None when it is not quiet."""
+    if quiet is None or quiet.since == quiet.until:
+        return None
+    zone = ZoneInfo(quiet.zone)
+    local = now.astimezone(zone)
+    spans_midnight = quiet.until < quiet.since
+    # Yesterday's quiet hours may still hold this morning.
+    for day in (local.date() - timedelta(days=1), local.date()):
+        begins = datetime.combine(day, quiet.since, zone)
+        ends = datetime.combine(day + timedelta(days=spans_midnight), quiet.until, zone)
+        if begins <= local < ends:
+            return ends.astimezone(now.tzinfo)
+    return None
+
+
+def speaks_up(quiet: Quiet | None, labels: Mapping[str, str]) -> bool:
+    """True when an alert goes out in quiet hours too."""
+    return bool(quiet and quiet.unless) and all(m.matches(labels) for m in quiet.unless)  # type: ignore[union-attr]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """At most `messages` within `window`; the rest waits for one digest."""
+
+    messages: int
+    window: timedelta
+
+
+def room_at(budget: Budget, sent: Sequence[datetime], now: datetime) -> datetime | None:
+    """Return None when a message may go now, else when the window has room for one again."""
+    recent = sorted(at for at in sent if at > now - budget.window)
+    if len(recent) < budget.messages:
+        return None
+    return recent[len(recent) - budget.messages] + budget.window

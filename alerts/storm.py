@@ -1,0 +1,81 @@
+"""The storm budget: a channel gets so many messages in a window, the rest becomes one digest.
+
+What is held back stays in the log, withheld with its reason and tied to the digest that counts it.
+"""
+
+from datetime import datetime, timedelta
+from urllib.parse import urlencode
+
+from django.db import transaction
+from django.urls import reverse
+
+from alerts import messages, routing
+from alerts.messages import Held
+from alerts.notification_models import Channel, Kind, Notification, Outcome
+from alerts.routing import Budget, Reason
+from alerts.wording import link
+
+
+def next_in_line(channel: Channel, *, at: datetime, limit: int) -> list[Notification]:
+    """Return what may be sent now, oldest first; what the budget has no room for is held back."""
+    waiting = channel.notifications.waiting(at=at).order_by("id")
+    digest = channel.notifications.filter(kind=Kind.DIGEST, outcome=Outcome.PENDING).first()
+    if digest is not None:
+        _hold(channel, digest, at)
+        is_due = digest.next_attempt_at is not None and digest.next_attempt_at <= at
+        return [digest] if is_due else []
+    budget = Budget(channel.budget_messages, timedelta(seconds=channel.budget_seconds))
+    recent = _sent_since(channel, at - budget.window, at_most=budget.messages)
+    if (again_at := routing.room_at(budget, recent, at)) is not None:
+        if waiting.exists():
+            _hold(channel, _open_digest(channel, again_at, at), at)
+        return []
+    return list(waiting[: min(limit, budget.messages - len(recent))])
+
+
+def _sent_since(channel: Channel, since: datetime, *, at_most: int) -> list[datetime]:
+    sent = channel.notifications.filter(outcome=Outcome.SENT, finished_at__gt=since)
+    counted = sent.exclude(kind=Kind.TEST).order_by("-finished_at")
+    return [at for at in counted.values_list("finished_at", flat=True)[:at_most] if at]
+
+
+def _open_digest(channel: Channel, due: datetime, at: datetime) -> Notification:
+    """Create the digest that will count what is held back; the database allows one that waits."""
+    return Notification.objects.create(
+        batch=f"digest:{at.isoformat()}",
+        channel=channel,
+        channel_name=channel.name,
+        kind=Kind.DIGEST,
+        outcome=Outcome.PENDING,
+        reason=Reason.DIGEST,
+        subject=f"Digest for {channel.name}",
+        created_at=at,
+        next_attempt_at=due,
+    )
+
+
+@transaction.atomic
+def _hold(channel: Channel, digest: Notification, at: datetime) -> int:
+    """Take the waiting messages out of the queue and into the digest."""
+    waiting = channel.notifications.waiting(at=at).filter(kind=Kind.MESSAGE)
+    return waiting.update(
+        outcome=Outcome.WITHHELD,
+        reason=Reason.STORM,
+        digest=digest,
+        finished_at=at,
+        next_attempt_at=None,
+    )
+
+
+def compose(channel: Channel, digest: Notification) -> None:
+    """Write subject and body from what was held back up to now."""
+    rows = digest.held.order_by("id").values_list("subject", "firing", "resolved")
+    held = [Held(*row) for row in rows]
+    query = urlencode({"digest__id__exact": digest.pk})
+    url = link(f"{reverse('admin:alerts_notification_changelist')}?{query}")
+    minutes = channel.budget_seconds / 60
+    budget = f"{channel.budget_messages} messages in {minutes:g} minutes"
+    digest.subject, digest.body = messages.digest(held, budget=budget, url=url)
+    digest.firing = sum(message.firing for message in held)
+    digest.resolved = sum(message.resolved for message in held)
+    digest.save(update_fields=["subject", "body", "firing", "resolved"])

@@ -1,0 +1,349 @@
+"""From a transition to the provider: once, in words, and whatever the other side does."""
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from alerts import channels, delivery, dispatch, router
+from alerts.models import Alert, Transition
+from alerts.notification_models import Channel, Notification, NotificationGroup
+from alerts.tasks import dispatch_notifications
+from tests.factories import make_alert, make_channel, make_route, make_service, make_transition
+from tests.receivers import Mailbox, Receiver, http_receiver, mail_server
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with http_receiver() as found:
+        yield found
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    with mail_server() as found:
+        yield found
+
+
+def fire(**over: Any) -> Alert:
+    """Return an alert that has just begun, as a poll leaves it."""
+    alert = make_alert(**over)
+    make_transition(alert)
+    return alert
+
+
+def end(alert: Alert) -> None:
+    Alert.objects.filter(pk=alert.pk).update(state="resolved", ends_at=timezone.now())
+    make_transition(alert, "resolved")
+
+
+def later(**ago: float) -> None:
+    """Let time pass for the groups: their next look is due, their last words lie further back."""
+    for group in NotificationGroup.objects.all():
+        group.next_flush_at = timezone.now() if group.next_flush_at else None
+        group.flushed_at = group.flushed_at and group.flushed_at - timedelta(**ago)
+        told = group.told
+        for words in told.values():
+            words[0] = (timezone.now() - timedelta(**ago)).isoformat()
+        group.save()
+
+
+def log() -> list[tuple[str, str]]:
+    return list(Notification.objects.order_by("id").values_list("outcome", "reason"))
+
+
+def test_an_alert_is_announced_once_and_its_end_too(receiver: Receiver) -> None:
+    make_route(make_channel(receiver.url()))
+    alert = fire(severity="critical", service=make_service(slug="checkout"))
+    dispatch_notifications()
+    dispatch_notifications()
+    end(alert)
+    later(minutes=6)
+    dispatch_notifications()
+    titles = [request.json()["title"] for request in receiver.requests]
+    assert titles == [
+        "[FIRING] HighCPU on checkout (critical)",
+        "[RESOLVED] HighCPU on checkout (critical)",
+    ]
+    assert log() == [("sent", "first"), ("sent", "all_resolved")]
+    assert not Transition.objects.filter(routed_at=None).exists()
+
+
+def test_a_message_has_summary_since_labels_and_links(receiver: Receiver) -> None:
+    make_route(make_channel(receiver.url()))
+    alert = fire(annotations={"summary": "Too hot", "runbook_url": "https://runbooks.example/cpu"})
+    dispatch_notifications()
+    text = receiver.requests[0].json()["message"]
+    for part in (
+        "Too hot",
+        f"HighCPU, since {alert.starts_at:%Y-%m-%d %H:%M:%S} UTC",
+        f"instance={alert.labels['instance']}",
+        "Runbook: https://runbooks.example/cpu",
+        f"/admin/alerts/alert/{alert.pk}/change/",
+    ):
+        assert part in text
+
+
+def test_alerts_of_a_group_share_a_message(receiver: Receiver) -> None:
+    make_route(make_channel(receiver.url()), group_by=["alertname"])
+    for _ in range(12):
+        fire()
+    fire(alertname="DiskFull", labels={"alertname": "DiskFull"})
+    dispatch_notifications()
+    titles = sorted(request.json()["title"] for request in receiver.requests)
+    assert titles == ["[FIRING:12] HighCPU (warning)", "[FIRING] DiskFull (warning)"]
+    assert "… and 2 more firing." in str([r.json()["message"] for r in receiver.requests])
+
+
+def test_what_no_route_wants_is_noted(receiver: Receiver) -> None:
+    make_route(make_channel(receiver.url()), matchers=['severity="critical"'])
+    alert = fire()
+    dispatch_notifications()
+    assert log() == [("withheld", "no_route")]
+    assert Notification.objects.about(alert.pk).count() == 1
+    assert receiver.requests == []
+
+
+def test_a_silenced_alert_is_withheld_until_it_is_not(receiver: Receiver) -> None:
+    make_route(make_channel(receiver.url()))
+    alert = fire(state="suppressed", silenced_by=["x"])
+    dispatch_notifications()
+    assert log() == [("withheld", "suppressed")]
+    Alert.objects.filter(pk=alert.pk).update(state="firing")
+    make_transition(alert, "unsuppressed")
+    later(minutes=6)
+    dispatch_notifications()
+    assert log()[1:] == [("sent", "first")]
+
+
+def test_a_reminder_comes_unless_somebody_has_acknowledged(receiver: Receiver) -> None:
+    make_route(make_channel(receiver.url()), repeat_interval_seconds=3600)
+    alert = fire()
+    dispatch_notifications()
+    later(hours=2)
+    dispatch_notifications()
+    assert log()[1:] == [("sent", "repeat")]
+    assert receiver.requests[1].json()["title"].startswith("[STILL FIRING]")
+    Alert.objects.filter(pk=alert.pk).update(acknowledged_at=timezone.now(), acknowledged_by="a")
+    later(hours=2)
+    dispatch_notifications()
+    assert len(receiver.requests) == 2
+
+
+def test_an_end_is_heard_by_those_who_heard_the_beginning(receiver: Receiver) -> None:
+    """Although the route has been narrowed meanwhile and would not take the alert any more."""
+    route = make_route(make_channel(receiver.url()))
+    alert = fire()
+    dispatch_notifications()
+    route.matchers = ['severity="critical"']
+    route.save()
+    end(alert)
+    dispatch_notifications()
+    assert log() == [("sent", "first"), ("sent", "all_resolved")]
+
+
+def test_quiet_hours_hold_back_and_catch_up(receiver: Receiver) -> None:
+    now, hour = timezone.now(), timedelta(hours=1)
+    quiet = {"quiet_from": (now - hour).time(), "quiet_until": (now + hour).time()}
+    route = make_route(make_channel(receiver.url()), quiet_unless=['severity="critical"'], **quiet)
+    fire()
+    dispatch_notifications()
+    assert log() == [("withheld", "quiet_hours")]
+    fire(severity="critical")
+    dispatch_notifications()
+    assert log()[1:] == [("sent", "first")]
+    route.quiet_from = route.quiet_until = None
+    route.save()
+    later(minutes=6)
+    dispatch_notifications()
+    assert log()[2:] == [("sent", "new_firing")]
+
+
+def test_a_storm_becomes_one_digest(receiver: Receiver) -> None:
+    channel = make_channel(receiver.url(), budget_messages=3, budget_seconds=600)
+    make_route(channel, group_by=["..."])
+    for _ in range(10):
+        fire()
+    dispatch_notifications()
+    dispatch_notifications()
+    assert len(receiver.requests) == 3
+    digest = Notification.objects.get(kind="digest")
+    assert digest.held.count() == 7
+    Notification.objects.filter(outcome="sent").update(finished_at=timezone.now() - timedelta(minutes=11))  # fmt: skip
+    Notification.objects.filter(pk=digest.pk).update(next_attempt_at=timezone.now())
+    dispatch_notifications()
+    title, text = (receiver.requests[3].json()[key] for key in ("title", "message"))
+    assert title == "[DIGEST] 7 messages held back: 7 firing, 0 resolved"
+    assert "3 messages in 10 minutes" in text
+    assert f"/admin/alerts/notification/?digest__id__exact={digest.pk}" in text
+    assert [row for row in log() if row[0] == "withheld"] == [("withheld", "storm")] * 7
+
+
+def test_a_429_is_obeyed_for_the_whole_channel(receiver: Receiver) -> None:
+    channel = make_channel(receiver.url())
+    make_route(channel, group_by=["..."])
+    receiver.status, receiver.headers = 429, {"Retry-After": "120"}
+    fire()
+    fire()
+    dispatch_notifications()
+    channel.refresh_from_db()
+    assert channel.not_before is not None
+    assert timedelta(seconds=110) < channel.not_before - timezone.now() <= timedelta(seconds=120)
+    assert "asks to wait 120 s" in channel.error
+    dispatch_notifications()
+    assert len(receiver.requests) == 1
+    receiver.status = 200
+    Channel.objects.update(not_before=None)
+    Notification.objects.update(next_attempt_at=timezone.now())
+    dispatch_notifications()
+    assert [row[0] for row in log()] == ["sent", "sent"]
+    channel.refresh_from_db()
+    assert (channel.error, channel.failures) == ("", 0)
+
+
+@pytest.mark.parametrize("status, outcome", [(503, "pending"), (404, "failed"), (302, "failed")])
+def test_what_may_pass_is_tried_again_and_what_may_not_is_given_up(
+    receiver: Receiver, status: int, outcome: str
+) -> None:
+    channel = make_channel(receiver.url())
+    make_route(channel)
+    receiver.status, receiver.headers = status, {"Location": "http://127.0.0.1:9/"}
+    fire()
+    dispatch_notifications()
+    assert [row[0] for row in log()] == [outcome]
+    raised = Alert.objects.filter(alertname="PortalNotificationFailing", labels__channel=channel.name)  # fmt: skip
+    assert raised.exists() is (outcome == "failed")
+    assert len(receiver.requests) == 1
+
+
+def test_giving_up_raises_an_alert_which_the_next_success_clears(receiver: Receiver) -> None:
+    make_route(make_channel(receiver.url()))
+    receiver.status = 500
+    fire()
+    for _ in range(8):
+        dispatch_notifications()
+        Channel.objects.update(not_before=None)
+        Notification.objects.filter(outcome="pending").update(next_attempt_at=timezone.now())
+    given_up = Notification.objects.get(outcome="failed")
+    assert given_up.attempts == 8
+    raised = Alert.objects.get(alertname="PortalNotificationFailing")
+    assert (raised.state, raised.severity) == ("firing", "critical")
+    receiver.status = 200
+    assert channels.send_again([given_up], actor=None) == 1
+    dispatch_notifications()
+    raised.refresh_from_db()
+    assert raised.state == "resolved"
+
+
+def test_a_channel_that_hangs_is_cut_off_and_rests(receiver: Receiver) -> None:
+    make_route(make_channel(receiver.url(), timeout_seconds=1))
+    receiver.hang.set()
+    fire()
+    began = time.monotonic()
+    dispatch_notifications()
+    assert time.monotonic() - began < 5
+    channel = Channel.objects.get()
+    assert "did not answer in time" in channel.error
+    assert channel.not_before is not None
+    assert channel.lease_until is None
+
+
+def test_a_slow_drip_is_cut_off_too(receiver: Receiver) -> None:
+    make_route(make_channel(receiver.url(), timeout_seconds=1))
+    receiver.drip_seconds, receiver.body = 0.3, b"x" * 100
+    fire()
+    began = time.monotonic()
+    dispatch_notifications()
+    assert time.monotonic() - began < 5
+    assert log() == [("pending", "first")]
+
+
+def test_mail_is_delivered_by_smtp(mailbox: Mailbox) -> None:
+    make_route(make_channel(mailbox.url))
+    fire(annotations={"summary": "Too <hot> & bright"})
+    dispatch_notifications()
+    assert log() == [("sent", "first")]
+    message = mailbox.messages[0]
+    assert str(message["Subject"]).startswith("[FIRING] HighCPU")
+    assert mailbox.recipients == ["on-call@example.org"]
+    plain = message.get_body(("plain",))
+    assert plain is not None
+    assert "Too <hot> & bright" in plain.get_content()
+
+
+@pytest.mark.parametrize(
+    "refusal, outcome", [("550 No such user", "failed"), ("451 Try later", "pending")]
+)
+def test_a_mail_server_that_refuses_is_quoted(mailbox: Mailbox, refusal: str, outcome: str) -> None:
+    mailbox.refuse = refusal
+    make_route(make_channel(mailbox.url))
+    fire()
+    dispatch_notifications()
+    row = Notification.objects.order_by("id")[0]
+    assert row.outcome == outcome
+    assert refusal[:3] in row.answer
+
+
+def test_a_metadata_address_is_refused_when_saved_and_when_sent(receiver: Receiver) -> None:
+    with pytest.raises(Exception, match="metadata service"):
+        make_channel("json://169.254.169.254/latest")
+    channel = make_channel(receiver.url())
+    channel.url = "json://[::ffff:169.254.169.254]/latest"
+    channel.save()
+    assert "never asked" in channels.test(channel, actor=None).answer
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_send_each_message_once(receiver: Receiver) -> None:
+    first, second = make_channel(receiver.url(path="a")), make_channel(receiver.url(path="b"))
+    make_route(first, second, group_by=["..."])
+    for _ in range(20):
+        fire()
+    start = threading.Barrier(4)
+
+    def work() -> None:
+        start.wait()
+        for _ in range(4):
+            router.route_waiting()
+            dispatch.look_at_due()
+            for channel in delivery.due_channels(at=timezone.now()):
+                delivery.deliver(channel)
+        connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    dispatch_notifications()
+    assert sorted(request.path for request in receiver.requests) == ["/a"] * 20 + ["/b"] * 20
+    assert len({request.body for request in receiver.requests}) == 20
+    assert log() == [("sent", "first")] * 40
+
+
+def test_a_worker_that_dies_after_sending_repeats_and_loses_nothing(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_route(make_channel(receiver.url()))
+    fire()
+
+    def die(*_args: object) -> None:
+        raise SystemExit  # what a kill between the answer and the commit leaves behind
+
+    monkeypatch.setattr(delivery, "_delivered", die)
+    with pytest.raises(SystemExit):
+        dispatch_notifications()
+    assert log() == [("pending", "first")]
+    monkeypatch.undo()
+    Channel.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    dispatch_notifications()
+    dispatch_notifications()
+    assert len(receiver.requests) == 2
+    assert log() == [("sent", "first")]
