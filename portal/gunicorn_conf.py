@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import multiprocess
+from portal import counting
 
 bind = os.environ.get("PORTAL_BIND", "127.0.0.1:8000")
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
@@ -25,7 +25,8 @@ limit_request_field_size = 8190
 def on_starting(server: Any) -> None:
     """Empty the metrics folder: files of an earlier run would be counted again.
 
-    Under `manage.py up` the folder is shared with the worker, and emptied when the run begins.
+    Under `manage.py up` and in the containers the folder is shared with the worker: it is emptied by
+    the run, or lies on a tmpfs.
     """
     folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     if folder and not os.environ.get("PORTAL_SUPERVISED"):
@@ -36,4 +37,4 @@ def on_starting(server: Any) -> None:
 
 def child_exit(server: Any, worker: Any) -> None:
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+        counting.forget(worker.pid)
