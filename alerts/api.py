@@ -18,6 +18,7 @@ from rest_framework.views import APIView
 from alerts import hooks, serializers, services, silences
 from alerts.filters import AlertFilter, SilenceFilter
 from alerts.models import Alert, Silence
+from alerts.notification_api import ExplainMixin
 from alerts.payloads import PayloadError
 from alerts.tasks import process_deliveries
 from audit.viewsets import PortalViewSet
@@ -30,7 +31,7 @@ PREVIEW_SIZE = 100
 
 
 @extend_schema_view(list=extend_schema(filters=True))
-class AlertViewSet(mixins.RetrieveModelMixin, PortalViewSet):
+class AlertViewSet(ExplainMixin, mixins.RetrieveModelMixin, PortalViewSet):
     """Episodes of alerts, newest first."""
 
     queryset = Alert.objects.select_related("upstream", "service", "assigned_to")

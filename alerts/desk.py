@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from alerts import services, silences
 from alerts.desk_forms import AssignForm, CommentForm, SilenceForm, TextForm
+from alerts.explain import explain
 from alerts.models import Alert
 from portal.core.http import UpstreamError
 
@@ -35,6 +36,7 @@ def alert_page(request: HttpRequest, alert_id: str, context: dict[str, Any]) -> 
         "transitions": list(alert.transitions.order_by("at", "id")),
         "earlier": list(earlier.order_by("-starts_at")[:HISTORY_LENGTH]),
         "silences": list(alert.upstream.silences.filter(silence_id__in=alert.silenced_by)),
+        "explained": explain(alert, at=now),
         "chart_url": _web_link(alert.generator_url),
         "may_act": request.user.has_perm("alerts.change_alert"),
         "acknowledge_form": TextForm(),

@@ -3,12 +3,15 @@
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import URLPattern, path
 from django.utils.html import format_html
+from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
-from unfold.decorators import action, display
+from unfold.decorators import display
 
 from alerts import channels
 from alerts.admin_base import ReadOnlyAdmin
@@ -54,8 +57,7 @@ class ChannelAdmin(ChannelColumns, ModelAdmin):
     list_display = ("shown_name", "shown_state", "sent_at", "shown_address", "shown_budget")
     search_fields = ("name", "service", "shown_url")
     list_filter = ("enabled", "service")
-    actions_detail = ("send_test",)
-    change_form_before_template = "alerts/channel_state.html"
+    change_form_outer_before_template = "alerts/channel_state.html"
     fieldsets = (
         (None, {"fields": ("name", "new_url", ("enabled", "send_resolved"))}),
         ("Limits", {"fields": (("budget_messages", "budget_seconds"), "timeout_seconds")}),
@@ -77,9 +79,14 @@ class ChannelAdmin(ChannelColumns, ModelAdmin):
         for channel in queryset.filter(managed=False):
             channels.delete(channel, actor=request.user)
 
-    @action(description="Send a test message", url_path="test", permissions=["change"])
-    def send_test(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        channel = Channel.objects.get(pk=object_id)
+    def get_urls(self) -> list[URLPattern]:
+        view = require_POST(self.admin_site.admin_view(self.send_test))
+        return [path("<int:number>/test/", view, name="alerts_channel_test"), *super().get_urls()]
+
+    def send_test(self, request: HttpRequest, number: int) -> HttpResponse:
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        channel = get_object_or_404(Channel, pk=number)
         row = channels.test(channel, actor=request.user)
         good = row.outcome == Outcome.SENT
         messages.add_message(request, messages.SUCCESS if good else messages.ERROR, row.answer)

@@ -15,6 +15,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+import sentry_sdk
+from sentry_sdk.integrations.logging import ignore_logger
 
 from alerts.attempts import Attempt
 from alerts.opsgenie import opsgenie_plugin
@@ -76,6 +78,7 @@ def _apprise() -> Any:
     logger.setLevel(logging.DEBUG)  # the reason of a failed mail is only said at this level
     logger.propagate = False
     logger.addHandler(_Ear())
+    ignore_logger("apprise")
     return library
 
 
@@ -166,7 +169,8 @@ def send(
     began = time.monotonic()
     _heard.reply, _heard.lines = None, []
     delivered, error_words, refused = False, "", False
-    with guarded(timeout_seconds) as guard:
+    # Breadcrumbs of an error report would hold the address, which is the secret.
+    with sentry_sdk.isolation_scope(), guarded(timeout_seconds) as guard:
         try:
             delivered = bool(_notify(plugin, title, body, firing))
         except (_ThrottledError, ForbiddenAddressError, TimeoutError):

@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView
 from rest_framework.routers import SimpleRouter
 
 from alerts import api as alerts_api
+from alerts import notification_api
 from audit import api as audit_api
 from monitoring import api as monitoring_api
 from monitoring import api_panels
@@ -16,7 +17,7 @@ from portal.docs import DocsView
 from security import api as security_api
 
 router = SimpleRouter()
-for module in (alerts_api, audit_api, monitoring_api, api_panels, security_api):
+for module in (alerts_api, notification_api, audit_api, monitoring_api, api_panels, security_api):
     for prefix, viewset, basename in module.ROUTES:
         router.register(prefix, viewset, basename)
 

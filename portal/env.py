@@ -5,6 +5,7 @@ system check portal.E001 prints the sentence and the hint.
 """
 
 import os
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -128,6 +129,18 @@ def urls(name: str, schemes: tuple[str, ...] = ("http", "https")) -> list[str]:
                 "Use http://host:port, comma-separated.",
             )
     return found
+
+
+def service_urls(name: str) -> list[str]:
+    """Return URLs of any scheme that hold secrets, separated by commas or blanks before a scheme.
+
+    A comma within a URL, as in a list of recipients, does not end it.
+    """
+    found = [part.strip(" ,") for part in re.split(r"[\s,]+(?=[a-z0-9+]+://)", text(name).strip())]
+    if any(part and "://" not in part for part in found):
+        hint = "Use Apprise URLs, comma-separated, for example discord://id/token."
+        _note(name, f"{name} holds a member that is no URL.", hint)
+    return [part for part in found if "://" in part]
 
 
 def secret(name: str, generated: Path) -> str:

@@ -8,6 +8,7 @@ from django.apps import apps
 from django.conf import settings
 from django.db.models.signals import post_migrate
 
+from alerts import notify_env
 from portal.core.models import Upstream
 
 log = logging.getLogger(__name__)
@@ -117,6 +118,9 @@ def after_migrate(**_kwargs: Any) -> None:
     changed = synchronise()
     if changed:
         log.info("Upstreams set from the environment: %s.", ", ".join(changed))
+    channels = notify_env.synchronise(settings.NOTIFY_URLS)
+    if channels:
+        log.info("Channels set from the environment: %s.", ", ".join(channels))
 
 
 def connect() -> None:

@@ -40,6 +40,7 @@ SENTRY_API_TOKEN = env.text("SENTRY_API_TOKEN").strip()
 SENTRY_ORG = env.text("SENTRY_ORG").strip()
 GRAFANA_URL = env.url("GRAFANA_URL", ("http", "https"))
 PORTAL_EMBEDDED = env.words("PORTAL_EMBEDDED")  # which of them `manage.py up` runs itself
+NOTIFY_URLS = env.service_urls("NOTIFY_URLS")  # they become managed channels at start
 POLL_SECONDS = env.integer("POLL_SECONDS", 15, minimum=1, maximum=3600)
 
 # --- Applications -------------------------------------------------------------------------------
@@ -251,6 +252,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "AlertState": "alerts.models.State",
         "SilenceState": "alerts.serializers.SILENCE_STATES",
+        "NotificationKind": "alerts.notification_models.Kind",
+        "NotificationReason": "alerts.notification_models.REASONS",
         "ServiceState": "monitoring.models.Status",
     },
 }

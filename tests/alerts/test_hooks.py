@@ -187,7 +187,11 @@ def test_a_redis_that_hangs_does_not_hold_up_the_answer(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never says a word
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
-        app = Celery(broker=url, broker_transport_options=settings.CELERY_BROKER_TRANSPORT_OPTIONS)
+        app = Celery(
+            broker=url,
+            broker_transport_options=settings.CELERY_BROKER_TRANSPORT_OPTIONS,
+            set_as_current=False,  # or the tasks of later tests would find no broker
+        )
         monkeypatch.setattr("alerts.api.process_deliveries", app.task(hooks.process_waiting))
         began = time.monotonic()
         assert send(delivery(1), token).status_code == 202

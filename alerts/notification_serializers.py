@@ -1,0 +1,132 @@
+"""Channels, routes, deliveries and explanations in the API's words (docs/api.md)."""
+
+from typing import Any
+from zoneinfo import available_timezones
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from alerts.notification_models import Channel, Notification, Route
+from alerts.routing import Fit
+from portal.core.validators import validate_matchers
+
+FITS = [(fit.value, fit.value) for fit in Fit]
+
+
+class ChannelSerializer(serializers.ModelSerializer[Channel]):
+    url = serializers.CharField(
+        max_length=2000, write_only=True, required=False, help_text="An Apprise URL; never read."
+    )
+
+    class Meta:
+        model = Channel
+        fields = (
+            "id", "name", "service", "url", "shown_url", "enabled", "managed", "send_resolved", "budget_messages",
+            "budget_seconds", "timeout_seconds", "error", "failing_since", "not_before", "sent_at",
+        )  # fmt: skip
+        read_only_fields = (
+            "service", "shown_url", "managed", "error", "failing_since", "not_before", "sent_at"
+        )  # fmt: skip
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if self.instance is None and not attrs.get("url"):
+            raise serializers.ValidationError({"url": ["Give an Apprise URL."]})
+        if self.instance and self.instance.managed and {"url", "name"} & attrs.keys():
+            raise serializers.ValidationError(
+                {"url": ["This channel is set by NOTIFY_URLS; change it there."]}
+            )
+        return attrs
+
+
+class RouteSerializer(serializers.ModelSerializer[Route]):
+    matchers = serializers.ListField(
+        child=serializers.CharField(max_length=500),
+        required=False,
+        max_length=50,
+        validators=[validate_matchers],
+    )
+    quiet_unless = serializers.ListField(
+        child=serializers.CharField(max_length=500),
+        required=False,
+        max_length=50,
+        validators=[validate_matchers],
+    )
+    group_by = serializers.ListField(
+        child=serializers.CharField(max_length=200), required=False, max_length=50
+    )
+    channels = serializers.SlugRelatedField(
+        slug_field="name", many=True, required=False, queryset=Channel.objects.all()
+    )
+    goes_on = serializers.BooleanField(
+        required=False, help_text="Alertmanager's `continue`: ask the routes after this one as well."
+    )  # fmt: skip
+
+    class Meta:
+        model = Route
+        fields = (
+            "id", "name", "position", "enabled", "managed", "matchers", "goes_on", "channels", "group_by",
+            "group_wait_seconds", "group_interval_seconds", "repeat_interval_seconds", "send_resolved",
+            "quiet_from", "quiet_until", "quiet_zone", "quiet_unless",
+        )  # fmt: skip
+        read_only_fields = ("managed",)
+        extra_kwargs = {"position": {"max_value": 2_147_483_647}}
+
+    def validate_quiet_zone(self, value: str) -> str:
+        if value not in available_timezones():
+            raise serializers.ValidationError(
+                "Use a name of the time zone database, for example Europe/Paris."
+            )
+        return value
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        ends = [
+            attrs.get(n, getattr(self.instance, n, None)) for n in ("quiet_from", "quiet_until")
+        ]
+        if (ends[0] is None) != (ends[1] is None):
+            raise serializers.ValidationError(
+                {"quiet_until": ["Quiet hours need both a beginning and an end."]}
+            )
+        return attrs
+
+
+class NotificationSerializer(serializers.ModelSerializer[Notification]):
+    channel = serializers.CharField(source="channel_name", read_only=True)
+    route = serializers.SlugRelatedField(slug_field="name", read_only=True, allow_null=True)  # type: ignore[var-annotated]
+    sentence = serializers.SerializerMethodField(help_text="The reason, in words.")
+
+    class Meta:
+        model = Notification
+        fields = (
+            "id", "created_at", "channel", "route", "kind", "outcome", "reason", "sentence", "subject", "firing",
+            "resolved", "alert_ids", "transition_ids", "attempts", "answer", "next_attempt_at", "finished_at",
+            "duration_seconds", "digest",
+        )  # fmt: skip
+        read_only_fields = fields
+
+    @extend_schema_field(serializers.CharField())
+    def get_sentence(self, row: Notification) -> str:
+        return row.get_reason_display()
+
+
+class RouteLineSerializer(serializers.Serializer[Any]):
+    route = serializers.CharField()
+    fit = serializers.ChoiceField(choices=FITS)
+    sentence = serializers.CharField()
+    channels = serializers.ListField(child=serializers.CharField())
+
+
+class GroupLineSerializer(serializers.Serializer[Any]):
+    route = serializers.CharField()
+    labels = serializers.DictField(child=serializers.CharField())
+    members = serializers.IntegerField()
+    said_at = serializers.DateTimeField(allow_null=True)
+    next_look_at = serializers.DateTimeField(allow_null=True)
+    sentence = serializers.CharField()
+
+
+class ExplanationSerializer(serializers.Serializer[Any]):
+    labels = serializers.DictField(child=serializers.CharField())
+    routes = RouteLineSerializer(many=True)
+    groups = GroupLineSerializer(many=True)
+    waiting_transitions = serializers.IntegerField()
+    notifications = NotificationSerializer(many=True)
