@@ -33,3 +33,10 @@ QUERIES = [
     for name, dashboard in DASHBOARDS.items()
     for where, query in expressions(dashboard)
 ]
+
+
+def metrics_asked_for(*prefixes: str) -> set[str]:
+    """Return the metrics of these programs that the dashboards ask for; of a histogram, its name."""
+    asked = " ".join(query for _where, query in QUERIES)
+    found = re.findall(rf"\b((?:{'|'.join(prefixes)})_\w+)", re.sub(r'"[^"]*"', "", asked))
+    return {name.removesuffix("_bucket") for name in found}

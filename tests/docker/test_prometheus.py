@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 
 from tests.docker import files
 from tests.docker.files import DOCKER, is_path, mounts, services, yaml_of
-from tests.docker.queries import QUERIES
+from tests.docker.queries import QUERIES, metrics_asked_for
 from tests.stack import NotInstalled, free_port, program, running, until
 
 
@@ -131,6 +132,29 @@ def test_prometheus_understands_every_query_of_the_dashboards(
 @pytest.mark.stack
 def test_a_query_with_a_fault_is_noticed(prometheus: str) -> None:
     assert ask(prometheus, "/api/v1/query", query="sum(rate(up[5m])")["status"] == "error"
+
+
+def told(url: str) -> set[str]:
+    with urllib.request.urlopen(f"{url}/metrics", timeout=10) as reply:
+        return set(re.findall(r"^# TYPE (\w+)", reply.read().decode(), re.M))
+
+
+@pytest.mark.stack
+def test_the_dashboards_ask_for_metrics_that_exist(prometheus: str, tmp_path: Path) -> None:
+    assert metrics_asked_for("prometheus") - told(prometheus) == set()
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    try:
+        with running([program("node_exporter"), f"--web.listen-address=127.0.0.1:{port}"], url):
+            there = told(url)
+        words = [f"--storage.path={tmp_path}/data", "--cluster.listen-address="]
+        with started("alertmanager", tmp_path, "portal_token", *words) as alertmanager:
+            assert metrics_asked_for("alertmanager") - told(alertmanager) == set()
+    except NotInstalled as error:
+        pytest.skip(str(error))
+    # A kernel without pressure stall information has none of these.
+    optional = {name for name in there | metrics_asked_for("node") if "_pressure_" in name}
+    assert metrics_asked_for("node") - optional - there == set()
 
 
 def test_the_checks_of_make_check_cover_the_files_of_the_containers() -> None:

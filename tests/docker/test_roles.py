@@ -15,6 +15,7 @@ import pytest
 from portal.core.embedded.places import BASE_DIR
 from tests.docker import files
 from tests.docker.files import clean_environment, services
+from tests.docker.queries import metrics_asked_for
 from tests.stack import answers, free_port, until
 
 made = files.script("make_secrets")
@@ -122,3 +123,6 @@ def test_web_worker_and_beat_become_healthy_together_and_count_together(host: Ho
             lambda: "portal_upstream_request_seconds_count{" in host.metrics(),
             "nothing was counted",
         )
+        there = host.metrics()
+        asked = metrics_asked_for("portal", "django")
+        assert {name for name in asked if f"# TYPE {name}" not in there} == set()

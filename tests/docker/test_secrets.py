@@ -101,6 +101,15 @@ def test_every_volume_belongs_to_the_user_of_the_container_that_has_it() -> None
                 assert uid == volume.uid or (gid == volume.gid and not writable), (name, source)
 
 
+def test_a_volume_that_may_be_empty_keeps_its_owner() -> None:
+    """Docker gives an empty volume the owner of the image's folder, unless it is told not to."""
+    for name, service in services().items():
+        for volume in service.get("volumes", ()):
+            source, _, rest = volume.partition(":")
+            if name != "secrets" and source in made.VOLUMES and not rest.endswith(":ro"):
+                assert rest.endswith(":nocopy"), (name, volume)
+
+
 def test_the_first_service_has_all_the_volumes_it_gives_away() -> None:
     given = {Path(t).name: s for s, t, _ in mounts(services()["secrets"]) if t != "/vault"}
     assert given == {name: name for name in made.VOLUMES}
