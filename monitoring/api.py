@@ -5,7 +5,12 @@ from typing import Any
 import django_filters as filters
 from django.db.models import ProtectedError
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema, extend_schema_field, extend_schema_view
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    extend_schema,
+    extend_schema_field,
+    extend_schema_view,
+)
 from rest_framework import mixins, serializers
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
@@ -14,6 +19,8 @@ from rest_framework.response import Response
 
 from audit.viewsets import PortalViewSet
 from monitoring import connection_test
+from monitoring.api_checks import UptimeSerializer, uptime_as_json
+from monitoring.checks import history
 from monitoring.models import ServiceStatus, Status
 from portal.core.models import Freshness, Service, Upstream, UpstreamKind
 from portal.core.problems import Conflict
@@ -126,17 +133,25 @@ class UpstreamViewSet(
 
 
 class ServiceStatusSerializer(serializers.ModelSerializer[ServiceStatus]):
-    upstream = serializers.SlugRelatedField(slug_field="name", read_only=True)  # type: ignore[var-annotated]
+    upstream = serializers.SlugRelatedField(  # type: ignore[var-annotated]
+        slug_field="name", read_only=True, allow_null=True
+    )
     status = serializers.SerializerMethodField()
+    reason = serializers.SerializerMethodField()
 
     class Meta:
         model = ServiceStatus
-        fields = ("status", "reason", "since", "targets_up", "targets_down", "upstream")
+        fields = (
+            "status", "reason", "since", "targets_status", "targets_up", "targets_down", "checks_status", "upstream"
+        )  # fmt: skip
         read_only_fields = fields
 
     @extend_schema_field(serializers.ChoiceField(choices=Status.choices))
     def get_status(self, row: ServiceStatus) -> str:
         return row.shown(at=timezone.now())[0]
+
+    def get_reason(self, row: ServiceStatus) -> str:
+        return row.shown(at=timezone.now())[1]
 
 
 class ServiceSerializer(serializers.ModelSerializer[Service]):
@@ -186,6 +201,21 @@ class ServiceViewSet(
     ordering = ("id",)
     ordering_fields = ("id", "slug")
     write_scope = "monitoring:write"
+
+    @extend_schema(
+        parameters=[OpenApiParameter("window", str, description="24h, 7d, 30d, 12w; default 30d.")],
+        responses=UptimeSerializer,
+    )
+    @action(detail=True, methods=["get"])
+    def uptime(self, request: Request, slug: str | None = None) -> Response:
+        """How much of the watched time the service answered, and when it did not."""
+        try:
+            length = history.window_of(request.query_params.get("window", "30d"))
+        except ValueError as error:
+            raise ValidationError({"window": [str(error)]}) from error
+        now, service = timezone.now(), self.get_object()
+        found = history.of_service(service.pk, start=now - length, end=now)
+        return Response(uptime_as_json(found))
 
 
 ROUTES = [("upstreams", UpstreamViewSet, "upstream"), ("services", ServiceViewSet, "service")]

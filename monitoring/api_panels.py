@@ -69,6 +69,15 @@ class EpisodeSerializer(serializers.Serializer[Any]):
     url = serializers.CharField(help_text="Its page in the admin.")
 
 
+class MarkSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    service = serializers.CharField()
+    version = serializers.CharField()
+    environment = serializers.CharField()
+    at = serializers.FloatField()
+    url = serializers.CharField(help_text="Its page in the admin.")
+
+
 class ThresholdsSerializer(serializers.Serializer[Any]):
     warning = serializers.FloatField(allow_null=True)
     critical = serializers.FloatField(allow_null=True)
@@ -87,6 +96,7 @@ class PanelDataSerializer(serializers.Serializer[Any]):
     )
     series = SeriesSerializer(many=True)
     episodes = EpisodeSerializer(many=True)
+    deploys = MarkSerializer(many=True)
     thresholds = ThresholdsSerializer()
     note = serializers.CharField()
     error = serializers.CharField()

@@ -8,26 +8,18 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
+from monitoring.checks.models import Check as Check
+from monitoring.checks.models import CheckHour as CheckHour
+from monitoring.checks.models import CheckKind as CheckKind
+from monitoring.choices import Health as Health
+from monitoring.choices import Status as Status
+from monitoring.deploy_models import Deploy as Deploy
 from monitoring.errors.models import ErrorIssue as ErrorIssue
 from monitoring.errors.models import ErrorSync as ErrorSync
 from monitoring.errors.models import ErrorTally as ErrorTally
 from monitoring.errors.models import ErrorTransition as ErrorTransition
-from portal.core.models import Freshness, Service, Upstream
-
-
-class Status(models.TextChoices):
-    UP = "up", "Up"
-    DEGRADED = "degraded", "Degraded"
-    DOWN = "down", "Down"
-    UNKNOWN = "unknown", "Unknown"
-
-
-class Health(models.TextChoices):
-    """Prometheus's words for a target."""
-
-    UP = "up", "Up"
-    DOWN = "down", "Down"
-    UNKNOWN = "unknown", "Unknown"
+from monitoring.statuses import Part, combine
+from portal.core.models import Service, Upstream
 
 
 class Target(models.Model):
@@ -62,19 +54,31 @@ class Target(models.Model):
 
 
 class ServiceStatus(models.Model):
-    """The current status of a service, and the evidence for it."""
+    """The current status of a service, and the two parts it is made of: its targets and its checks.
+
+    A part that nothing feeds is empty. `checks_fresh_until` says how long the checks' part counts.
+    """
 
     service = models.OneToOneField(
         Service, primary_key=True, on_delete=models.CASCADE, related_name="status"
     )
     upstream = models.ForeignKey(
-        Upstream, on_delete=models.CASCADE, related_name="+", help_text="Who says so."
+        Upstream,
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="Who says how its targets are.",
     )
-    status = models.CharField(max_length=10, choices=Status.choices)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.UNKNOWN)
     reason = models.TextField(blank=True, default="")
     since = models.DateTimeField()
+    targets_status = models.CharField(max_length=10, choices=Status.choices, blank=True, default="")
+    targets_reason = models.TextField(blank=True, default="")
     targets_up = models.PositiveIntegerField(default=0)
     targets_down = models.PositiveIntegerField(default=0)
+    checks_status = models.CharField(max_length=10, choices=Status.choices, blank=True, default="")
+    checks_reason = models.TextField(blank=True, default="")
+    checks_fresh_until = models.DateTimeField(null=True)
 
     class Meta:
         default_permissions = ("view",)
@@ -83,26 +87,51 @@ class ServiceStatus(models.Model):
             models.CheckConstraint(
                 condition=Q(status__in=Status.values), name="service_status_known"
             ),
+            models.CheckConstraint(
+                condition=Q(targets_status__in=["", *Status.values])
+                & Q(checks_status__in=["", *Status.values]),
+                name="service_status_parts_known",
+            ),
         )
 
     def __str__(self) -> str:
         return f"{self.service} is {self.status}"
 
+    @property
+    def stored(self) -> list[Part]:
+        """Return the parts as they were last found."""
+        return [
+            Part(self.targets_status, self.targets_reason),
+            Part(self.checks_status, self.checks_reason),
+        ]
+
     def shown(self, *, at: datetime) -> tuple[str, str]:
-        """Return status and reason as far as they can be known at `at`: unknown when the source is blind."""
-        freshness = self.upstream.freshness(at=at)
-        if freshness == Freshness.LIVE:
-            return self.status, self.reason
-        return (
-            Status.UNKNOWN,
-            f"{self.upstream.name} is {freshness}; the last known status was {self.status}.",
-        )
+        """Return status and reason as far as they can be known at `at`: a blind part is unknown."""
+        targets, checks = self.stored
+        if targets.status and self.upstream is None:
+            targets = Part("unknown", "The Prometheus that watched its targets was removed.")
+        elif (
+            targets.status and self.upstream and (state := self.upstream.freshness(at=at)) != "live"
+        ):
+            last = f"the last known status was {targets.status}"
+            targets = Part("unknown", f"{self.upstream.name} is {state}; {last}.")
+        if checks.status and self.checks_fresh_until and self.checks_fresh_until < at:
+            last = f"the last known status was {checks.status}"
+            checks = Part("unknown", f"Its checks have not run in time; {last}.")
+        return combine([targets, checks])
 
 
 class StatusChange(models.Model):
-    """One flip of a service's status. Append-only."""
+    """One flip of the status of a service, or of one of its checks. Append-only."""
 
     service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="status_changes")
+    check_row = models.ForeignKey(
+        "monitoring.Check",
+        null=True,
+        on_delete=models.CASCADE,
+        related_name="changes",
+        help_text="Empty: the service as a whole.",
+    )
     old_status = models.CharField(max_length=10, choices=Status.choices, blank=True, default="")
     new_status = models.CharField(max_length=10, choices=Status.choices)
     reason = models.TextField(blank=True, default="")
@@ -112,8 +141,20 @@ class StatusChange(models.Model):
         ordering = ("-at", "-id")
         default_permissions = ("view",)
         indexes = (
-            # The history on a service's page.
-            models.Index(fields=["service", "-at"], name="status_change_of_service"),
+            # The history on a service's page, and its uptime.
+            models.Index(
+                fields=["service", "-at"],
+                name="status_change_of_service",
+                condition=Q(check_row__isnull=True),
+            ),
+            # The history and the uptime of one check.
+            models.Index(fields=["check_row", "-at"], name="status_change_of_check"),
+            # The flips of all services, newest first.
+            models.Index(
+                fields=["-at", "-id"],
+                name="status_change_newest",
+                condition=Q(check_row__isnull=True),
+            ),
         )
 
     def __str__(self) -> str:

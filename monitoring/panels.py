@@ -16,6 +16,7 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from monitoring.charts import ChartError, Columns, Series, Window, columns, expand, window
+from monitoring.deploys import Mark, marks
 from monitoring.episodes import Episode, episodes
 from monitoring.models import Panel
 from monitoring.prometheus import CHART_TIMEOUT_SECONDS, Prometheus
@@ -40,6 +41,7 @@ class PanelData:
     data: list[Sequence[float | None]]
     series: tuple[Series, ...] = ()
     episodes: tuple[Episode, ...] = ()
+    deploys: tuple[Mark, ...] = ()
     thresholds: Mapping[str, float | None] = field(default_factory=dict)
     note: str = ""
     error: str = ""
@@ -71,6 +73,7 @@ def panel_data(
         data=[drawn.times, *drawn.values],
         series=drawn.series,
         episodes=episodes(panel.alert_matchers, start=grid.start, end=grid.end),
+        deploys=marks(start=grid.start, end=max(end, grid.end)),
         thresholds={"warning": panel.warning_above, "critical": panel.critical_above},
         note=drawn.note,
         error=error,

@@ -8,8 +8,8 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.text import slugify
 
-from monitoring import payloads
-from monitoring.models import ServiceStatus, StatusChange, Target
+from monitoring import payloads, status
+from monitoring.models import ServiceStatus, Target
 from monitoring.payloads import ActiveTarget, AlertingRule
 from monitoring.prometheus import Prometheus
 from monitoring.reconcile import (
@@ -141,51 +141,58 @@ def _apply_targets(
 
 
 def _apply_verdicts(upstream: Upstream, verdicts: dict[int, Verdict], at: datetime) -> int:
-    """Write statuses that differ and a StatusChange for each flip; return the number of flips.
+    """Write what the targets say where it differs, and settle those services; return the flips.
 
-    A service this Prometheus no longer mentions becomes unknown: absence is no good news.
+    A service this Prometheus no longer mentions becomes unknown: absence is no good news. What
+    another Prometheus watches is left to it.
     """
-    current = {row.service_id: row for row in ServiceStatus.objects.filter(upstream=upstream)}
-    others = set(
-        ServiceStatus.objects.exclude(upstream=upstream).values_list("service_id", flat=True)
-    )
+    stored = ServiceStatus.objects.exclude(targets_status="").exclude(upstream=None)
+    rows = {row.service_id: row for row in stored}
+    mine = {n for n, row in rows.items() if row.upstream_id == upstream.pk}
     gone = Verdict("unknown", f"{upstream.name} no longer scrapes it.", 0, 0)
-    wanted = {n: v for n, v in verdicts.items() if n not in others} | dict.fromkeys(
-        current.keys() - verdicts.keys(), gone
-    )
-    writes, flips = [], []
-    for service_id, verdict in wanted.items():
-        row = current.get(service_id)
-        old = row.status if row else ""
-        if row and (row.status, row.reason, row.targets_up, row.targets_down) == (
-            verdict.status, verdict.reason, verdict.targets_up, verdict.targets_down,
-        ):  # fmt: skip
-            continue
-        since = row.since if row and old == verdict.status else at
-        writes.append(
-            ServiceStatus(
-                service_id=service_id, upstream=upstream, status=verdict.status, since=since,
-                reason=sanitize.text(verdict.reason, 1000), targets_up=verdict.targets_up,
-                targets_down=verdict.targets_down,
-            )
-        )  # fmt: skip
-        if old != verdict.status:
-            reason = sanitize.text(verdict.reason, 1000)
-            flips.append(
-                StatusChange(
-                    service_id=service_id,
-                    old_status=old,
-                    new_status=verdict.status,
-                    reason=reason,
-                    at=at,
-                )
-            )
-    fields = ["status", "since", "reason", "targets_up", "targets_down", "upstream"]
+    wanted = {n: v for n, v in verdicts.items() if n in mine or n not in rows}
+    wanted |= dict.fromkeys(mine - verdicts.keys(), gone)
+    blind = _blind_since(upstream, at=at)
+    differing = {n: v for n, v in wanted.items() if blind or _said(rows.get(n)) != v}
     ServiceStatus.objects.bulk_create(
-        writes, update_conflicts=True, unique_fields=["service"], update_fields=fields
+        (_part(upstream, service_id, verdict, at) for service_id, verdict in differing.items()),
+        update_conflicts=True,
+        unique_fields=["service"],
+        update_fields=[
+            "upstream",
+            "targets_status",
+            "targets_reason",
+            "targets_up",
+            "targets_down",
+        ],
     )
-    StatusChange.objects.bulk_create(flips)
-    return len(flips)
+    return status.settle(
+        differing.keys(), at=at, blind_since=dict.fromkeys(mine, blind) if blind else None
+    )
+
+
+def _said(row: ServiceStatus | None) -> Verdict | None:
+    if row is None:
+        return None
+    return Verdict(row.targets_status, row.targets_reason, row.targets_up, row.targets_down)
+
+
+def _part(upstream: Upstream, service_id: int, verdict: Verdict, at: datetime) -> ServiceStatus:
+    return ServiceStatus(
+        service_id=service_id,
+        upstream=upstream,
+        since=at,
+        targets_status=verdict.status,
+        targets_reason=sanitize.text(verdict.reason, 1000),
+        targets_up=verdict.targets_up,
+        targets_down=verdict.targets_down,
+    )
+
+
+def _blind_since(upstream: Upstream, *, at: datetime) -> datetime | None:
+    """Return the last success when it is so long ago that the time since then is unknown."""
+    last = upstream.succeeded_at
+    return last if last and at - last > upstream.stale_after else None
 
 
 def _observed(fetched: Fetched) -> dict[str, Any]:

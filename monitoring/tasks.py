@@ -4,6 +4,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from monitoring import polling
+from monitoring.checks import runner, services
 from portal.core.polling import claim_due
 
 
@@ -18,3 +19,15 @@ def poll_due_upstreams() -> None:
 def poll_upstream(upstream_id: int) -> None:
     """Poll one upstream."""
     polling.poll(upstream_id)
+
+
+@shared_task(expires=2)
+def run_checks() -> None:
+    """The tick: run what is due for some seconds, unless another worker is at it."""
+    runner.run_round()
+
+
+@shared_task(expires=600)
+def forget_old_hours() -> None:
+    """The tick: check hours are kept for 400 days."""
+    services.forget_old_hours(at=timezone.now())

@@ -1,5 +1,6 @@
 """The service catalogue in the admin: each service with its status, targets, history and alerts."""
 
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django import forms
@@ -13,7 +14,10 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminURLInputWidget
 
 from alerts.models import Alert
-from monitoring.models import ServiceStatus, Status, StatusChange, Target
+from monitoring.admin_checks import WINDOWS
+from monitoring.checks import history as observed
+from monitoring.checks.pictures import strip
+from monitoring.models import Check, Deploy, ServiceStatus, Status, StatusChange, Target
 from portal.core.formfields import MatchersField
 from portal.core.models import Service
 
@@ -115,6 +119,10 @@ def history(service_id: str) -> dict[str, Any]:
     row = ServiceStatus.objects.select_related("upstream").filter(pk=number).first()
     status, reason = row.shown(at=timezone.now()) if row else ("", "")
     targets = Target.objects.filter(service_id=number).select_related("upstream")
+    now = timezone.now()
+    past = {
+        name: observed.of_service(number, start=now - length, end=now) for name, length in WINDOWS
+    }
     alerts = Alert.objects.filter(service_id=number).select_related("upstream")
     return {
         "status_row": row,
@@ -122,6 +130,22 @@ def history(service_id: str) -> dict[str, Any]:
         "status_label": Status(status).label if status else "No target matches",
         "status_reason": reason,
         "targets": targets.order_by("health", "job", "instance")[:50],
-        "changes": StatusChange.objects.filter(service_id=number)[:RECENT],
+        "changes": StatusChange.objects.filter(service_id=number, check_row__isnull=True)[:RECENT],
+        "uptimes": [(name, found.uptime) for name, found in past.items()],
+        "bars": strip(past["30 days"].spans),
+        "checks": _checks(number, at=now),
+        "deploys": Deploy.objects.filter(service_id=number)[:RECENT],
         "recent_alerts": alerts.order_by("-starts_at")[:RECENT],
     }
+
+
+def _checks(service_id: int, *, at: datetime) -> list[dict[str, Any]]:
+    """Return the checks of a service with what each says now and its uptime of 30 days."""
+    checks = list(Check.objects.filter(service_id=service_id).order_by("name")[:50])
+    past = observed.of_checks(checks, start=at - timedelta(days=30), end=at)
+    found = []
+    for check in checks:
+        status, sentence = check.shown(at=at)
+        said = {"status": status, "label": Status(status).label, "sentence": sentence}
+        found.append({"row": check, "uptime": past[check.pk].uptime, **said})
+    return found

@@ -10,14 +10,23 @@ from alerts import api as alerts_api
 from alerts import notification_api
 from audit import api as audit_api
 from monitoring import api as monitoring_api
-from monitoring import api_panels
+from monitoring import api_checks, api_panels
 from portal.core import problems
 from portal.dashboard_api import DashboardView
 from portal.docs import DocsView
 from security import api as security_api
 
 router = SimpleRouter()
-for module in (alerts_api, notification_api, audit_api, monitoring_api, api_panels, security_api):
+MODULES = (
+    alerts_api,
+    notification_api,
+    audit_api,
+    monitoring_api,
+    api_checks,
+    api_panels,
+    security_api,
+)
+for module in MODULES:
     for prefix, viewset, basename in module.ROUTES:
         router.register(prefix, viewset, basename)
 

@@ -22,10 +22,12 @@ app.autodiscover_tasks()
 # name: (task, seconds between ticks). A tick that waits longer than its interval is dropped.
 TICKS: dict[str, tuple[str, float]] = {
     "poll-due-upstreams": ("monitoring.tasks.poll_due_upstreams", 1),
+    "run-checks": ("monitoring.tasks.run_checks", 1),
     "process-hook-deliveries": ("alerts.tasks.process_waiting_deliveries", 5),
     "apply-own-silences": ("alerts.tasks.apply_own_silences", 10),
     "dispatch-notifications": ("alerts.tasks.dispatch_notifications", 2),
     "worker-heartbeat": ("portal.tasks.worker_heartbeat", 10),
+    "forget-old-check-hours": ("monitoring.tasks.forget_old_hours", 3600),
     "ensure-audit-partitions": ("audit.tasks.ensure_partitions", 3600),
     "clear-expired-sessions": ("security.tasks.clear_expired", 3600),
 }

@@ -7,11 +7,13 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Case, Count, Q, When
+from django.db.models import Case, Count, Min, Q, Value, When
 from django.utils import timezone
 
 from alerts.models import Alert, Silence, State
-from monitoring.models import Panel, ServiceStatus, Status
+from monitoring.checks.models import GRACE
+from monitoring.models import Check, Panel, ServiceStatus, Status
+from monitoring.statuses import Part, combine
 from portal.core.models import Service, Upstream, UpstreamKind
 from portal.sight import Sight, Source, sight_of, source_of
 
@@ -95,11 +97,11 @@ def dashboard(*, at: datetime | None = None) -> Dashboard:
         at=now,
         upstreams=sources,
         alerts_sight=sight_of(UpstreamKind.ALERTMANAGER, sources),
-        services_sight=sight_of(UpstreamKind.PROMETHEUS, sources),
+        services_sight=_services_sight(sources, now),
         severities=_severities(),
         newest=_newest(),
         active_silences=Silence.objects.active(at=now).count(),
-        statuses=_statuses(seeing),
+        statuses=_statuses(seeing, now),
         troubled=_troubled(now),
         services_without_status=Service.objects.filter(status__isnull=True).count(),
         panels=tuple(Panel.objects.filter(on_dashboard=True)),
@@ -136,14 +138,38 @@ def _newest() -> tuple[Alert, ...]:
     return tuple(found.order_by("-starts_at", "-id")[:NEWEST_ALERTS])
 
 
-def _statuses(seeing: frozenset[int]) -> tuple[StatusCount, ...]:
-    """Count services by status; one whose Prometheus does not answer now is unknown, whatever it was."""
-    stored = ServiceStatus.objects.order_by().values_list("status", "upstream_id")
+def _statuses(seeing: frozenset[int], at: datetime) -> tuple[StatusCount, ...]:
+    """Count services by status; a part that nobody can see now is unknown, whatever it was."""
+    fresh = Q(checks_fresh_until__isnull=True) | Q(checks_fresh_until__gte=at)
+    stored = ServiceStatus.objects.order_by().annotate(
+        checks_seen=Case(When(fresh, then=Value(True)), default=Value(False))
+    )
+    groups = stored.values_list("targets_status", "upstream_id", "checks_status", "checks_seen")
     counted: Counter[str] = Counter()
-    for status, upstream_id, number in stored.annotate(Count("pk")):
-        counted[status if upstream_id in seeing else Status.UNKNOWN] += number
+    for targets, upstream_id, checks, checks_seen, number in groups.annotate(Count("pk")):
+        by_targets = targets if not targets or upstream_id in seeing else Status.UNKNOWN
+        by_checks = checks if not checks or checks_seen else Status.UNKNOWN
+        counted[combine([Part(by_targets), Part(by_checks)])[0]] += number
     order = (Status.DOWN, Status.DEGRADED, Status.UNKNOWN, Status.UP)
     return tuple(StatusCount(s.value, s.label, counted[s.value]) for s in order)
+
+
+def _services_sight(sources: tuple[Source, ...], at: datetime) -> Sight:
+    """Return whether services can be seen: by Prometheus, by checks, or by both."""
+    late = Q(next_run_at__lt=at - GRACE)
+    found = Check.objects.enabled().aggregate(
+        all=Count("pk"), late=Count("pk", filter=late), since=Min("next_run_at", filter=late)
+    )
+    by_targets = sight_of(UpstreamKind.PROMETHEUS, sources)
+    if not found["all"]:
+        return by_targets
+    if found["late"]:
+        said = f"{found['late']} checks have not run since {found['since']:%H:%M:%S} UTC."
+        said += " Check that the worker and the scheduler run."
+        return Sight("blind" if by_targets.is_blind else "partial", said)
+    if any(source.kind == UpstreamKind.PROMETHEUS for source in sources) and by_targets.is_blind:
+        return Sight("partial", f"Only checks tell of services now. {by_targets.sentence}")
+    return Sight("clear") if by_targets.is_blind else by_targets
 
 
 def _troubled(at: datetime) -> tuple[Trouble, ...]:

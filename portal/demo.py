@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from audit import partitions
-from portal import demo_sql
+from portal import demo_checks, demo_sql
 from portal.core.models import Service, Upstream
 
 DAYS = 30
@@ -58,7 +58,9 @@ def seed(sizes: Sizes) -> dict[str, int]:
         alertmanager, prometheus = _upstreams(now)
         _clear(alertmanager)
         _services(sizes.services)
+        demo_checks.clear()
         made = {"services": sizes.services, "targets": _statuses(prometheus, now)}
+        made |= demo_checks.seed(now)
         made["alerts"], made["transitions"] = _alerts(alertmanager, sizes.alerts, now)
         made["silences"] = _silences(alertmanager, now)
         made["audit entries"] = _audit_entries(sizes.audit_entries, now)

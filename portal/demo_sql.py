@@ -12,15 +12,20 @@ ON CONFLICT DO NOTHING
 """
 
 STATUSES = """
-INSERT INTO monitoring_servicestatus (service_id, upstream_id, status, reason, since, targets_up, targets_down)
-SELECT service_id, %(upstream)s,
-    CASE count(*) FILTER (WHERE health = 'down') WHEN 0 THEN 'up' WHEN 3 THEN 'down' ELSE 'degraded' END,
-    CASE count(*) FILTER (WHERE health = 'down') WHEN 0 THEN '' WHEN 3 THEN 'All 3 targets are down: connection refused.'
-        ELSE '1 of 3 targets is down.' END,
-    %(now)s - random() * interval '2 days', count(*) FILTER (WHERE health = 'up'), count(*) FILTER (WHERE health = 'down')
-FROM monitoring_target WHERE upstream_id = %(upstream)s AND service_id IS NOT NULL GROUP BY service_id
+WITH judged AS (
+    SELECT service_id,
+        CASE count(*) FILTER (WHERE health = 'down') WHEN 0 THEN 'up' WHEN 3 THEN 'down' ELSE 'degraded' END AS status,
+        CASE count(*) FILTER (WHERE health = 'down') WHEN 0 THEN ''
+            WHEN 3 THEN 'All 3 targets are down: connection refused.' ELSE '1 of 3 targets is down.' END AS reason,
+        count(*) FILTER (WHERE health = 'up') AS up, count(*) FILTER (WHERE health = 'down') AS down
+    FROM monitoring_target WHERE upstream_id = %(upstream)s AND service_id IS NOT NULL GROUP BY service_id
+)
+INSERT INTO monitoring_servicestatus (service_id, upstream_id, status, reason, since, targets_status, targets_reason,
+    targets_up, targets_down, checks_status, checks_reason)
+SELECT service_id, %(upstream)s, status, reason, %(now)s - random() * interval '2 days', status, reason, up, down, '', ''
+FROM judged
 ON CONFLICT (service_id) DO UPDATE SET status = excluded.status, reason = excluded.reason,
-    upstream_id = excluded.upstream_id, targets_up = excluded.targets_up, targets_down = excluded.targets_down
+    targets_status = excluded.targets_status, targets_reason = excluded.targets_reason, upstream_id = excluded.upstream_id, targets_up = excluded.targets_up, targets_down = excluded.targets_down
 """
 
 FLIPS = """

@@ -10,7 +10,7 @@ from django.db.models import Count, Min
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from alerts.models import Alert, HookDelivery
-from monitoring.models import ServiceStatus, Status
+from monitoring.models import Check, ServiceStatus, Status
 from portal.core.models import Freshness, Upstream
 
 CONNECTIONS_SQL = """
@@ -31,6 +31,8 @@ class Rows:
     alerts: list[tuple[str, str, int]]
     waiting: int
     oldest_waiting: datetime | None
+    checks: list[tuple[str, str, str, float | None]]
+    checks_overdue: int
     services: list[tuple[str, str]]
     connections: list[tuple[str, int]]
     database_bytes: int
@@ -38,7 +40,7 @@ class Rows:
 
 
 def read(*, at: datetime) -> Rows:
-    """Run six statements. Raises DatabaseError."""
+    """Run eight statements. Raises DatabaseError."""
     queue = HookDelivery.objects.filter(processed_at__isnull=True).aggregate(
         count=Count("id"), oldest=Min("received_at")
     )
@@ -56,6 +58,12 @@ def read(*, at: datetime) -> Rows:
         alerts=[(state, severity, count) for state, severity, count in open_alerts],
         waiting=queue["count"],
         oldest_waiting=queue["oldest"],
+        checks=list(
+            Check.objects.enabled().values_list(
+                "service__slug", "name", "status", "latency_seconds"
+            )
+        ),
+        checks_overdue=Check.objects.overdue(at=at).count(),
         services=list(ServiceStatus.objects.values_list("service__slug", "status")),
         connections=connections,
         database_bytes=int(size),
@@ -82,6 +90,7 @@ def families(rows: Rows) -> Iterator[Metric]:
         "portal_service_status", "1 for the status a service is in, 0 for the others.", ["service", "status"],
         [([slug, known], float(known == status)) for slug, status in rows.services for known in Status.values],
     )  # fmt: skip
+    yield from _of_checks(rows)
     yield _single(
         "portal_database_size_bytes", "Size of the portal's database.", rows.database_bytes
     )
@@ -92,6 +101,22 @@ def families(rows: Rows) -> Iterator[Metric]:
     yield _single(
         "portal_database_connections_max", "How many connections the server allows.", rows.connections_max
     )  # fmt: skip
+
+
+def _of_checks(rows: Rows) -> Iterator[Metric]:
+    yield _labelled(
+        "portal_check_up", "1 while a check is up or degraded; one that is unknown has no value.",
+        ["service", "check"],
+        [([slug, name], float(status != Status.DOWN)) for slug, name, status, _ in rows.checks
+         if status != Status.UNKNOWN],
+    )  # fmt: skip
+    yield _labelled(
+        "portal_check_duration_seconds", "How long the last answer took.", ["service", "check"],
+        [([slug, name], taken) for slug, name, _, taken in rows.checks if taken is not None],
+    )  # fmt: skip
+    yield _single(
+        "portal_checks_overdue", "Checks that should have run a minute ago.", rows.checks_overdue
+    )
 
 
 def _of_upstreams(rows: Rows) -> Iterator[Metric]:

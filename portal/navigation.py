@@ -20,7 +20,9 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Silences", "notifications_off", "alerts.Silence"),
             ("Deliveries", "outgoing_mail", "alerts.Notification"),
             ("Services", "deployed_code", "core.Service"),
+            ("Checks", "network_check", "monitoring.Check"),
             ("Targets", "radar", "monitoring.Target"),
+            ("Deploys", "rocket_launch", "monitoring.Deploy"),
         ),
     ),
     (

@@ -17,7 +17,7 @@ from django_otp import DEVICE_ID_SESSION_KEY
 from alerts import channels
 from alerts.models import Alert, Silence, State, Transition
 from alerts.notification_models import Channel, Route
-from monitoring.models import ErrorIssue, Panel, ServiceStatus, Status, Target
+from monitoring.models import Check, ErrorIssue, Panel, ServiceStatus, Status, Target
 from portal.core.models import Service, Upstream
 from security import sessions
 from security.models import TotpDevice
@@ -95,7 +95,25 @@ def make_status(service: Service, status: str = Status.UP, **over: Any) -> Servi
     """Return the current status of `service`, as said by a Prometheus."""
     upstream = over.pop("upstream", None) or make_upstream(kind=Upstream.Kind.PROMETHEUS)
     fields = {"since": timezone.now() - timedelta(hours=2), "targets_up": 1, **over}
+    fields |= {"targets_status": status, "targets_reason": fields.get("reason", "")}
     return ServiceStatus.objects.create(service=service, upstream=upstream, status=status, **fields)
+
+
+def make_check(**over: Any) -> Check:
+    """Return an HTTP check that ran just now and was well."""
+    now = timezone.now()
+    fields = {
+        "name": f"Check {next(_numbers)}",
+        "kind": "http",
+        "target": "http://127.0.0.1:9/",
+        "status": Status.UP,
+        "last_run_at": now,
+        "next_run_at": now + timedelta(seconds=30),
+        **over,
+    }
+    fields.setdefault("service", None)
+    service = fields.pop("service") or make_service()
+    return Check.objects.create(service=service, **fields)
 
 
 def make_target(upstream: Upstream, **over: Any) -> Target:

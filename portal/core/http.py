@@ -85,6 +85,8 @@ class Target:
     encoding: str = "identity"  # gzip was measured 8 times slower on a local link
     verify_tls: bool = True
     ca_file: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    truncate: bool = False  # keep the beginning of a body that is too large, instead of refusing it
 
     @property
     def verify(self) -> bool | str:
@@ -102,6 +104,7 @@ class Client:
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
         self._session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": target.encoding})
+        self._session.headers.update(target.headers)
         if token := target.credentials.get("token"):
             self._session.headers["Authorization"] = f"Bearer {token}"
         elif user := target.credentials.get("username"):
@@ -131,12 +134,23 @@ class Client:
     def delete(self, path: str) -> Reply:
         return self._send("DELETE", path)
 
-    def _send(self, method: str, path: str, **body: Any) -> Reply:
+    def ask(self, method: str, *, follow: bool = True) -> Reply:
+        """Return whatever the base URL answers, whatever its status; for probes."""
+        return self._send(method, "", any_status=True, follow=follow)
+
+    def _send(
+        self, method: str, path: str, *, any_status: bool = False, follow: bool = True, **body: Any
+    ) -> Reply:
         started = time.monotonic()
         outcome = "success"
+        url = self.target.base_url + path
         try:
-            reply = self._follow(method, self.target.base_url + path, started, body)
-            _refuse_errors(reply)
+            if follow:
+                reply = self._follow(method, url, started, body)
+            else:
+                reply, _location = self._exchange(method, url, started, body)
+            if not any_status:
+                _refuse_errors(reply)
         except UpstreamError as error:
             outcome = error.fault.value
             raise
@@ -179,7 +193,7 @@ class Client:
                 **body,
             )
             with response:
-                content = _read(response, url, self.target.max_body_bytes)
+                content = _read(response, url, self.target)
         received_at = time.time()
         server_time = _date(response.headers.get("Date"))
         skew = server_time.timestamp() + 0.5 - (sent_at + received_at) / 2 if server_time else None
@@ -207,21 +221,25 @@ def _date(header: str | None) -> datetime | None:
         return None
 
 
-def _read(response: requests.Response, url: str, limit: int) -> bytes:
-    """Return the decoded body, stopping as soon as it exceeds `limit` bytes, compressed or not."""
+def _read(response: requests.Response, url: str, target: Target) -> bytes:
+    """Return the decoded body, stopping as soon as it exceeds the limit, compressed or not."""
+    limit = target.max_body_bytes
     length = response.headers.get("Content-Length", "")
     too_large = UpstreamError(
         Fault.TOO_LARGE,
         f"{url} answered more than {limit // (1024 * 1024)} MB. Raise the option max_body_mb of the upstream"
         " if that is expected; otherwise the server is sending something it should not.",
     )
-    if length.isascii() and length.isdigit() and int(length[:18]) > limit:
+    announced = int(length[:18]) if length.isascii() and length.isdigit() else 0
+    if announced > limit and not target.truncate:
         raise too_large
     parts, size = [], 0
     while chunk := response.raw.read(CHUNK_BYTES, decode_content=True):
         parts.append(chunk)
         size += len(chunk)
         if size > limit:
+            if target.truncate:
+                break
             raise too_large
     return b"".join(parts)
 

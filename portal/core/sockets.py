@@ -98,6 +98,11 @@ def _checked(sock: socket.socket) -> socket.socket:
     return sock
 
 
+def connect(host: str, port: int, *, timeout_seconds: float) -> socket.socket:
+    """Open a TCP connection under the address rule. Raises OSError, ForbiddenAddressError."""
+    return _checked(socket.create_connection((host, port), timeout=timeout_seconds))
+
+
 class _GuardedHTTPConnection(HTTPConnection):
     def _new_conn(self) -> socket.socket:
         return _checked(super()._new_conn())

@@ -108,3 +108,10 @@ def validate_not_reserved(name: str) -> None:
     """Keep the name of the internal upstream that carries the alerts the portal raises itself."""
     if name == "portal":
         raise ValidationError('"portal" is the portal\'s own name here. Choose another one.')
+
+
+def validate_pattern(value: str) -> None:
+    try:
+        matchers.build("body", "=~", value)
+    except matchers.MatcherError as error:
+        raise ValidationError(str(error)) from error

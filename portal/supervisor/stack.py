@@ -117,12 +117,14 @@ class Stack:
             folder = assemble()
         except OSError as error:
             raise StartError(f"its files cannot be written: {error}.") from error
+        # Its own idea of its address is the host's name, which links in alerts would then carry.
+        outside = f"--web.external-url=http://127.0.0.1:{self.ports[unit]}/"
         if unit == "Prometheus":
-            return [program, address, f"--config.file={folder}/prometheus.yml",
+            return [program, address, outside, f"--config.file={folder}/prometheus.yml",
                     f"--storage.tsdb.path={folder}/data", "--storage.tsdb.retention.time=15d",
                     "--storage.tsdb.retention.size=2GB"]  # fmt: skip
         # Without a listen address it does not look for a cluster, which would open a public port.
-        return [program, address, f"--config.file={folder}/alertmanager.yml",
+        return [program, address, outside, f"--config.file={folder}/alertmanager.yml",
                 f"--storage.path={folder}/data", "--cluster.listen-address="]  # fmt: skip
 
     def _assemble_prometheus(self) -> Path:

@@ -185,13 +185,15 @@ def test_full(open_tab: Open, prometheus_url: str) -> None:
     _fill(prometheus_url)
     _shoot(open_tab, "/admin/", "dashboard")
     service = Service.objects.get(slug="checkout")
-    panel = service.status.upstream.panels.first()
+    prometheus = service.status.upstream
+    assert prometheus is not None
+    panel = prometheus.panels.first()
     assert panel is not None
     _shoot(open_tab, service.get_absolute_url(), "service", ("light", "phone"))
     _shoot(open_tab, panel.get_absolute_url(), "panel", ("light", "dark"))
     _shoot(open_tab, "/admin/core/service/", "services", ("light", "phone"))
     _shoot(open_tab, "/admin/core/upstream/", "upstreams", ("light", "dark"))
-    _shoot(open_tab, service.status.upstream.get_absolute_url(), "upstream", ("light",))
+    _shoot(open_tab, prometheus.get_absolute_url(), "upstream", ("light",))
     _shoot(open_tab, "/admin/alerts/alert/", "alerts", ("light", "phone"))
     _shoot(open_tab, "/admin/monitoring/target/", "targets", ("light",))
 

@@ -90,7 +90,7 @@ const PortalChart = (() => {
       if (data.unit) this.unit = data.unit;
       const empty = data.series.length === 0;
       this.say(empty ? data.empty || "The expression gives no data in this range." : "");
-      this.note([data.note, empty ? "" : this.episodeNote()].filter(Boolean).join(" "));
+      this.note([data.note, empty ? "" : this.episodeNote(), empty ? "" : this.deployNote()].filter(Boolean).join(" "));
       this.parts.plot.hidden = this.parts.legend.hidden = empty;
       this.parts.table.parentElement.hidden = empty;
       if (empty) return this.destroy();
@@ -119,6 +119,14 @@ const PortalChart = (() => {
       const names = [...new Set(this.data.episodes.map((episode) => episode.alertname))];
       const shown = names.slice(0, 3).join(", ") + (names.length > 3 ? ", …" : "");
       return `Shaded: ${count} alert episode${count === 1 ? "" : "s"} (${shown}).`;
+    }
+
+    deployNote() {
+      const deploys = this.data.deploys || [];
+      if (!deploys.length) return "";
+      const last = deploys[deploys.length - 1];
+      const named = `${last.service} ${last.version} at ${clock(last.at, false)}`;
+      return deploys.length === 1 ? `Line: deploy of ${named}.` : `Lines: ${deploys.length} deploys, last ${named}.`;
     }
 
     colour(index) {
@@ -179,7 +187,7 @@ const PortalChart = (() => {
         series: [{}, ...this.data.series.map((series, index) => this.line(series, index))],
         hooks: {
           drawClear: [(plot) => this.shade(plot)],
-          draw: [(plot) => this.thresholds(plot)],
+          draw: [(plot) => this.thresholds(plot), (plot) => this.markDeploys(plot)],
           setCursor: [(plot) => this.values(plot.cursor.idx)],
         },
       };
@@ -249,6 +257,29 @@ const PortalChart = (() => {
       ctx.restore();
     }
 
+    /* Draw a line with a flag where a deploy took place. */
+    markDeploys(plot) {
+      const { ctx, bbox } = plot;
+      const flag = 5 * devicePixelRatio;
+      ctx.save();
+      ctx.strokeStyle = ctx.fillStyle = css("--mark-deploy");
+      ctx.lineWidth = devicePixelRatio;
+      for (const deploy of this.data.deploys || []) {
+        const x = Math.round(plot.valToPos(deploy.at, "x", true));
+        if (x < bbox.left || x > bbox.left + bbox.width) continue;
+        ctx.beginPath();
+        ctx.moveTo(x, bbox.top);
+        ctx.lineTo(x, bbox.top + bbox.height);
+        ctx.stroke();
+        ctx.beginPath();
+        ctx.moveTo(x, bbox.top);
+        ctx.lineTo(x + 2 * flag, bbox.top + flag);
+        ctx.lineTo(x, bbox.top + 2 * flag);
+        ctx.fill();
+      }
+      ctx.restore();
+    }
+
     drawLegend() {
       this.parts.legend.replaceChildren(
         ...this.data.series.map((series, index) => {
@@ -293,7 +324,7 @@ const PortalChart = (() => {
       const more = latest.length > 5 ? `, and ${latest.length - 5} more` : "";
       this.parts.plot.setAttribute(
         "aria-label",
-        `${this.root.dataset.title}, ${clock(start, true)} to ${clock(end, true)} UTC. Latest: ${latest.slice(0, 5).join("; ")}${more}. ${this.episodeNote()}`,
+        `${this.root.dataset.title}, ${clock(start, true)} to ${clock(end, true)} UTC. Latest: ${latest.slice(0, 5).join("; ")}${more}. ${this.episodeNote()} ${this.deployNote()}`,
       );
       if (this.parts.table.parentElement.open || !this.parts.table.firstChild) this.fillTable();
     }
@@ -314,8 +345,17 @@ const PortalChart = (() => {
     }
 
     episodeList() {
-      if (!this.data.episodes.length) return [];
+      const deploys = this.data.deploys || [];
+      if (!this.data.episodes.length && !deploys.length) return [];
       const list = element("ul");
+      for (const deploy of deploys) {
+        const where = deploy.environment ? ` in ${deploy.environment}` : "";
+        const item = element("li");
+        const link = element("a", `Deploy: ${deploy.service} ${deploy.version}${where}, ${clock(deploy.at, true)}`);
+        link.href = deploy.url;
+        item.append(link);
+        list.append(item);
+      }
       for (const episode of this.data.episodes) {
         const item = element("li");
         const ends = episode.end ? clock(episode.end, true) : "still open";

@@ -1,0 +1,224 @@
+"""`checks/`, `deploys/` and `services/{slug}/uptime/`."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import django_filters as filters
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema, extend_schema_field, extend_schema_view
+from rest_framework import mixins, serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from audit.viewsets import PortalViewSet
+from monitoring import deploys
+from monitoring.checks import services
+from monitoring.checks.history import History
+from monitoring.models import Check, Deploy, Status
+from monitoring.panels import check_promql
+from portal.core.models import Service, Upstream
+
+FAR = timedelta(days=1)
+
+
+class CheckSerializer(serializers.ModelSerializer[Check]):
+    service = serializers.SlugRelatedField(slug_field="slug", queryset=Service.objects.all())
+    upstream = serializers.SlugRelatedField(
+        slug_field="name",
+        queryset=Upstream.objects.filter(kind=Upstream.Kind.PROMETHEUS),
+        required=False,
+        allow_null=True,
+    )
+    headers = serializers.DictField(
+        child=serializers.CharField(max_length=2000),
+        required=False,
+        write_only=True,
+        help_text="Sent with an HTTP check; stored encrypted and never shown again.",
+    )
+    status = serializers.SerializerMethodField()
+    sentence = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Check
+        fields = (
+            "id", "service", "name", "kind", "target", "method", "expected_status", "body_pattern",
+            "follow_redirects", "verify_tls", "headers", "degraded_after_seconds", "expiry_warning_days", "upstream",
+            "promql", "comparison", "threshold", "enabled", "interval_seconds", "timeout_seconds",
+            "failures_to_flip", "successes_to_recover", "severity", "raises_alert", "status", "sentence", "since",
+            "last_run_at", "latency_seconds", "certificate_ends_at", "created_at",
+        )  # fmt: skip
+        read_only_fields = (
+            "since", "last_run_at", "latency_seconds", "certificate_ends_at", "created_at"
+        )  # fmt: skip
+        extra_kwargs = {
+            "interval_seconds": {"min_value": 5, "max_value": 86400},
+            "timeout_seconds": {"min_value": 0.1, "max_value": 30},
+            "failures_to_flip": {"min_value": 1, "max_value": 100},
+            "successes_to_recover": {"min_value": 1, "max_value": 100},
+            "degraded_after_seconds": {"min_value": 0},
+            "expiry_warning_days": {"min_value": 0, "max_value": 1000},
+        }
+
+    @extend_schema_field(serializers.ChoiceField(choices=Status.choices))
+    def get_status(self, check: Check) -> str:
+        return check.shown(at=timezone.now())[0]
+
+    @extend_schema_field(serializers.CharField())
+    def get_sentence(self, check: Check) -> str:
+        return check.shown(at=timezone.now())[1]
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Let the model's own rules look at the whole, old and new together."""
+        fields = (
+            {f.name: getattr(self.instance, f.name) for f in Check._meta.fields}
+            if self.instance
+            else {}
+        )
+        whole = Check(**{**fields, **attrs})
+        try:
+            whole.clean()
+        except DjangoValidationError as error:
+            raise serializers.ValidationError(error.message_dict) from error
+        if "target" in attrs:
+            attrs["target"] = whole.target
+        asked = attrs.get("promql", "") if whole.kind == Check.Kind.PROMQL else ""
+        if asked and (objection := check_promql(asked, whole.upstream)):
+            raise serializers.ValidationError({"promql": [objection]})
+        return attrs
+
+    def create(self, validated_data: dict[str, Any]) -> Check:
+        return services.save(Check(**validated_data))
+
+    def update(self, instance: Check, validated_data: dict[str, Any]) -> Check:
+        for name, value in validated_data.items():
+            setattr(instance, name, value)
+        return services.save(instance, changed=validated_data)
+
+
+class AnswerSerializer(serializers.Serializer[Any]):
+    status = serializers.ChoiceField(choices=Status.choices)
+    sentence = serializers.CharField()
+    latency_seconds = serializers.FloatField(allow_null=True)
+
+
+class CheckFilter(filters.FilterSet):
+    service = filters.CharFilter(field_name="service__slug")
+
+    class Meta:
+        model = Check
+        fields = ("kind", "enabled", "status")
+
+
+@extend_schema_view(list=extend_schema(filters=True))
+class CheckViewSet(
+    mixins.RetrieveModelMixin,
+    mixins.CreateModelMixin,
+    mixins.UpdateModelMixin,
+    mixins.DestroyModelMixin,
+    PortalViewSet,
+):
+    """Questions the portal asks services from outside, with the latest answers."""
+
+    queryset = Check.objects.select_related("service", "upstream").order_by("id")
+    serializer_class = CheckSerializer
+    filterset_class = CheckFilter
+    ordering = ("id",)
+    ordering_fields = ("id",)
+    write_scope = "monitoring:write"
+
+    def perform_destroy(self, instance: Check) -> None:
+        services.delete(instance)
+
+    @extend_schema(request=None, responses=AnswerSerializer)
+    @action(detail=True, methods=["post"])
+    def run(self, request: Request, pk: str | None = None) -> Response:
+        """Ask now and count the answer like any other."""
+        answer = services.run_now(self.get_object(), actor=None)
+        return Response(AnswerSerializer(answer).data)
+
+
+class DeploySerializer(serializers.ModelSerializer[Deploy]):
+    service = serializers.SlugRelatedField(slug_field="slug", queryset=Service.objects.all())
+    uid = serializers.UUIDField(
+        required=False, help_text="Send the same one again when a request is repeated."
+    )
+    at = serializers.DateTimeField(required=False, help_text="Default: now.")
+
+    class Meta:
+        model = Deploy
+        fields = (
+            "id", "uid", "service", "version", "environment", "revision", "url", "description", "actor", "at",
+            "recorded_at",
+        )  # fmt: skip
+        read_only_fields = ("actor", "recorded_at")
+
+    def validate_at(self, value: datetime) -> datetime:
+        if value > timezone.now() + FAR:
+            raise serializers.ValidationError("A deploy lies at most a day ahead. Check the clock.")
+        return value
+
+
+class DeployFilter(filters.FilterSet):
+    service = filters.CharFilter(field_name="service__slug")
+    since = filters.IsoDateTimeFilter(field_name="at", lookup_expr="gte")
+    until = filters.IsoDateTimeFilter(field_name="at", lookup_expr="lte")
+
+    class Meta:
+        model = Deploy
+        fields = ("environment", "version")
+
+
+@extend_schema_view(list=extend_schema(filters=True))
+class DeployViewSet(mixins.RetrieveModelMixin, PortalViewSet):
+    """What was deployed where and when; drawn on the charts."""
+
+    queryset = Deploy.objects.select_related("service")
+    serializer_class = DeploySerializer
+    filterset_class = DeployFilter
+    ordering = ("-at", "-id")
+    ordering_fields = ("at", "id")
+    write_scope = "monitoring:write"
+
+    @extend_schema(
+        request=DeploySerializer, responses={200: DeploySerializer, 201: DeploySerializer}
+    )
+    def create(self, request: Request) -> Response:
+        """Record a deploy. With the `uid` of an earlier one, that one is returned with status 200."""
+        given = self.get_serializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        deploy, created = deploys.register(actor=None, **given.validated_data)
+        return Response(self.get_serializer(deploy).data, status=201 if created else 200)
+
+
+class SpanSerializer(serializers.Serializer[Any]):
+    status = serializers.ChoiceField(choices=Status.choices)
+    start = serializers.DateTimeField()
+    end = serializers.DateTimeField()
+
+
+class UptimeSerializer(serializers.Serializer[Any]):
+    """`ratio` is of the time that was watched; null when none was."""
+
+    start = serializers.DateTimeField()
+    end = serializers.DateTimeField()
+    ratio = serializers.FloatField(allow_null=True)
+    incidents = serializers.IntegerField()
+    seconds = serializers.DictField(child=serializers.FloatField())
+    spans = SpanSerializer(many=True)
+
+
+def uptime_as_json(found: History) -> dict[str, Any]:
+    facts = {
+        "start": found.start,
+        "end": found.end,
+        "ratio": found.uptime.ratio,
+        "incidents": found.uptime.incidents,
+        "seconds": found.uptime.seconds,
+        "spans": found.spans,
+    }
+    return dict(UptimeSerializer(facts).data)
+
+
+ROUTES = [("checks", CheckViewSet, "check"), ("deploys", DeployViewSet, "deploy")]

@@ -1,0 +1,1 @@
+"""Checks ask services from outside: questions, answers, flips, uptime, alerts."""

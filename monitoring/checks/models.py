@@ -1,0 +1,237 @@
+"""Checks of services from outside: what is asked, how often, and what the last answers were."""
+
+from datetime import datetime, timedelta
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+from django.utils import timezone
+
+from monitoring.checks.targets import TargetError, address_of, statuses_of, url_of
+from monitoring.choices import Status
+from portal.core.crypto import EncryptedJSONField
+from portal.core.models import Service, Upstream
+from portal.core.validators import validate_pattern
+
+OVERDUE_INTERVALS = 3
+GRACE = timedelta(seconds=60)
+
+
+def validate_statuses(value: str) -> None:
+    try:
+        statuses_of(value)
+    except TargetError as error:
+        raise ValidationError(str(error)) from error
+
+
+class CheckKind(models.TextChoices):
+    HTTP = "http", "HTTP"
+    TCP = "tcp", "TCP"
+    TLS = "tls", "TLS certificate"
+    PROMQL = "promql", "PromQL"
+
+
+class Comparison(models.TextChoices):
+    """How each value of a PromQL answer is compared while all is well."""
+
+    GREATER = ">", "greater than"
+    AT_LEAST = ">=", "at least"
+    LESS = "<", "less than"
+    AT_MOST = "<=", "at most"
+    EQUAL = "==", "equal to"
+    DIFFERENT = "!=", "different from"
+
+
+class CheckQuerySet(models.QuerySet["Check"]):
+    def enabled(self) -> "CheckQuerySet":
+        return self.filter(enabled=True)
+
+    def overdue(self, *, at: datetime) -> "CheckQuerySet":
+        """Return checks that should have run a minute ago: the worker does not keep up, or is away."""
+        return self.enabled().filter(next_run_at__lt=at - GRACE)
+
+
+class Check(models.Model):
+    """One question to one service, asked every `interval_seconds`.
+
+    Its status flips only after `failures_to_flip` answers in a row, so that one lost packet wakes
+    nobody. The columns from `next_run_at` on belong to the runner.
+    """
+
+    Kind = CheckKind
+
+    service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="checks")
+    name = models.CharField(max_length=120)
+    kind = models.CharField(max_length=10, choices=CheckKind.choices)
+    target = models.CharField(
+        max_length=2000,
+        blank=True,
+        help_text="HTTP: a URL. TCP and TLS: host:port.",
+    )
+    method = models.CharField(
+        max_length=4, choices=[("GET", "GET"), ("HEAD", "HEAD")], default="GET"
+    )
+    expected_status = models.CharField(
+        max_length=100,
+        default="200-399",
+        validators=[validate_statuses],
+        help_text="HTTP statuses that are well, for example 200-299, 401.",
+    )
+    body_pattern = models.CharField(
+        max_length=500,
+        blank=True,
+        validators=[validate_pattern],
+        help_text="A regular expression (RE2) that the first megabyte of the body must contain.",
+    )
+    follow_redirects = models.BooleanField(
+        default=True, help_text="Only within the same host; another host is an error."
+    )
+    verify_tls = models.BooleanField("Verify TLS", default=True)
+    headers = EncryptedJSONField(blank=True, default=dict, editable=False)
+    degraded_after_seconds = models.FloatField(
+        null=True, blank=True, help_text="An answer slower than this is degraded."
+    )
+    expiry_warning_days = models.PositiveSmallIntegerField(
+        default=21, help_text="TLS: degraded when the certificate ends within these days."
+    )
+    upstream = models.ForeignKey(
+        Upstream,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="checks",
+        limit_choices_to={"kind": Upstream.Kind.PROMETHEUS},
+        help_text="PromQL: which Prometheus; empty: the first enabled one.",
+    )
+    promql = models.TextField("PromQL", blank=True, max_length=4000)
+    comparison = models.CharField(
+        max_length=2, choices=Comparison.choices, default=Comparison.GREATER
+    )
+    threshold = models.FloatField(
+        default=0, help_text="PromQL: all is well while every value compares so with this number."
+    )
+
+    enabled = models.BooleanField(default=True)
+    interval_seconds = models.PositiveIntegerField(default=30)
+    timeout_seconds = models.FloatField(default=10)
+    failures_to_flip = models.PositiveSmallIntegerField(
+        default=3, help_text="Answers in a row before the status gets worse."
+    )
+    successes_to_recover = models.PositiveSmallIntegerField(
+        default=1, help_text="Answers in a row before the status gets better."
+    )
+    severity = models.CharField(
+        max_length=50, default="critical", help_text="Severity of the alert while it fails."
+    )
+    raises_alert = models.BooleanField(default=True)
+
+    next_run_at = models.DateTimeField(default=timezone.now, editable=False)
+    lease_until = models.DateTimeField(null=True, editable=False)
+    last_run_at = models.DateTimeField(null=True, editable=False)
+    status = models.CharField(
+        max_length=10, choices=Status.choices, default=Status.UNKNOWN, editable=False
+    )
+    since = models.DateTimeField(default=timezone.now, editable=False)
+    sentence = models.TextField(blank=True, default="", editable=False)
+    latency_seconds = models.FloatField(null=True, editable=False)
+    pending_count = models.PositiveSmallIntegerField(default=0, editable=False)
+    certificate_ends_at = models.DateTimeField(null=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = CheckQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("service__slug", "name")
+        constraints = (
+            models.CheckConstraint(condition=Q(kind__in=CheckKind.values), name="check_kind_known"),
+            models.CheckConstraint(
+                condition=Q(status__in=Status.values), name="check_status_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(comparison__in=Comparison.values), name="check_comparison_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(interval_seconds__gte=5, interval_seconds__lte=86400),
+                name="check_interval_5_s_to_a_day",
+                violation_error_message="Choose an interval between 5 seconds and a day (86400).",
+            ),
+            models.CheckConstraint(
+                condition=Q(timeout_seconds__gt=0, timeout_seconds__lte=30),
+                name="check_timeout_up_to_30_s",
+                violation_error_message="Choose a timeout of more than 0 and at most 30 seconds.",
+            ),
+            models.CheckConstraint(
+                condition=Q(failures_to_flip__gte=1, successes_to_recover__gte=1),
+                name="check_flips_after_at_least_one",
+                violation_error_message="A status flips after one answer at the earliest.",
+            ),
+            models.UniqueConstraint(fields=["service", "name"], name="check_name_in_service"),
+        )
+        indexes = (
+            # The runner's claim, and CheckQuerySet.overdue().
+            models.Index(fields=["next_run_at"], name="check_due", condition=Q(enabled=True)),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("admin:monitoring_check_change", args=[self.pk])
+
+    def clean(self) -> None:
+        """Refuse a check that could never succeed, with a word on what to write."""
+        try:
+            if self.kind == CheckKind.HTTP:
+                self.target = url_of(self.target)
+            elif self.kind in (CheckKind.TCP, CheckKind.TLS):
+                host, port = address_of(self.target)
+                self.target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        except TargetError as error:
+            raise ValidationError({"target": str(error)}) from error
+        if self.kind == CheckKind.PROMQL and not self.promql.strip():
+            raise ValidationError({"promql": 'Write an expression, for example up{job="api"}.'})
+
+    def shown(self, *, at: datetime) -> tuple[str, str]:
+        """Return status and sentence as far as they can be known at `at`."""
+        if not self.enabled:
+            return Status.UNKNOWN, "This check is switched off."
+        if self.last_run_at is None:
+            return Status.UNKNOWN, "It has not run yet; the first run follows within seconds."
+        if at > self.fresh_until:
+            return Status.UNKNOWN, (
+                f"It has not run since {self.last_run_at:%Y-%m-%d %H:%M:%S} UTC; its last known status was"
+                f" {self.status}. Check that the worker and the scheduler run."
+            )
+        return self.status, self.sentence
+
+    @property
+    def fresh_until(self) -> datetime:
+        """Return until when the last answer counts."""
+        last = self.last_run_at or self.created_at
+        return last + timedelta(seconds=self.interval_seconds * OVERDUE_INTERVALS) + GRACE
+
+
+class CheckHour(models.Model):
+    """How a check went in one hour: number of answers, and their latency in seconds."""
+
+    check_row = models.ForeignKey(Check, on_delete=models.CASCADE, related_name="hours")
+    hour = models.DateTimeField()
+    runs = models.PositiveIntegerField()
+    failures = models.PositiveIntegerField()
+    latency_sum = models.FloatField()
+    latency_max = models.FloatField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = (
+            # Also the index of a check's page: its hours in order.
+            models.UniqueConstraint(fields=["check_row", "hour"], name="check_hour_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%d %H}:00"
+
+    @property
+    def latency_mean(self) -> float:
+        return self.latency_sum / self.runs if self.runs else 0.0

@@ -1,0 +1,171 @@
+"""Asks one check's question and says how it went. Touches no database: it runs in threads."""
+
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cryptography import x509
+
+from monitoring.checks.flips import DEGRADED, DOWN, UNKNOWN, UP, Answer
+from monitoring.checks.samples import SampleError, failing, samples
+from monitoring.checks.targets import address_of, statuses_of
+from monitoring.models import Check, CheckKind
+from monitoring.prometheus import Prometheus
+from portal.core import sockets
+from portal.core.http import Client, Reply, Target
+from portal.core.matchers import build
+from portal.core.models import Upstream
+from portal.core.sockets import ForbiddenAddressError
+from portal.core.upstream_errors import Fault, UpstreamError, explain
+
+MAX_BODY_BYTES = 1024 * 1024
+NO_PROMETHEUS = "No Prometheus is connected that could answer. Add one under Upstreams."
+
+
+def probe(check: Check, prometheus: Upstream | None) -> Answer:
+    """Return how the check's question was answered; never raises for what the other side does."""
+    began = time.monotonic()
+    try:
+        answer = _PROBES[check.kind](check, prometheus)
+    except UpstreamError as error:
+        return _failed(check, error)
+    taken = time.monotonic() - began
+    if answer.latency_seconds is None and answer.status != UNKNOWN:
+        answer = replace(answer, latency_seconds=taken)
+    slow = check.degraded_after_seconds
+    if answer.status == UP and slow is not None and taken > slow:
+        said = f"It answered after {taken:.2f} s; more than {slow:g} s is slow."
+        return replace(answer, status=DEGRADED, sentence=said)
+    return answer
+
+
+def _failed(check: Check, error: UpstreamError) -> Answer:
+    """Return the answer for a failed request; what we may not or cannot ask says nothing of the target."""
+    said = str(error)
+    if error.fault == Fault.TIMEOUT:
+        said = f"It did not answer within {check.timeout_seconds:g} seconds."
+    if error.fault == Fault.TLS and "ca_file" in said:
+        said = said.partition(" Set the option")[0] + " Trust it on the portal's machine, or switch"
+        said += " Verify TLS off."
+    blameless = error.fault == Fault.FORBIDDEN_ADDRESS or check.kind == CheckKind.PROMQL
+    return Answer(UNKNOWN if blameless else DOWN, said)
+
+
+def _http(check: Check, _prometheus: Upstream | None) -> Answer:
+    target = Target(
+        name="check",
+        base_url=check.target,
+        timeout_seconds=check.timeout_seconds,
+        max_body_bytes=MAX_BODY_BYTES,
+        verify_tls=check.verify_tls,
+        headers=check.headers or {},
+        truncate=True,
+    )
+    with Client(target) as client:
+        reply = client.ask(check.method, follow=check.follow_redirects)
+    if not any(low <= reply.status <= high for low, high in statuses_of(check.expected_status)):
+        said = f"It answered HTTP {reply.status}; expected is {check.expected_status}."
+        return Answer(DOWN, said, reply.seconds)
+    if check.body_pattern and not _contains(reply, check.body_pattern):
+        said = f"It answered HTTP {reply.status}, but the body does not contain {check.body_pattern!r}."
+        return Answer(DOWN, said, reply.seconds)
+    return Answer(UP, f"HTTP {reply.status} in {reply.seconds * 1000:.0f} ms.", reply.seconds)
+
+
+def _contains(reply: Reply, pattern: str) -> bool:
+    text = reply.body.decode("utf-8", "replace")
+    return build("body", "=~", f"(?s).*(?:{pattern}).*").matches({"body": text})
+
+
+def _tcp(check: Check, _prometheus: Upstream | None) -> Answer:
+    host, port = address_of(check.target)
+    began = time.monotonic()
+    with _explained(check), sockets.connect(host, port, timeout_seconds=check.timeout_seconds):
+        taken = time.monotonic() - began
+    return Answer(UP, f"Connected in {taken * 1000:.0f} ms.", taken)
+
+
+def _tls(check: Check, _prometheus: Upstream | None) -> Answer:
+    host, port = address_of(check.target)
+    context = ssl.create_default_context()
+    if not check.verify_tls:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    began = time.monotonic()
+    with (
+        _explained(check),
+        sockets.deadline(check.timeout_seconds),
+        sockets.connect(host, port, timeout_seconds=check.timeout_seconds) as plain,
+        context.wrap_socket(plain, server_hostname=host) as wrapped,
+    ):
+        shown = wrapped.getpeercert(binary_form=True)
+    taken = time.monotonic() - began
+    if not shown:
+        return Answer(DOWN, "It shows no certificate.", taken)
+    ends = x509.load_der_x509_certificate(shown).not_valid_after_utc
+    return judge_certificate(
+        ends, at=datetime.now(UTC), warn=timedelta(days=check.expiry_warning_days), latency=taken
+    )
+
+
+def judge_certificate(ends: datetime, *, at: datetime, warn: timedelta, latency: float) -> Answer:
+    """Return the answer for a certificate that ends at `ends`."""
+    left = ends - at
+    if left <= timedelta():
+        said = f"The certificate has expired on {ends:%Y-%m-%d}. Renew it on that server."
+        return Answer(DOWN, said, latency, ends)
+    said = f"The certificate is valid until {ends:%Y-%m-%d}, {left.days} days from now."
+    if left <= warn:
+        return Answer(DEGRADED, f"{said} Renew it soon.", latency, ends)
+    return Answer(UP, said, latency, ends)
+
+
+def _promql(check: Check, prometheus: Upstream | None) -> Answer:
+    if prometheus is None:
+        return Answer(UNKNOWN, NO_PROMETHEUS)
+    with Prometheus(prometheus, timeout_seconds=check.timeout_seconds) as server:
+        data = server.query(check.promql)
+    try:
+        found = samples(data)
+    except SampleError as error:
+        return Answer(UNKNOWN, str(error))
+    wrong = failing(found, check.comparison, check.threshold)
+    if wrong:
+        said = f"{wrong[0]} should be {check.comparison} {check.threshold:g}."
+        more = f" So are {len(wrong) - 1} others." if len(wrong) > 1 else ""
+        return Answer(DOWN, said + more)
+    return Answer(UP, f"All {len(found)} values are {check.comparison} {check.threshold:g}.")
+
+
+class _explained:
+    """Turns what a socket raises into an UpstreamError."""
+
+    def __init__(self, check: Check) -> None:
+        self.check = check
+        self.began = time.monotonic()
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: Any, error: BaseException | None, _trace: Any) -> None:
+        if isinstance(error, ForbiddenAddressError):
+            said = (
+                f"{self.check.target} resolves to {error}, an address of a cloud metadata service,"
+            )
+            raise UpstreamError(Fault.FORBIDDEN_ADDRESS, f"{said} which is never asked.") from error
+        if isinstance(error, OSError | ValueError):
+            late = time.monotonic() - self.began >= self.check.timeout_seconds - 0.2
+            cause: Exception = TimeoutError("timed out") if late else error
+            fault, sentence = explain(
+                cause, f"tls://{self.check.target}", self.check.timeout_seconds
+            )
+            raise UpstreamError(fault, sentence) from error
+
+
+_PROBES: dict[str, Callable[[Check, Upstream | None], Answer]] = {
+    CheckKind.HTTP: _http,
+    CheckKind.TCP: _tcp,
+    CheckKind.TLS: _tls,
+    CheckKind.PROMQL: _promql,
+}

@@ -1,0 +1,146 @@
+"""Runs the checks that are due, many at once, for a few seconds; one runner per portal at a time.
+
+A round claims due checks, asks them in threads and writes their answers as they come. It ends when
+nothing is due. At the latest after ROUND_SECONDS it stops claiming, gives its lock to the next
+round, and waits for what is still out: a target that hangs holds one thread, and delays nobody.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from django.db import connection
+from django.utils import timezone
+
+from monitoring.checks import results
+from monitoring.checks.flips import DOWN, UNKNOWN, Answer
+from monitoring.checks.probes import probe
+from monitoring.checks.results import Outcome
+from monitoring.models import Check
+from monitoring.panels import default_prometheus
+from portal.core.models import Upstream
+
+log = logging.getLogger(__name__)
+ROUND_SECONDS = 4.0
+LOOK_SECONDS = 0.25
+MAX_AT_ONCE = 128
+LEASE_MARGIN = timedelta(seconds=30)
+# Names the lock in PostgreSQL; it falls with the connection of a runner that dies.
+LOCK = 0x706F7274616C01
+
+
+def run_round(*, seconds: float = ROUND_SECONDS) -> int:
+    """Run due checks for `seconds`; return how many answers were written, 0 when another runs."""
+    out: dict[Future[Answer], tuple[Check, float]] = {}
+    pool = ThreadPoolExecutor(MAX_AT_ONCE, thread_name_prefix="check")
+    try:
+        with _only_runner() as alone:
+            if not alone:
+                return 0
+            written = _claim_and_collect(pool, out, until=time.monotonic() + seconds)
+        return written + _collect_rest(out)
+    finally:
+        # A thread that hangs in a name look-up cannot be stopped, and is not waited for.
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def _only_runner() -> Iterator[bool]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
+        alone = bool(cursor.fetchone()[0])
+    try:
+        yield alone
+    finally:
+        if alone:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
+
+
+def _claim_and_collect(
+    pool: ThreadPoolExecutor, out: dict[Future[Answer], tuple[Check, float]], *, until: float
+) -> int:
+    written, servers = 0, _Servers()
+    while (left := until - time.monotonic()) > 0:
+        room = MAX_AT_ONCE - len(out)
+        due = claim_due(at=timezone.now(), limit=room) if room > 0 else []
+        if not (due or out):
+            break  # the next tick is at most a second away
+        for check in due:
+            deadline = time.monotonic() + check.timeout_seconds + 2
+            out[pool.submit(probe, check, servers.of(check))] = (check, deadline)
+        written += _collect(out, seconds=min(LOOK_SECONDS, left))
+    return written
+
+
+def _collect_rest(out: dict[Future[Answer], tuple[Check, float]]) -> int:
+    written = 0
+    while out:
+        written += _collect(out, seconds=LOOK_SECONDS)
+    return written
+
+
+def _collect(out: dict[Future[Answer], tuple[Check, float]], *, seconds: float) -> int:
+    """Write the answers that are there after `seconds`; one that is overdue is taken as a timeout."""
+    began = time.monotonic()
+    done, _ = wait(out, timeout=seconds, return_when=FIRST_COMPLETED)
+    # Answers come in swarms: writing them together costs a fixed number of statements.
+    if done and (rest := seconds - (time.monotonic() - began)) > 0:
+        done, _ = wait(out, timeout=min(rest, 0.05))
+    overdue = [
+        f for f, (_, deadline) in out.items() if f not in done and time.monotonic() > deadline
+    ]
+    outcomes = []
+    for future in [*done, *overdue]:
+        check, _ = out.pop(future)
+        outcomes.append(Outcome(check, _answer(future, check)))
+    if outcomes:
+        results.write(outcomes, at=timezone.now())
+    return len(outcomes)
+
+
+def _answer(future: "Future[Answer]", check: Check) -> Answer:
+    if not future.done():
+        return Answer(DOWN, f"It did not answer within {check.timeout_seconds:g} seconds.")
+    try:
+        return future.result()
+    except Exception:
+        log.exception("The check %s failed inside the portal.", check.pk)
+        return Answer(UNKNOWN, "The portal itself failed while asking. Its log has the details.")
+
+
+class _Servers:
+    """The Prometheus of each PromQL check, read once per round: threads touch no database."""
+
+    def __init__(self) -> None:
+        self.default = default_prometheus()
+        kind = Upstream.Kind.PROMETHEUS
+        self.known = {row.pk: row for row in Upstream.objects.enabled().filter(kind=kind)}
+
+    def of(self, check: Check) -> Upstream | None:
+        return self.known.get(check.upstream_id) if check.upstream_id else self.default
+
+
+def claim_due(*, at: datetime, limit: int) -> list[Check]:
+    """Return checks that are due, each given to one caller, and lease them.
+
+    The next run stays on the check's own grid, so that intervals do not drift with the answers.
+    """
+    return list(
+        Check.objects.raw(
+            """
+            UPDATE monitoring_check SET lease_until = %(at)s + %(margin)s + timeout_seconds * interval '1 second',
+                next_run_at = next_run_at + interval_seconds * interval '1 second'
+                    * greatest(1, ceil(extract(epoch FROM %(at)s - next_run_at) / interval_seconds))
+            WHERE id IN (
+                SELECT id FROM monitoring_check
+                WHERE enabled AND next_run_at <= %(at)s AND (lease_until IS NULL OR lease_until < %(at)s)
+                ORDER BY next_run_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+            ) RETURNING *
+            """,
+            {"at": at, "margin": LEASE_MARGIN, "limit": limit},
+        )
+    )

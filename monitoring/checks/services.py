@@ -1,0 +1,79 @@
+"""What people do with checks. Behind the admin and the API."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from audit import services as audit
+from monitoring import status
+from monitoring.checks import alerting, results
+from monitoring.checks.flips import DEGRADED, DOWN, Answer
+from monitoring.checks.probes import probe
+from monitoring.checks.results import Outcome
+from monitoring.models import Check, CheckHour
+from monitoring.panels import default_prometheus
+
+KEEP_HOURS = timedelta(days=400)
+
+
+@transaction.atomic
+def save(check: Check, *, changed: Iterable[str] = ()) -> Check:
+    """Store a new check, or the `changed` fields of one; its diff is audited by the tracked model.
+
+    Only those columns are written: the runner may be writing the others at this moment.
+    """
+    if check._state.adding:
+        check.save()
+    else:
+        before = Check.objects.select_related("service").get(pk=check.pk)
+        fields = sorted({*changed} - {"id"})
+        if fields:
+            check.save(update_fields=fields)
+        _move_alert(before, check)
+        if before.service_id != check.service_id:
+            status.settle_now(before.service_id)
+    status.settle_now(check.service_id)
+    return check
+
+
+def _move_alert(before: Check, now: Check) -> None:
+    """Keep the alert in line with the check: its labels carry the names, and a switched-off check is mute."""
+    silent = not now.enabled or not now.raises_alert
+    renamed = alerting.labels_of(before) != alerting.labels_of(now)
+    if silent or renamed:
+        reason = (
+            "The check was renamed." if renamed and not silent else "The check was switched off."
+        )
+        alerting.end(before, reason=reason)
+    woken = not before.raises_alert or renamed
+    if woken and not silent and before.status in (DOWN, DEGRADED):
+        alerting.raise_for(now, before.status, before.sentence, at=timezone.now())
+
+
+@transaction.atomic
+def delete(check: Check) -> None:
+    service_id = check.service_id
+    alerting.end(check, reason="The check was deleted.")
+    check.delete()
+    status.settle_now(service_id)
+
+
+def run_now(check: Check, *, actor: Any) -> Answer:
+    """Ask once, now, and count the answer like any other. The claim of a running worker is left alone."""
+    prometheus = check.upstream or default_prometheus()
+    answer = probe(check, prometheus)
+    now = timezone.now()
+    free = Check.objects.filter(pk=check.pk, enabled=True)
+    if free.exclude(lease_until__gt=now).update(lease_until=now + timedelta(seconds=5)):
+        fresh = Check.objects.select_related("service").get(pk=check.pk)
+        results.write([Outcome(fresh, answer)], at=timezone.now())
+    audit.record("check.run", actor=actor, target=check, data={"answer": answer.status})
+    return answer
+
+
+def forget_old_hours(*, at: datetime) -> int:
+    """Delete hours older than a year and a bit."""
+    return CheckHour.objects.filter(hour__lt=at - KEEP_HOURS).delete()[0]

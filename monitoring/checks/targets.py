@@ -1,0 +1,58 @@
+"""What a check is pointed at: URLs, and host:port (pure)."""
+
+from urllib.parse import urlsplit
+
+MAX_PORT = 65_535
+
+
+class TargetError(ValueError):
+    """The text names no target; the message says what to write."""
+
+
+def url_of(written: str) -> str:
+    """Return a checked http(s) URL. Raises TargetError."""
+    text = written.strip()
+    example = "Write a URL such as https://shop.example/health."
+    if any(c.isspace() or ord(c) < 32 for c in text):
+        raise TargetError(f"A URL has no spaces or control characters. {example}")
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise TargetError(f"This is no URL. {example}")
+    if parts.username or parts.password:
+        raise TargetError("Leave user and password out of the URL; send a header instead.")
+    return text
+
+
+def address_of(written: str) -> tuple[str, int]:
+    """Return host and port of `host:port` or `[IPv6]:port`. Raises TargetError."""
+    text = written.strip()
+    example = "Write host:port, for example db.example:5432."
+    try:
+        parts = urlsplit(f"//{text}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or not port or port > MAX_PORT or parts.path or parts.query or parts.username:
+        raise TargetError(f"This names no host and port. {example}")
+    if any(c.isspace() or ord(c) < 32 for c in text):
+        raise TargetError(f"A host has no spaces or control characters. {example}")
+    return host, port
+
+
+def statuses_of(written: str) -> tuple[tuple[int, int], ...]:
+    """Return the ranges of `200-299, 401`. Raises TargetError."""
+    found = []
+    for part in written.split(","):
+        low, dash, high = (piece.strip() for piece in part.partition("-"))
+        high = high if dash else low
+        if not (low.isascii() and low.isdigit() and high.isascii() and high.isdigit()):
+            raise TargetError(f"{part.strip()[:40]!r} is no HTTP status. Write 200-299, 401.")
+        first, last = int(low[:6]), int(high[:6])
+        if not 100 <= first <= last <= 599:
+            raise TargetError(f"{part.strip()[:40]!r} is no HTTP status. They lie in 100-599.")
+        found.append((first, last))
+    return tuple(found)

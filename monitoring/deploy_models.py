@@ -1,0 +1,53 @@
+"""Deploys: what was put where and when, told by the pipelines that did it."""
+
+import uuid
+from datetime import datetime
+from typing import Any, NoReturn
+
+from django.db import models
+from django.utils import timezone
+
+from portal.core.models import Service
+
+
+class DeployQuerySet(models.QuerySet["Deploy"]):
+    def between(self, start: datetime, end: datetime) -> "DeployQuerySet":
+        return self.filter(at__gte=start, at__lte=end)
+
+
+class Deploy(models.Model):
+    """One version brought to one environment of a service. Append-only; `uid` makes retries safe."""
+
+    uid = models.UUIDField(unique=True, default=uuid.uuid4)
+    service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="deploys")
+    version = models.CharField(max_length=200)
+    environment = models.CharField(max_length=100, blank=True, default="")
+    revision = models.CharField(max_length=100, blank=True, default="", help_text="Commit.")
+    url = models.URLField(max_length=1000, blank=True, default="", help_text="The pipeline's run.")
+    description = models.TextField(max_length=4000, blank=True, default="")
+    actor = models.CharField(max_length=200, blank=True, default="")
+    at = models.DateTimeField(default=timezone.now)
+    recorded_at = models.DateTimeField(default=timezone.now)
+
+    objects = DeployQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-at", "-id")
+        default_permissions = ("view", "add")
+        indexes = (
+            # The marks on a chart, and the list, newest first.
+            models.Index(fields=["-at", "-id"], name="deploy_newest"),
+            # The deploys of one service, on its page and in its timeline.
+            models.Index(fields=["service", "-at"], name="deploy_of_service"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.version} in {self.environment}" if self.environment else self.version
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise TypeError("Deploys are append-only.")
+        super().save(*args, **kwargs)
+
+    def delete(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        raise TypeError("Deploys are append-only.")

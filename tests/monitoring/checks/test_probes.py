@@ -1,0 +1,124 @@
+"""One question to one target: what real sockets answer, and the sentence for it."""
+
+import ipaddress
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitoring.checks.flips import Answer
+from monitoring.checks.probes import probe
+from monitoring.models import Check
+from portal.core.models import Upstream
+from tests.core.hostile import certificate, endless, reply, serving
+
+
+def ask(kind: str, target: str, **over: Any) -> Answer:
+    return probe(Check(kind=kind, target=target, **{"timeout_seconds": 2, **over}), None)
+
+
+@pytest.mark.parametrize(
+    ("script", "options", "status", "words"),
+    [
+        (reply(b"ok"), {}, "up", "HTTP 200 in"),
+        (reply(b"ok", "503 Service Unavailable"), {}, "down", "HTTP 503; expected is 200-399"),
+        (reply(b"no", "401 Unauthorized"), {"expected_status": "401"}, "up", "HTTP 401"),
+        (reply(b'{"ok": true}'), {"body_pattern": '"ok":\\s*true'}, "up", "HTTP 200"),
+        (reply(b"line\nbad"), {"body_pattern": "ok"}, "down", "does not contain 'ok'"),
+        (reply(b"a\nfine\nb"), {"body_pattern": "fine|good"}, "up", "HTTP 200"),
+        (reply(b"", "302 Found", "Location: /"), {}, "down", "redirects more than 3 times"),
+        (reply(b"", "302 Found", "Location: http://198.51.100.7/"), {}, "down", "another host"),
+        (reply(b"", "302 Found", "Location: /"), {"follow_redirects": False}, "up", "HTTP 302"),
+        (endless(8 * 1024 * 1024), {"body_pattern": "aaa"}, "up", "HTTP 200"),
+        (reply(b"ok"), {"degraded_after_seconds": 0}, "degraded", "is slow"),
+    ],
+)
+def test_http(script: Any, options: dict[str, Any], status: str, words: str) -> None:
+    with serving(script) as url:
+        answer = ask("http", url, **options)
+    assert (answer.status, words in answer.sentence) == (status, True), answer.sentence
+
+
+def test_a_target_that_hangs_is_down_after_the_timeout() -> None:
+    stop = threading.Event()
+    with serving(lambda _peer: stop.wait(10)) as url:
+        answer = ask("http", url, timeout_seconds=0.3)
+        stop.set()
+    assert (answer.status, answer.sentence) == ("down", "It did not answer within 0.3 seconds.")
+
+
+def test_a_metadata_address_is_refused_and_says_nothing_of_the_target(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        "portal.core.sockets.FORBIDDEN_NETWORKS", (ipaddress.ip_network("127.0.0.0/8"),)
+    )
+    with serving(reply(b"credentials")) as url:
+        for kind, target in (("http", url), ("tcp", url[7:]), ("tls", url[7:])):
+            answer = ask(kind, target)
+            assert (answer.status, "never asked" in answer.sentence) == ("unknown", True)
+
+
+def test_tcp_connects_or_says_why_not() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert ask("tcp", f"127.0.0.1:{port}").status == "up"
+    refused = ask("tcp", f"127.0.0.1:{port}")
+    assert (refused.status, "connection refused" in refused.sentence) == ("down", True)
+
+
+@pytest.mark.parametrize(
+    ("days", "status", "words"),
+    [
+        (90, "up", "valid until"),
+        (5, "degraded", "Renew it soon"),
+        (-1, "down", "has expired"),
+    ],
+)
+def test_tls_expiry_of_a_certificate(tmp_path: Path, days: int, status: str, words: str) -> None:
+    context, _pem = certificate(tmp_path, days=days)
+    with serving(reply(), context) as url:
+        answer = ask("tls", url[8:], verify_tls=False)
+    assert (answer.status, words in answer.sentence) == (status, True), answer.sentence
+    assert answer.certificate_ends_at is not None
+
+
+def test_tls_of_an_unknown_authority_is_down_with_a_cure(tmp_path: Path) -> None:
+    context, _pem = certificate(tmp_path, days=90)
+    with serving(reply(), context) as url:
+        answer = ask("tls", url[8:])
+    assert answer.status == "down"
+    assert "unknown authority. Trust it on the portal's machine, or switch" in answer.sentence
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        (b'{"status":"success","data":{"resultType":"vector","result":'
+         b'[{"metric":{"job":"api"},"value":[1,"1"]}]}}', "up", "All 1 values are > 0"),
+        (b'{"status":"success","data":{"resultType":"vector","result":'
+         b'[{"metric":{"job":"api"},"value":[1,"0"]}]}}', "down", 'job="api"'),
+        (b'{"status":"success","data":{"resultType":"vector","result":[]}}', "unknown", "no value"),
+        (b"<html>login</html>", "unknown", "HTML page"),
+    ],
+)  # fmt: skip
+def test_promql(body: bytes, status: str, words: str) -> None:
+    with serving(reply(body)) as url:
+        prometheus = Upstream(name="prom", kind="prometheus", url=url)
+        answer = probe(Check(kind="promql", promql="up", timeout_seconds=2), prometheus)
+    assert (answer.status, words in answer.sentence) == (status, True), answer.sentence
+
+
+def test_promql_that_is_invalid_says_what_prometheus_says() -> None:
+    body = b'{"status":"error","errorType":"bad_data","error":"parse error: unexpected end"}'
+    with serving(reply(body, "400 Bad Request")) as url:
+        prometheus = Upstream(name="prom", kind="prometheus", url=url)
+        answer = probe(Check(kind="promql", promql="up{", timeout_seconds=2), prometheus)
+    assert (answer.status, "unexpected end" in answer.sentence) == ("unknown", True)
+
+
+def test_promql_without_a_prometheus_is_unknown() -> None:
+    answer = probe(Check(kind="promql", promql="up"), None)
+    assert (answer.status, "No Prometheus" in answer.sentence) == ("unknown", True)

@@ -1,0 +1,161 @@
+"""Checks as they run: claimed once, written together, flipping, raising alerts, delaying nobody."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from alerts.models import Alert
+from monitoring.checks import results, runner, services
+from monitoring.checks.flips import Answer
+from monitoring.checks.results import Outcome
+from monitoring.models import Check, CheckHour, ServiceStatus, StatusChange
+from tests.core.hostile import reply, serving
+from tests.factories import make_check, make_service
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def healthy() -> Iterator[str]:
+    with serving(reply(b"ok", "200 OK", "Connection: close")) as url:
+        yield url
+
+
+def due(**over: object) -> Check:
+    facts = {"last_run_at": None, "status": "unknown", "next_run_at": timezone.now()}
+    return make_check(**{**facts, **over})
+
+
+def answer(check: Check, *statuses: str, seconds: float = 0.0) -> Check:
+    """Write answers as the runner would, and return the check as it is then."""
+    for status in statuses:
+        at = timezone.now() + timedelta(seconds=seconds)
+        fresh = Check.objects.select_related("service").get(pk=check.pk)
+        results.write([Outcome(fresh, Answer(status, f"It is {status}.", 0.2))], at=at)
+    return Check.objects.get(pk=check.pk)
+
+
+def test_a_due_check_is_asked_and_keeps_to_its_grid(healthy: str) -> None:
+    check = due(target=healthy, interval_seconds=30)
+    assert runner.run_round(seconds=2) == 1
+    after = Check.objects.get(pk=check.pk)
+    assert (after.status, after.lease_until) == ("up", None)
+    assert after.next_run_at == check.next_run_at + timedelta(seconds=30)
+    assert CheckHour.objects.get(check_row=check).runs == 1
+
+
+def test_a_check_that_is_long_due_stays_on_its_grid() -> None:
+    then = timezone.now() - timedelta(seconds=95)
+    check = due(next_run_at=then, interval_seconds=30)
+    (claimed,) = runner.claim_due(at=timezone.now(), limit=10)
+    assert claimed.pk == check.pk
+    assert claimed.next_run_at == then + timedelta(seconds=120)
+
+
+def test_three_failures_flip_raise_an_alert_and_change_the_service() -> None:
+    check = answer(make_check(severity="page"), "down", "down")
+    assert (check.status, Alert.objects.count()) == ("up", 0)
+    check = answer(check, "down")
+    alert = Alert.objects.get()
+    assert (alert.alertname, alert.severity, alert.state) == ("CheckFailing", "page", "firing")
+    assert (alert.service, alert.annotations["description"]) == (check.service, "It is down.")
+    status = ServiceStatus.objects.get(service=check.service)
+    assert (status.status, check.name in status.reason) == ("down", True)
+
+
+def test_recovery_ends_the_alert_and_unknown_does_not() -> None:
+    check = answer(make_check(), "down", "down", "down")
+    answer(check, "unknown", "unknown", "unknown")
+    assert Alert.objects.get().state == "firing"
+    answer(check, "up")
+    assert Alert.objects.get().state == "resolved"
+    changes = StatusChange.objects.filter(check_row=check).order_by("id")
+    assert [c.new_status for c in changes] == ["down", "unknown", "up"]
+
+
+def test_answers_that_change_nothing_cost_a_fixed_number_of_statements() -> None:
+    service = make_service()
+    checks = [make_check(service=service, name=f"c{n}") for n in range(60)]
+    answer(checks[0], "up")
+
+    def statements(count: int) -> int:
+        outcomes = [Outcome(check, Answer("up", "", 0.1)) for check in checks[:count]]
+        with CaptureQueriesContext(connection) as captured:
+            results.write(outcomes, at=timezone.now())
+        return len(captured)
+
+    assert statements(2) == statements(60) <= 6
+    assert StatusChange.objects.count() == 0
+
+
+def test_a_check_that_was_deleted_meanwhile_harms_nobody() -> None:
+    gone, kept = make_check(), make_check()
+    outcomes = [Outcome(gone, Answer("up")), Outcome(kept, Answer("up", "", 0.1))]
+    Check.objects.filter(pk=gone.pk).delete()
+    results.write(outcomes, at=timezone.now())
+    assert CheckHour.objects.get().check_row == kept
+
+
+def test_switching_a_failing_check_off_ends_its_alert_and_frees_the_service() -> None:
+    check = answer(make_check(), "down", "down", "down")
+    check.enabled = False
+    services.save(check, changed=["enabled"])
+    assert Alert.objects.get().state == "resolved"
+    assert ServiceStatus.objects.get(service=check.service).checks_status == ""
+
+
+def test_renaming_a_failing_check_moves_its_alert() -> None:
+    check = answer(make_check(name="old"), "down", "down", "down")
+    check.name = "new"
+    services.save(check, changed=["name"])
+    states = {alert.labels["check"]: alert.state for alert in Alert.objects.all()}
+    assert states == {"old": "resolved", "new": "firing"}
+
+
+def test_a_form_that_saves_does_not_undo_what_the_runner_wrote() -> None:
+    opened = make_check()
+    answer(opened, "down", "down", "down")
+    opened.name = "renamed"
+    services.save(opened, changed=["name"])
+    assert Check.objects.get(pk=opened.pk).status == "down"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("trail")
+def test_a_hanging_target_delays_nobody(healthy: str) -> None:
+    stop = threading.Event()
+    with serving(lambda _peer: stop.wait(20)) as hanging:
+        for _ in range(5):
+            due(target=hanging, timeout_seconds=1.5)
+        quick = [due(target=healthy) for _ in range(30)]
+        began = time.monotonic()
+        done = runner.run_round(seconds=1)
+        stop.set()
+    assert (done, time.monotonic() - began < 10) == (35, True)
+    runs = Check.objects.filter(pk__in=[c.pk for c in quick]).values_list("last_run_at", flat=True)
+    slow = Check.objects.exclude(pk__in=[c.pk for c in quick]).values_list("last_run_at", flat=True)
+    assert max(filter(None, runs)) < min(filter(None, slow))
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("trail")
+def test_two_workers_ask_each_check_once(healthy: str) -> None:
+    checks = [due(target=healthy) for _ in range(40)]
+
+    def work(_number: int) -> int:
+        try:
+            return runner.run_round(seconds=1)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sum(pool.map(work, range(2))) == 40
+    assert set(CheckHour.objects.values_list("runs", flat=True)) == {1}
+    assert CheckHour.objects.count() == len(checks)
