@@ -11,6 +11,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from monitoring import admin_checks  # noqa: F401 - registers its pages
+from monitoring.errors import admin as errors_admin  # noqa: F401 - registers
 from monitoring.models import Panel, Target
 from monitoring.panels import check_promql
 from portal.core.formfields import MatchersField

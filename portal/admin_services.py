@@ -17,9 +17,11 @@ from alerts.models import Alert
 from monitoring.admin_checks import WINDOWS
 from monitoring.checks import history as observed
 from monitoring.checks.pictures import strip
+from monitoring.errors.summary import error_summary, rectangles
 from monitoring.models import Check, Deploy, ServiceStatus, Status, StatusChange, Target
 from portal.core.formfields import MatchersField
-from portal.core.models import Service
+from portal.core.models import Service, Upstream, UpstreamKind
+from portal.sight import sight_of, source_of
 
 RECENT = 10
 
@@ -124,6 +126,8 @@ def history(service_id: str) -> dict[str, Any]:
         name: observed.of_service(number, start=now - length, end=now) for name, length in WINDOWS
     }
     alerts = Alert.objects.filter(service_id=number).select_related("upstream")
+    errors = error_summary(at=now, service_id=number)
+    sentries = Upstream.objects.enabled().filter(kind=UpstreamKind.SENTRY)
     return {
         "status_row": row,
         "status": status,
@@ -135,6 +139,11 @@ def history(service_id: str) -> dict[str, Any]:
         "bars": strip(past["30 days"].spans),
         "checks": _checks(number, at=now),
         "deploys": Deploy.objects.filter(service_id=number)[:RECENT],
+        "errors": errors,
+        "error_bars": rectangles(errors.trend),
+        "errors_sight": sight_of(
+            UpstreamKind.SENTRY, tuple(source_of(row, at=now) for row in sentries)
+        ),
         "recent_alerts": alerts.order_by("-starts_at")[:RECENT],
     }
 

@@ -11,6 +11,7 @@ from alerts import notification_api
 from audit import api as audit_api
 from monitoring import api as monitoring_api
 from monitoring import api_checks, api_panels
+from monitoring.errors import api as errors_api
 from portal.core import problems
 from portal.dashboard_api import DashboardView
 from portal.docs import DocsView
@@ -24,6 +25,7 @@ MODULES = (
     monitoring_api,
     api_checks,
     api_panels,
+    errors_api,
     security_api,
 )
 for module in MODULES:

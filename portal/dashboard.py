@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from alerts.models import Alert, Silence, State
 from monitoring.checks.models import GRACE
+from monitoring.errors.summary import ErrorSummary, error_summary
 from monitoring.models import Check, Panel, ServiceStatus, Status
 from monitoring.statuses import Part, combine
 from portal.core.models import Service, Upstream, UpstreamKind
@@ -65,6 +66,8 @@ class Dashboard:
     statuses: tuple[StatusCount, ...]
     troubled: tuple[Trouble, ...]
     services_without_status: int
+    errors_sight: Sight
+    errors: ErrorSummary
     panels: tuple[Panel, ...]
 
     @property
@@ -104,6 +107,8 @@ def dashboard(*, at: datetime | None = None) -> Dashboard:
         statuses=_statuses(seeing, now),
         troubled=_troubled(now),
         services_without_status=Service.objects.filter(status__isnull=True).count(),
+        errors_sight=sight_of(UpstreamKind.SENTRY, sources),
+        errors=error_summary(at=now),
         panels=tuple(Panel.objects.filter(on_dashboard=True)),
     )
 

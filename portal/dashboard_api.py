@@ -66,6 +66,35 @@ class TroubleSerializer(serializers.Serializer[Any]):
     since = serializers.DateTimeField()
 
 
+class FrequentErrorSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    short_id = serializers.CharField()
+    project = serializers.CharField()
+    title = serializers.CharField()
+    level = serializers.CharField()
+    count = serializers.IntegerField()
+    user_count = serializers.IntegerField()
+    service = serializers.CharField(source="service.slug", allow_null=True, default=None)
+    last_seen_at = serializers.DateTimeField()
+
+
+class HourSerializer(serializers.Serializer[Any]):
+    at = serializers.DateTimeField()
+    events = serializers.IntegerField()
+
+
+class ErrorSummarySerializer(serializers.Serializer[Any]):
+    """`new` and `regressed` are of the last 24 hours; `trend` is events per hour over them."""
+
+    unresolved = serializers.IntegerField()
+    new = serializers.IntegerField()
+    regressed = serializers.IntegerField()
+    users = serializers.IntegerField(help_text="Sum over the issues.")
+    events = serializers.IntegerField()
+    frequent = FrequentErrorSerializer(many=True)
+    trend = HourSerializer(many=True)
+
+
 class DashboardPanelSerializer(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     slug = serializers.CharField()
@@ -87,6 +116,8 @@ class DashboardSerializer(serializers.Serializer[Any]):
     statuses = StatusCountSerializer(many=True)
     troubled = TroubleSerializer(many=True)
     services_without_status = serializers.IntegerField()
+    errors_sight = SightSerializer()
+    errors = ErrorSummarySerializer()  # type: ignore[assignment]
     panels = DashboardPanelSerializer(many=True)
 
 

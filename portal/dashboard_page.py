@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
 
+from monitoring.errors.summary import rectangles
 from portal.dashboard import Dashboard, dashboard
 
 RANGES: tuple[tuple[str, str, int], ...] = (
@@ -34,6 +35,7 @@ def _live(request: HttpRequest) -> dict[str, Any]:
         "title": "Dashboard",
         "dashboard": now,
         "attention": attention(now),
+        "error_bars": rectangles(now.errors.trend),
         "links": {name: link(view) for name, view in LINKS.items()},
         "may_configure": request.user.has_perm("core.add_upstream"),
     }
@@ -42,6 +44,7 @@ def _live(request: HttpRequest) -> dict[str, Any]:
 LINKS = {
     "alerts": "admin:alerts_alert_changelist",
     "silences": "admin:alerts_silence_changelist",
+    "errors": "admin:monitoring_errorissue_changelist",
     "services": "admin:core_service_changelist",
     "upstreams": "admin:core_upstream_changelist",
     "add_upstream": "admin:core_upstream_add",

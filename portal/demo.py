@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from audit import partitions
-from portal import demo_checks, demo_sql
+from portal import demo_checks, demo_errors, demo_sql
 from portal.core.models import Service, Upstream
 
 DAYS = 30
@@ -47,6 +47,7 @@ class Sizes:
     alerts: int = 400
     audit_entries: int = 2_000
     services: int = 24
+    issues: int = 300
 
 
 def seed(sizes: Sizes) -> dict[str, int]:
@@ -63,10 +64,12 @@ def seed(sizes: Sizes) -> dict[str, int]:
         made |= demo_checks.seed(now)
         made["alerts"], made["transitions"] = _alerts(alertmanager, sizes.alerts, now)
         made["silences"] = _silences(alertmanager, now)
+        made |= demo_errors.seed(sizes.issues, now=now)
         made["audit entries"] = _audit_entries(sizes.audit_entries, now)
     with connection.cursor() as cursor:
         cursor.execute(
-            "ANALYZE alerts_alert, alerts_transition, audit_entry, core_service, monitoring_target"
+            "ANALYZE alerts_alert, alerts_transition, audit_entry, core_service, monitoring_target,"
+            " monitoring_errorissue, monitoring_errortransition, monitoring_errortally"
         )
     return made
 

@@ -19,6 +19,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Alerts", "notifications_active", "alerts.Alert"),
             ("Silences", "notifications_off", "alerts.Silence"),
             ("Deliveries", "outgoing_mail", "alerts.Notification"),
+            ("Errors", "bug_report", "monitoring.ErrorIssue"),
             ("Services", "deployed_code", "core.Service"),
             ("Checks", "network_check", "monitoring.Check"),
             ("Targets", "radar", "monitoring.Target"),

@@ -10,6 +10,7 @@ LABELS: dict[str, str] = {**dict(Freshness.choices), SETTLING: "Settling"}
 WHAT: dict[str, str] = {
     UpstreamKind.ALERTMANAGER: "alerts",
     UpstreamKind.PROMETHEUS: "service states",
+    UpstreamKind.SENTRY: "errors",
 }
 
 

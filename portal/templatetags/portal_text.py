@@ -16,6 +16,7 @@ _SEVERITY_CLASSES = {
     "page": "sev-critical",
     "emergency": "sev-critical",
     "critical": "sev-critical",
+    "fatal": "sev-critical",
     "error": "sev-critical",
     "high": "sev-critical",
     "major": "sev-critical",
@@ -46,6 +47,12 @@ def age(moment: datetime | None, at: datetime) -> str:
         rest = minutes % 60
         return f"{hours} h {rest} min" if rest and hours < 6 else f"{hours} h"
     return f"{days} d"
+
+
+@register.filter
+def grouped(number: int) -> str:
+    """Return a count with its thousands set apart."""
+    return f"{number:,}"
 
 
 @register.filter

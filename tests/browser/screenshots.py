@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from monitoring.models import Panel, StatusChange
+from monitoring.models import ErrorIssue, Panel, StatusChange
+from portal import demo
 from portal.core.embedded.places import BASE_DIR
 from portal.core.models import Service, Upstream
 from tests.browser.conftest import DESKTOP, PHONE, Open
@@ -209,3 +210,14 @@ def test_blind(open_tab: Open) -> None:
                   succeeded_at=now - timedelta(minutes=4))  # fmt: skip
     make_upstream(name="prometheus", kind="prometheus", live=False)
     _shoot(open_tab, "/admin/", "dashboard-blind")
+
+
+def test_errors(open_tab: Open) -> None:
+    demo.seed(demo.Sizes(alerts=40, audit_entries=10, services=8, issues=300))
+    Upstream.objects.filter(name__startswith="demo-").update(enabled=True)
+    issue = ErrorIssue.objects.filter(regressed_at__isnull=False).order_by("-count")[0]
+    service = Service.objects.get(pk=issue.service_id or 0)
+    _shoot(open_tab, "/admin/monitoring/errorissue/", "errors", ("light", "dark", "phone"))
+    _shoot(open_tab, issue.get_absolute_url(), "error", ("light", "dark", "phone"))
+    _shoot(open_tab, service.get_absolute_url(), "service-errors", ("light",))
+    _shoot(open_tab, "/admin/", "dashboard-errors", ("light", "phone"))

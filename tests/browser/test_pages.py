@@ -14,7 +14,9 @@ from security.models import ApiToken
 from tests.browser.conftest import DESKTOP, PHONE, Open
 from tests.factories import (
     make_alert,
+    make_error,
     make_panel,
+    make_sentry,
     make_service,
     make_silence,
     make_status,
@@ -37,6 +39,8 @@ def _fill() -> None:
     make_panel(title=LONG[:110], promql=f'up{{job="{LONG}"}}', upstream=upstream)
     make_alert(alertname=LONG, service=service, annotations={"summary": LONG * 3})
     make_silence(comment=LONG)
+    sentry = make_sentry(error=f"Nothing listens at {LONG}.")
+    make_error(sentry, title=LONG * 2, culprit=LONG, service=service, trend=[[1795410000, 3]])
     token = {"name": "ci", "token_hash": "0" * 64, "hint": "dop_pat_ab", "scopes": ["read"]}
     ApiToken.objects.create(user=make_user(), expires_at=timezone.now(), **token)
     audit.record("config.changed", target=upstream, reason=LONG, data={"note": LONG})

@@ -17,6 +17,7 @@ from portal.sight import source_of
 from tests.factories import (
     build_alert,
     make_alert,
+    make_sentry,
     make_service,
     make_silence,
     make_status,
@@ -94,6 +95,7 @@ def test_one_of_two_alertmanagers_down_makes_the_count_a_lower_bound(client: Cli
 def test_with_everything_live_and_nothing_firing_it_says_so(client: Client) -> None:
     sign_in(client)
     make_upstream()
+    make_sentry()
     html = page(client)
     assert "Nothing is firing." in html
     assert "cannot be seen" not in html.replace("service states cannot be seen", "")

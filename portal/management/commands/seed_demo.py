@@ -21,10 +21,12 @@ class Command(BaseCommand):
         )
         parser.add_argument("--audit-entries", type=int, default=sizes.audit_entries, metavar="N")
         parser.add_argument("--services", type=int, default=sizes.services, metavar="N")
+        parser.add_argument("--issues", type=int, default=sizes.issues, metavar="N", help="errors")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        sizes = demo.Sizes(options["alerts"], options["audit_entries"], options["services"])
-        if min(sizes.alerts, sizes.audit_entries, sizes.services) < 0:
+        names = ("alerts", "audit_entries", "services", "issues")
+        sizes = demo.Sizes(**{name: options[name] for name in names})
+        if min(options[name] for name in names) < 0:
             raise CommandError("A number of rows cannot be negative.")
         began = time.monotonic()
         made = demo.seed(sizes)

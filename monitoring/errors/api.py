@@ -1,0 +1,92 @@
+"""`errors/` and its verbs: thin views over the services."""
+
+from collections.abc import Callable
+from typing import Any
+
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import mixins
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from audit.viewsets import PortalViewSet
+from monitoring.errors import serializers, services
+from monitoring.errors.filters import ErrorIssueFilter
+from monitoring.errors.models import ErrorIssue
+from portal.core.http import UpstreamError
+from portal.core.problems import Conflict, UpstreamFailed
+
+
+@extend_schema_view(list=extend_schema(filters=True))
+class ErrorIssueViewSet(mixins.RetrieveModelMixin, PortalViewSet):
+    """Errors of applications as Sentry groups them, latest event first."""
+
+    queryset = ErrorIssue.objects.select_related("upstream", "service")
+    serializer_class = serializers.ErrorIssueSerializer
+    filterset_class = ErrorIssueFilter
+    ordering = ("-last_seen_at",)
+    ordering_fields = ("last_seen_at", "id")
+    write_scope = "monitoring:write"
+
+    def get_serializer_class(self) -> Any:
+        return (
+            serializers.ErrorIssueDetailSerializer
+            if self.action == "retrieve"
+            else serializers.ErrorIssueSerializer
+        )
+
+    @extend_schema(
+        request=serializers.ErrorTextSerializer, responses=serializers.ErrorIssueDetailSerializer
+    )
+    @action(detail=True, methods=["post"])
+    def resolve(self, request: Request, pk: str | None = None) -> Response:
+        """Resolve in Sentry; 409 when it is resolved already or gone, 502 when Sentry refuses."""
+        return self._act(services.resolve, **_text(request))
+
+    @extend_schema(
+        request=serializers.ErrorTextSerializer, responses=serializers.ErrorIssueDetailSerializer
+    )
+    @action(detail=True, methods=["post"])
+    def ignore(self, request: Request, pk: str | None = None) -> Response:
+        """Ignore (archive) in Sentry; 409 when it is ignored already or gone, 502 when Sentry refuses."""
+        return self._act(services.ignore, **_text(request))
+
+    @extend_schema(
+        request=serializers.ErrorTextSerializer, responses=serializers.ErrorIssueDetailSerializer
+    )
+    @action(detail=True, methods=["post"])
+    def reopen(self, request: Request, pk: str | None = None) -> Response:
+        """Make it unresolved in Sentry again; 409 when it is so already or gone."""
+        return self._act(services.reopen, **_text(request))
+
+    @extend_schema(
+        request=serializers.AssignErrorSerializer, responses=serializers.ErrorIssueDetailSerializer
+    )
+    @action(detail=True, methods=["post"])
+    def assign(self, request: Request, pk: str | None = None) -> Response:
+        """Assign in Sentry, or with null to nobody; 409 when nothing changes, 502 when Sentry refuses."""
+        body = serializers.AssignErrorSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        data = body.validated_data
+        return self._act(services.assign, to=data["to"] or "", text=data["text"])
+
+    def _act(self, verb: Callable[..., services.Result], **arguments: Any) -> Response:
+        issue = self.get_object()
+        try:
+            result = verb([issue], actor=None, **arguments)
+        except UpstreamError as error:
+            raise UpstreamFailed(str(error)) from error
+        if not result.changed:
+            raise Conflict("The error is so already, or Sentry no longer has it.")
+        fresh = self.get_queryset().get(pk=issue.pk)
+        context = self.get_serializer_context()
+        return Response(serializers.ErrorIssueDetailSerializer(fresh, context=context).data)
+
+
+def _text(request: Request) -> dict[str, Any]:
+    body = serializers.ErrorTextSerializer(data=request.data)
+    body.is_valid(raise_exception=True)
+    return dict(body.validated_data)
+
+
+ROUTES = [("errors", ErrorIssueViewSet, "error")]

@@ -1,0 +1,39 @@
+"""The filters of the list of errors, the same in the API and behind its CSV."""
+
+from typing import Any
+
+import django_filters as filters
+from django.db.models import Q
+
+from monitoring.errors.models import ErrorIssue, ErrorIssueQuerySet, IssueStatus
+
+
+class ErrorIssueFilter(filters.FilterSet):
+    status = filters.MultipleChoiceFilter(
+        choices=IssueStatus.choices, help_text="May be given more than once."
+    )
+    project = filters.CharFilter(help_text="Slug of a project of Sentry.")
+    service = filters.CharFilter(field_name="service__slug", help_text="Slug of a service.")
+    upstream = filters.CharFilter(field_name="upstream__name")
+    level = filters.CharFilter(help_text="For example error, warning or fatal.")
+    substatus = filters.CharFilter(help_text="Sentry's word, for example regressed.")
+    assigned_to = filters.CharFilter()
+    issue_id = filters.CharFilter(help_text="Sentry's own id.")
+    gone = filters.BooleanFilter(field_name="gone_at", lookup_expr="isnull", exclude=True)
+    since = filters.IsoDateTimeFilter(
+        field_name="last_seen_at", lookup_expr="gte", help_text="Last seen at or after this moment."
+    )
+    until = filters.IsoDateTimeFilter(
+        field_name="first_seen_at", lookup_expr="lte", help_text="First seen by this moment."
+    )
+    q = filters.CharFilter(method="search", help_text="Words of the title, place or short id.")
+
+    class Meta:
+        model = ErrorIssue
+        fields: tuple[str, ...] = ()
+
+    def search(self, queryset: ErrorIssueQuerySet, _name: str, value: Any) -> ErrorIssueQuerySet:
+        clean = value.replace("\x00", "")
+        return queryset.filter(
+            Q(title__icontains=clean) | Q(culprit__icontains=clean) | Q(short_id__icontains=clean)
+        )

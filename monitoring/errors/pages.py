@@ -1,0 +1,167 @@
+"""The page of one error, what is done to it there, and its latest event, fetched when asked for."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, render
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.timesince import timesince
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+
+from monitoring.errors import events, services
+from monitoring.errors.models import ErrorIssue
+from monitoring.errors.summary import bars, rectangles
+from monitoring.sentry import Sentry
+from portal.core.http import UpstreamError
+from portal.core.models import Freshness, Upstream, UpstreamKind
+
+# verb: (service, word for the sentence)
+VERBS: dict[str, tuple[Callable[..., services.Result], str]] = {
+    "resolve": (services.resolve, "resolved"),
+    "ignore": (services.ignore, "ignored"),
+    "reopen": (services.reopen, "reopened"),
+    "assign": (services.assign, "assigned"),
+}
+EVENT_TIMEOUT_SECONDS = 10.0
+
+
+class ReasonForm(forms.Form):
+    text = forms.CharField(
+        label="Reason", max_length=1000, required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 2})
+    )  # fmt: skip
+
+
+class AssignForm(forms.Form):
+    to = forms.CharField(
+        label="Assign to", max_length=200, required=False,
+        widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "e-mail, user:ID or team:ID", "autocomplete": "off"}),
+    )  # fmt: skip
+
+
+def status_word(issue: ErrorIssue, *, at: datetime) -> str:
+    """Return the one word that says most about an issue now."""
+    if issue.gone_at is not None:
+        return "Gone"
+    if issue.is_regressed(at=at):
+        return "Regressed"
+    return "New" if issue.is_new(at=at) else issue.get_status_display()
+
+
+def ago(moment: datetime) -> str:
+    if timezone.now() - moment < timedelta(minutes=1):
+        return "just now"
+    return f"{timesince(moment, depth=1)} ago"
+
+
+def blind_sentence() -> str:
+    """Return why the list may be out of date, empty when every Sentry answered in time."""
+    now = timezone.now()
+    sources = list(Upstream.objects.enabled().filter(kind=UpstreamKind.SENTRY))
+    if not sources:
+        return (
+            "No Sentry is connected, so no error can be seen. Add an upstream of the kind Sentry."
+        )
+    blind = [source for source in sources if source.freshness(at=now) != Freshness.LIVE]
+    said = [source.error or f"{source.name} has not been polled in time." for source in blind]
+    return f"What is listed may have changed: {' '.join(said)}" if said else ""
+
+
+def issue_page(request: HttpRequest, issue_id: str, context: dict[str, Any]) -> HttpResponse:
+    """Show an error with its numbers, its history, and what can be done."""
+    related = ErrorIssue.objects.select_related("upstream", "service")
+    issue = get_object_or_404(related, pk=issue_id)
+    now = timezone.now()
+    points = [(datetime.fromtimestamp(at, UTC), count) for at, count in issue.trend]
+    context |= {
+        "title": str(issue),
+        "issue": issue,
+        "word": status_word(issue, at=now),
+        "freshness": issue.upstream.freshness(at=now),
+        "now": now,
+        "transitions": list(issue.transitions.order_by("-at", "-id")[:50]),
+        "trend": rectangles(bars(points)),
+        "link": issue.permalink if issue.permalink.startswith(("http://", "https://")) else "",
+        "may_act": request.user.has_perm("monitoring.change_errorissue"),
+        "metadata": issue.raw.get("metadata")
+        if isinstance(issue.raw.get("metadata"), dict)
+        else {},
+        "reason_form": ReasonForm(),
+        "assign_form": AssignForm(initial={"to": issue.assigned_to}),
+    }
+    return TemplateResponse(request, "monitoring/error.html", context)
+
+
+def act(request: HttpRequest, issue_id: int, verb: str) -> HttpResponse:
+    """Do one thing to one error and return to its page with a sentence."""
+    if not request.user.has_perm("monitoring.change_errorissue"):
+        raise PermissionDenied
+    issue = get_object_or_404(ErrorIssue.objects.select_related("upstream"), pk=issue_id)
+    back = HttpResponseRedirect(issue.get_absolute_url())
+    if request.method != "POST":
+        return back
+    service, word = VERBS[verb]
+    arguments = {"to": request.POST.get("to", "")} if verb == "assign" else {}
+    try:
+        result = service(
+            [issue], actor=request.user, text=request.POST.get("text", "")[:1000], **arguments
+        )
+    except (UpstreamError, ValidationError) as error:
+        said = " ".join(error.messages) if isinstance(error, ValidationError) else str(error)
+        messages.error(request, f"Nothing was changed. {said}")
+        return back
+    level = messages.SUCCESS if result.changed else messages.WARNING
+    messages.add_message(request, level, result.sentence(word))
+    return back
+
+
+def act_on_many(
+    request: HttpRequest,
+    issues: Sequence[ErrorIssue],
+    verb: Callable[..., services.Result],
+    word: str,
+    most: int,
+) -> None:
+    """Do one thing to each of some errors; stop at the first that Sentry refuses, and say so."""
+    if len(issues) > most:
+        messages.error(request, f"Choose at most {most} errors: each is a request to Sentry.")
+        return
+    changed = unchanged = 0
+    for issue in issues:
+        try:
+            result = verb([issue], actor=request.user)
+        except UpstreamError as error:
+            messages.error(request, f"{issue} and what follows were not {word}. {error}")
+            break
+        changed, unchanged = changed + result.changed, unchanged + result.unchanged
+    messages.success(
+        request, services.Result(changed, unchanged, "already so, or gone").sentence(word)
+    )
+
+
+def event(request: HttpRequest, issue_id: int) -> HttpResponse:
+    """Answer the stack trace of the latest event as a part of the page; Sentry is asked now."""
+    if not request.user.has_perm("monitoring.view_errorissue"):
+        raise PermissionDenied
+    issue = get_object_or_404(ErrorIssue.objects.select_related("upstream"), pk=issue_id)
+    try:
+        with Sentry(issue.upstream, timeout_seconds=EVENT_TIMEOUT_SECONDS) as client:
+            found = events.latest(client.latest_event(issue.issue_id))
+            trend = _long_trend(client, issue)
+    except UpstreamError as error:
+        return render(request, "monitoring/error_event.html", {"sentence": str(error)})
+    return render(request, "monitoring/error_event.html", {"event": found, "trend": trend})
+
+
+def _long_trend(client: Sentry, issue: ErrorIssue) -> list[dict[str, Any]]:
+    """Return 14 days of bars; nothing where the server has no such statistics."""
+    try:
+        points = client.trend(issue.issue_id, "14d")
+    except UpstreamError:
+        return []
+    return rectangles(bars((datetime.fromtimestamp(at, UTC), n) for at, n in points))
