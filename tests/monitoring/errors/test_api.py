@@ -57,7 +57,7 @@ def titles(client: Client, query: str) -> list[str]:
         ("level=warning", ["b"]),
         ("q=SHOP-B", ["b"]),
         ("gone=true", ["b"]),
-        ("issue_id=77", ["c"]),
+        ("issue_id=abc77", ["c"]),
     ],
 )
 def test_filters(client: Client, query: str, found: list[str]) -> None:
@@ -68,7 +68,12 @@ def test_filters(client: Client, query: str, found: list[str]) -> None:
         sentry, title="b", status="resolved", level="warning", short_id="SHOP-B", gone_at=now, last_seen_at=seen["b"]
     )  # fmt: skip
     make_error(
-        sentry, title="c", status="ignored", project="mail", issue_id="77", last_seen_at=seen["c"]
+        sentry,
+        title="c",
+        status="ignored",
+        project="mail",
+        issue_id="abc77",
+        last_seen_at=seen["c"],
     )
     assert titles(client, query) == found
 
