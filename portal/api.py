@@ -16,19 +16,32 @@ from portal.core import problems
 from portal.dashboard_api import DashboardView
 from portal.docs import DocsView
 from security import api as security_api
+from security import api_blocks, api_flags
 
 router = SimpleRouter()
+<<<<<<< HEAD
 MODULES = (
+=======
+for module in (
+>>>>>>> f60b83e (Read the trail with rules, open flags, and keep blocked subjects out)
     alerts_api,
     notification_api,
     audit_api,
     monitoring_api,
+<<<<<<< HEAD
     api_checks,
     api_panels,
     errors_api,
     security_api,
 )
 for module in MODULES:
+=======
+    api_panels,
+    security_api,
+    api_flags,
+    api_blocks,
+):
+>>>>>>> f60b83e (Read the trail with rules, open flags, and keep blocked subjects out)
     for prefix, viewset, basename in module.ROUTES:
         router.register(prefix, viewset, basename)
 
@@ -47,6 +60,7 @@ urlpatterns = [
         name="hook-alertmanager",
     ),
     path("dashboard/", DashboardView.as_view(), name="dashboard"),
+    path("detections/replay/", api_flags.ReplayView.as_view(), name="detection-replay"),
     path("metrics/query_range/", api_panels.QueryRangeView.as_view(), name="query-range"),
     path("schema/", SpectacularAPIView.as_view(api_version="v1"), name="schema"),
     path("docs/", DocsView.as_view(), name="docs"),

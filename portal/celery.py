@@ -29,6 +29,8 @@ TICKS: dict[str, tuple[str, float]] = {
     "worker-heartbeat": ("portal.tasks.worker_heartbeat", 10),
     "forget-old-check-hours": ("monitoring.tasks.forget_old_hours", 3600),
     "ensure-audit-partitions": ("audit.tasks.ensure_partitions", 3600),
+    "detect-threats": ("security.tasks.detect_threats", 5),
+    "keep-blocks": ("security.tasks.keep_blocks", 30),
     "clear-expired-sessions": ("security.tasks.clear_expired", 3600),
 }
 app.conf.beat_schedule = {

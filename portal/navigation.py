@@ -27,6 +27,15 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         ),
     ),
     (
+        "Protect",
+        (
+            ("Flags", "flag", "security.Flag"),
+            ("Blocks", "block", "security.Block"),
+            ("Allow-list", "verified_user", "security.AllowEntry"),
+            ("Detection rules", "policy", "security.RuleSetting"),
+        ),
+    ),
+    (
         "Configure",
         (
             ("Charts", "monitoring", "monitoring.Panel"),

@@ -84,6 +84,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_otp.middleware.OTPMiddleware",
     "security.sessions.SessionLifetimeMiddleware",
+    "security.suspicion.SuspicionMiddleware",
+    "security.gate.GateMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
@@ -250,6 +252,9 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
+        "FlagStatus": "security.models.FlagStatus",
+        "SubjectKind": "security.models.SubjectKind",
+        "BlockState": "security.api_blocks.STATES",
         "AlertState": "alerts.models.State",
         "SilenceState": "alerts.serializers.SILENCE_STATES",
         "NotificationKind": "alerts.notification_models.Kind",
@@ -260,6 +265,7 @@ SPECTACULAR_SETTINGS = {
 
 # --- Audit --------------------------------------------------------------------------------------
 AUDIT_LOG_DIR = env.text("AUDIT_LOG_DIR") or str(VAR_DIR / "audit")
+AUTH_LOG_FILE = env.text("AUTH_LOG_FILE") or str(VAR_DIR / "log" / "auth.log")
 AUDITLOG_DISABLE_REMOTE_ADDR = (
     True  # its value comes from a middleware that trusts the left-most address
 )

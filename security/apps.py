@@ -8,7 +8,8 @@ class SecurityConfig(AppConfig):
     verbose_name = "Security"
 
     def ready(self) -> None:
-        from security import roles
+        from security import roles, rule_settings
 
         # After its own app, so that the permissions of every app before it exist.
         roles.connect(self)
+        rule_settings.connect()

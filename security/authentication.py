@@ -11,7 +11,7 @@ from rest_framework.request import Request
 
 from audit import services as audit
 from portal.core import crypto, request_context
-from security import limits, tokens
+from security import authlog, limits, token_clients, tokens
 
 # Guessing tokens is hopeless; the limit keeps the attempts from flooding the audit trail. Only
 # failures count: one client with a stale token does not shut out the others behind its address.
@@ -36,14 +36,15 @@ class TokenAuthentication(BaseAuthentication):
             token = tokens.check(written, address=address, at=now)
         except tokens.RejectedError as error:
             _refuse(error, crypto.fingerprint("token", written))
-        tokens.touch(token, address=address, at=now)
+        fp = crypto.fingerprint("token", written)
         actor = request_context.Actor(
             "token", str(token.user.pk), token.user.get_username(), (f"token:{token.name}",)
         )
         request_context.update(
-            actor=actor, auth_method="token", token_fp=crypto.fingerprint("token", written),
-            auth_factors=("token",), session_fp="",
+            actor=actor, auth_method="token", token_fp=fp, auth_factors=("token",), session_fp="",
         )  # fmt: skip
+        token_clients.note(token, at=now)  # before the use is, which says where it was used last
+        tokens.touch(token, address=address, at=now)
         return token.user, token
 
 
@@ -54,6 +55,7 @@ def _refuse(error: tokens.RejectedError, token_fp: str) -> NoReturn:
         limits.count(BAD_TOKEN_RULE, "bad-token", limits.network_key(context.source_ip))
     except limits.LimitedError as limited:
         raise Throttled(limited.wait) from error
+    authlog.failure("bad_token")
     facts = replace(context, token_fp=token_fp, auth_method="token")
     with request_context.use(facts):
         audit.record("token.rejected", target=error.token, outcome="failure", reason=str(error))

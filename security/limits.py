@@ -17,6 +17,7 @@ from django.http import HttpRequest, HttpResponse
 from audit import services as audit
 from audit.services import Target
 from portal.core import crypto, ratelimit, request_context
+from security import authlog
 
 DEVICE_COOKIE = "portal_known"
 DEVICE_COOKIE_AGE = 90 * 24 * 3600
@@ -84,15 +85,22 @@ def count(rule: str, name: str, *key: str) -> None:
     if ratelimit.allow(rule, name, *key):
         return
     wait = ratelimit.retry_after_seconds(rule, name, *key)
+    if name != "api":
+        authlog.failure("throttled")
     if ratelimit.allow(f"1/{rule.partition('/')[2]}", f"{name}-told", *key):
-        audit.record(
-            "ratelimit.exceeded",
-            target=Target("ratelimit", name),
-            outcome="failure",
-            reason=f"more than {rule} by {name}",
-            http_status=429,
-        )
+        tell(rule, name)
     raise LimitedError(wait)
+
+
+def tell(rule: str, name: str) -> None:
+    """Record the first refusal of a window."""
+    audit.record(
+        "ratelimit.exceeded",
+        target=Target("ratelimit", name),
+        outcome="failure",
+        reason=f"more than {rule} by {name}",
+        http_status=429,
+    )
 
 
 def remember_browser(request: HttpRequest, response: HttpResponse, username: str) -> None:

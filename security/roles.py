@@ -30,7 +30,10 @@ RESPOND: dict[str, tuple[str, ...]] = {
     "alerts": ("change_alert", "add_silence", "change_silence"),
     "monitoring": ("change_errorissue",),
 }
-AUDIT: dict[str, tuple[str, ...]] = {"audit": ("view_auditentry",)}
+AUDIT: dict[str, tuple[str, ...]] = {
+    "audit": ("view_auditentry",),
+    "security": ("view_flag", "view_block", "view_allowentry", "view_rulesetting"),
+}
 ADMINISTER: dict[str, tuple[str, ...]] = {
     "core": (
         "add_upstream",
@@ -48,6 +51,7 @@ ADMINISTER: dict[str, tuple[str, ...]] = {
         "change_route",
         "delete_route",
     ),
+<<<<<<< HEAD
     "monitoring": (
         "add_panel",
         "change_panel",
@@ -58,6 +62,21 @@ ADMINISTER: dict[str, tuple[str, ...]] = {
         "add_deploy",
     ),
     "security": ("view_apitoken", "add_apitoken", "change_apitoken", "view_totpdevice"),
+=======
+    "monitoring": ("add_panel", "change_panel", "delete_panel"),
+    "security": (
+        "view_apitoken",
+        "add_apitoken",
+        "change_apitoken",
+        "view_totpdevice",
+        "change_flag",
+        "add_block",
+        "change_block",
+        "add_allowentry",
+        "delete_allowentry",
+        "change_rulesetting",
+    ),
+>>>>>>> f60b83e (Read the trail with rules, open flags, and keep blocked subjects out)
     "auth": ("view_user", "view_group"),
 }
 # Making and unmaking accounts, roles and factors is a superuser's, whatever a group says.

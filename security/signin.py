@@ -18,7 +18,7 @@ from django.http import HttpRequest
 from audit import services as audit
 from audit.services import Target
 from portal.core import crypto
-from security import factors, limits, sessions
+from security import authlog, factors, limits, sessions
 
 _KEY = "portal_signin"
 VALID_SECONDS = 300
@@ -153,6 +153,7 @@ def _audit_first_step(user: User | None, username: str, reason: str) -> None:
     else:
         data, target = {}, audit.target_of(user)
     if reason:
+        authlog.failure("unknown_user" if user is None else "bad_password", user=user)
         audit.record(
             "auth.login_failed", target=target, outcome="failure", reason=reason, data=data
         )
@@ -163,6 +164,8 @@ def _audit_first_step(user: User | None, username: str, reason: str) -> None:
 def _audit_refusal(user: User | None, reason: str) -> None:
     """Record a refused second step; behind a failed first step the code was never looked at."""
     target = user if user else Target("auth.user")
+    if user:  # a failed first step has its line already
+        authlog.failure("bad_otp", user=user)
     reason = reason if user else "first_step_failed"
     audit.record("mfa.failed", target=target, outcome="failure", reason=reason)
 

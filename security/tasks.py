@@ -1,10 +1,25 @@
-"""Housekeeping: the rows of sessions that have ended, half-finished sign-ins among them, are deleted."""
+"""The ticks of security: detection, blocks that end, and rows of sessions that have ended."""
 
 from celery import shared_task
+from django.utils import timezone
 
-from security import sessions
+from security import blocks, detection, gate_store, sessions
 
 
 @shared_task
 def clear_expired() -> None:
+    """Delete the rows of sessions that have ended, half-finished sign-ins among them."""
     sessions.clear_expired()
+
+
+@shared_task(expires=30)
+def detect_threats() -> None:
+    """The tick: the rules read what is new in the trail. Any number of workers is safe."""
+    detection.run()
+
+
+@shared_task(expires=60)
+def keep_blocks() -> None:
+    """The tick: writes down which blocks have ended, and mends the copy in Redis."""
+    blocks.end_elapsed(at=timezone.now())
+    gate_store.write()

@@ -1,4 +1,4 @@
-"""Rate limits of the API, counted on Redis by token or account."""
+"""Rate limits of the API by token, account or address; the gate has counted already where it could."""
 
 from typing import TYPE_CHECKING
 
@@ -6,12 +6,11 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from portal.core import request_context
-from security import limits
+from security import gate_answer, limits
+from security.gate_answer import API_RULE
 
 if TYPE_CHECKING:  # DRF imports this module while it imports its own views
     from rest_framework.views import APIView
-
-API_RULE = "1200/minute"
 
 
 class LimitsThrottle(BaseThrottle):
@@ -23,6 +22,16 @@ class LimitsThrottle(BaseThrottle):
 
     def allow_request(self, request: Request, view: "APIView") -> bool:
         self.rule = getattr(view, "throttle_rule", API_RULE)
+        answer = gate_answer.current()
+        if answer is None or answer.wait is None:
+            return self._count(request)
+        if answer.is_first_refusal:
+            limits.tell(self.rule, "api")
+        self.seconds = answer.wait
+        return answer.wait == 0
+
+    def _count(self, request: Request) -> bool:
+        """Count here when the gate could not: Redis is away, so this process counts on its own."""
         context = request_context.current()
         user = request.user.pk if request.user and request.user.is_authenticated else None
         address = limits.network_key(context.source_ip)

@@ -20,6 +20,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from audit import services as audit
+from security import blocks
 from security.models import ApiToken, Scope
 
 PREFIX = "dop_pat_"
@@ -131,6 +132,7 @@ def create(
     audit.record(
         "token.created", actor=actor, target=token, data=facts | {"owner": user.get_username()}
     )
+    blocks.token_made(token)
     return token, written
 
 

@@ -11,7 +11,7 @@ from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from audit import services as audit
-from security import factors, limits, pages, sessions, signin
+from security import authlog, factors, limits, pages, sessions, signin
 from security.forms import CodeForm, PasswordForm, RecoveryForm
 from security.limits import LimitedError
 from security.stepup import require_recent_auth
@@ -127,6 +127,7 @@ def step_up(request: HttpRequest) -> HttpResponse:
         return pages.too_many(request, error)
     device = factors.spend_totp(request.user.pk or 0, form.cleaned_data["code"])
     if device is None:
+        authlog.failure("bad_otp", user=request.user)
         audit.record(
             "auth.reauth_failed", target=request.user, outcome="failure", reason="bad_code"
         )

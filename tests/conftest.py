@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db.models import Max
 
 from audit.models import AuditEntry
+from security import gate_store
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -24,6 +25,7 @@ def empty_redis() -> Iterator[None]:
     """Counters of one test never limit the next; each xdist worker has a database of its own."""
     client = redis.Redis.from_url(settings.REDIS_URL)
     client.flushdb()
+    client.hset(gate_store.HASH, gate_store.READY, "1")  # nothing is blocked yet
     yield
     client.close()
 

@@ -1,0 +1,85 @@
+"""The filters of flags and blocks. Without a choice they show what is open or active."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib.admin import ModelAdmin, SimpleListFilter
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from security.models import Block, Flag, FlagStatus
+from security.models.blocks import BlockQuerySet
+from security.rules.engine import RULES
+
+LEAST = {"critical": (90, 101), "high": (70, 90), "medium": (40, 70), "low": (0, 40)}
+
+
+class FlagStatusFilter(SimpleListFilter):
+    title = "status"
+    parameter_name = "status"
+
+    def lookups(
+        self, request: HttpRequest, model_admin: "ModelAdmin[Any]"
+    ) -> list[tuple[str, str]]:
+        return [*FlagStatus.choices[1:], ("all", "All")]
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        for number, choice in enumerate(super().choices(changelist)):
+            yield {**choice, "display": "Open"} if number == 0 else choice
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Flag]) -> QuerySet[Flag]:
+        if self.value() == "all":
+            return queryset
+        wanted = self.value() if self.value() in FlagStatus.values else FlagStatus.OPEN
+        return queryset.filter(status=wanted)
+
+
+class SeverityFilter(SimpleListFilter):
+    title = "severity"
+    parameter_name = "severity"
+
+    def lookups(
+        self, request: HttpRequest, model_admin: "ModelAdmin[Any]"
+    ) -> list[tuple[str, str]]:
+        return [(word, word.capitalize()) for word in LEAST]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Flag]) -> QuerySet[Flag]:
+        if self.value() not in LEAST:
+            return queryset
+        least, below = LEAST[str(self.value())]
+        return queryset.filter(score__gte=least, score__lt=below)
+
+
+class RuleFilter(SimpleListFilter):
+    title = "rule"
+    parameter_name = "rule"
+
+    def lookups(
+        self, request: HttpRequest, model_admin: "ModelAdmin[Any]"
+    ) -> list[tuple[str, str]]:
+        return [(rule.id, rule.title) for rule in RULES.values()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Flag]) -> QuerySet[Flag]:
+        return queryset.filter(rule=self.value()) if self.value() else queryset
+
+
+class BlockStateFilter(SimpleListFilter):
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(
+        self, request: HttpRequest, model_admin: "ModelAdmin[Any]"
+    ) -> list[tuple[str, str]]:
+        return [("ended", "Ended"), ("all", "All")]
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        for number, choice in enumerate(super().choices(changelist)):
+            yield {**choice, "display": "Active"} if number == 0 else choice
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Block]) -> QuerySet[Block]:
+        if self.value() == "all":
+            return queryset
+        assert isinstance(queryset, BlockQuerySet)
+        active = queryset.active(at=timezone.now())
+        return queryset.exclude(pk__in=active.values("pk")) if self.value() == "ended" else active

@@ -1,0 +1,246 @@
+"""`blocks/`, `blocks/fail2ban/` and `allow-list/`: thin views over the services."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import django_filters as filters
+from django.db.models import F
+from django.http import HttpResponse
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema, extend_schema_field, extend_schema_view
+from rest_framework import mixins, serializers, status
+from rest_framework.decorators import action
+from rest_framework.exceptions import PermissionDenied, ValidationError
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from audit.viewsets import PortalViewSet
+from portal.core.problems import Conflict
+from security import blocks, subjects
+from security.api import STEP_UP
+from security.models import AllowEntry, ApiToken, Block, BlockOrigin, Scope, SubjectKind
+from security.models.blocks import BlockQuerySet
+from security.stepup import is_recent
+
+STATES = [(word, word) for word in ("active", "lifted", "expired")]
+LONGEST_SECONDS = 366 * 24 * 3600
+
+
+class BlockSerializer(serializers.ModelSerializer[Block]):
+    state = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Block
+        fields = ("id", "kind", "value", "name", "reason", "origin", "state", "created_at", "created_by", "expires_at",
+                  "ended_at", "ended_by", "end_reason", "flag")  # fmt: skip
+        read_only_fields = fields
+
+    @extend_schema_field(serializers.ChoiceField(choices=STATES))
+    def get_state(self, block: Block) -> str:
+        return block.state(at=timezone.now())
+
+
+class TermSerializer(serializers.Serializer[Any]):
+    """How long: `duration_seconds` from now, or `expires_at`."""
+
+    duration_seconds = serializers.IntegerField(
+        min_value=60, max_value=LONGEST_SECONDS, required=False
+    )
+    expires_at = serializers.DateTimeField(required=False)
+    reason = serializers.CharField(max_length=500)
+    confirm = serializers.BooleanField(default=False, help_text="Make it even if it hits yourself.")
+
+    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
+        if ("expires_at" in given) == ("duration_seconds" in given):
+            raise ValidationError({"duration_seconds": ["Give either this or `expires_at`."]})
+        return given
+
+    @staticmethod
+    def end_of(given: dict[str, Any]) -> datetime:
+        end = given.get("expires_at") or timezone.now() + timedelta(
+            seconds=given["duration_seconds"]
+        )
+        assert isinstance(end, datetime)
+        return end
+
+
+class NewBlockSerializer(TermSerializer):
+    kind = serializers.ChoiceField(choices=SubjectKind.choices)
+    value = serializers.CharField(
+        max_length=200, help_text="An address, a network, a user name, or the number of a token."
+    )
+
+
+class LiftSerializer(serializers.Serializer[Any]):
+    reason = serializers.CharField(max_length=500, default="", allow_blank=True)
+
+
+class BlockFilter(filters.FilterSet):
+    kind = filters.ChoiceFilter(choices=SubjectKind.choices)
+    value = filters.CharFilter()
+    origin = filters.ChoiceFilter(choices=BlockOrigin.choices)
+    state = filters.ChoiceFilter(choices=STATES, method="in_state")
+
+    class Meta:
+        model = Block
+        fields: tuple[str, ...] = ()
+
+    def in_state(self, queryset: BlockQuerySet, _name: str, value: str) -> BlockQuerySet:
+        now = timezone.now()
+        return of_state(queryset, value, at=now)
+
+
+def of_state(queryset: BlockQuerySet, state: str, *, at: datetime) -> BlockQuerySet:
+    """Return the blocks that `Block.state` calls so."""
+    if state == "active":
+        return queryset.active(at=at)
+    lifted = queryset.filter(ended_at__lt=F("expires_at"))
+    return (
+        lifted
+        if state == "lifted"
+        else queryset.filter(expires_at__lte=at).exclude(pk__in=lifted.values("pk"))
+    )
+
+
+def require_fresh(request: Request) -> None:
+    """Refuse a session without a code of the last ten minutes; a token needs its scope only."""
+    if not isinstance(request.auth, ApiToken) and not is_recent(request._request):
+        raise PermissionDenied(STEP_UP)
+
+
+class PlainTextRenderer(BaseRenderer):
+    """Lets a client ask for text; errors are still JSON."""
+
+    media_type = "text/plain"
+    format = "txt"
+
+    def render(self, data: Any, *_args: Any, **_kwargs: Any) -> bytes:
+        return str(data).encode()
+
+
+@extend_schema_view(list=extend_schema(filters=True))
+class BlockViewSet(mixins.RetrieveModelMixin, PortalViewSet):
+    """Who is refused, and who was; newest first."""
+
+    queryset = Block.objects.all()
+    serializer_class = BlockSerializer
+    filterset_class = BlockFilter
+    write_scope = Scope.SECURITY_WRITE
+    lookup_value_regex = r"\d{1,18}"
+    ordering = ("-id",)
+
+    @extend_schema(request=NewBlockSerializer, responses={201: BlockSerializer})
+    def create(self, request: Request) -> Response:
+        """Block a subject, or renew its block. 409 when it would hit yourself and is not confirmed."""
+        require_fresh(request)
+        given = NewBlockSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        subject = subjects.parse(given.validated_data["kind"], given.validated_data["value"])
+        made = self._make(subject, given.validated_data, BlockOrigin.HAND)
+        return Response(BlockSerializer(made).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=TermSerializer, responses=BlockSerializer)
+    def update(self, request: Request, pk: str | None = None) -> Response:
+        """Give an active block another end and reason; 409 when it has ended."""
+        require_fresh(request)
+        block = self.get_object()
+        given = TermSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        if block.state(at=timezone.now()) != "active":
+            raise Conflict("The block has ended; create another one.")
+        subject = subjects.Subject(block.kind, block.value, block.name)
+        return Response(
+            BlockSerializer(self._make(subject, given.validated_data, block.origin)).data
+        )
+
+    @staticmethod
+    def _make(subject: subjects.Subject, given: dict[str, Any], origin: str) -> Block:
+        try:
+            return blocks.create(
+                subject, expires_at=TermSerializer.end_of(given), reason=given["reason"], actor=None, origin=origin,
+                confirmed=given["confirm"],
+            )  # fmt: skip
+        except blocks.SelfBlockError as error:
+            raise Conflict(f"{error} Send `confirm` true.") from error
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: str | None = None) -> Response:
+        """Lift a block now; its row stays as history. 409 when it has ended."""
+        self._lift(request, "")
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(request=LiftSerializer, responses=BlockSerializer)
+    @action(detail=True, methods=["post"])
+    def lift(self, request: Request, pk: str | None = None) -> Response:
+        """Lift a block now, with a reason; 409 when it has ended."""
+        given = LiftSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        self._lift(request, given.validated_data["reason"])
+        return Response(BlockSerializer(self.get_object()).data)
+
+    def _lift(self, request: Request, reason: str) -> None:
+        require_fresh(request)
+        if not blocks.lift(self.get_object(), actor=None, reason=reason):
+            raise Conflict("The block has ended already.")
+
+    @extend_schema(responses={(200, "text/plain"): OpenApiTypes.STR}, filters=False)
+    @action(
+        detail=False, pagination_class=None, filterset_class=None, renderer_classes=[JSONRenderer, PlainTextRenderer]
+    )  # fmt: skip
+    def fail2ban(self, request: Request) -> HttpResponse:
+        """Return the blocked addresses and networks as plain text, one a line."""
+        network = [SubjectKind.ADDRESS, SubjectKind.NETWORK]
+        rows = Block.objects.active(at=timezone.now()).filter(kind__in=network)
+        values = sorted(set(rows.values_list("value", flat=True)))
+        return HttpResponse(
+            "".join(f"{value}\n" for value in values), content_type="text/plain; charset=utf-8"
+        )
+
+
+class AllowEntrySerializer(serializers.ModelSerializer[AllowEntry]):
+    class Meta:
+        model = AllowEntry
+        fields = ("id", "kind", "value", "name", "reason", "created_at", "created_by")
+        read_only_fields = fields
+
+
+class NewAllowEntrySerializer(serializers.Serializer[Any]):
+    kind = serializers.ChoiceField(choices=SubjectKind.choices)
+    value = serializers.CharField(max_length=200)
+    reason = serializers.CharField(max_length=500)
+
+
+@extend_schema_view(list=extend_schema(filters=True))
+class AllowEntryViewSet(mixins.RetrieveModelMixin, PortalViewSet):
+    """Who is never refused by a block."""
+
+    queryset = AllowEntry.objects.all()
+    serializer_class = AllowEntrySerializer
+    filterset_class = None
+    write_scope = Scope.SECURITY_WRITE
+    lookup_value_regex = r"\d{1,18}"
+    ordering = ("id",)
+
+    @extend_schema(request=NewAllowEntrySerializer, responses={201: AllowEntrySerializer})
+    def create(self, request: Request) -> Response:
+        """Put a subject on the allow-list."""
+        require_fresh(request)
+        given = NewAllowEntrySerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        facts = given.validated_data
+        entry = blocks.allow(
+            subjects.parse(facts["kind"], facts["value"]), reason=facts["reason"], actor=None
+        )
+        return Response(AllowEntrySerializer(entry).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: str | None = None) -> Response:
+        """Take a subject off the allow-list."""
+        require_fresh(request)
+        blocks.disallow(self.get_object(), actor=None)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+ROUTES = [("blocks", BlockViewSet, "block"), ("allow-list", AllowEntryViewSet, "allow-entry")]

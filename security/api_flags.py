@@ -1,0 +1,293 @@
+"""`flags/`, `detections/rules/` and `detections/replay/`: thin views over the services."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import django_filters as filters
+from django.contrib.auth.models import User
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema, extend_schema_field, extend_schema_view
+from rest_framework import mixins, serializers
+from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from audit.viewsets import PortalViewSet
+from portal.core.problems import Conflict
+from security import detection, flags, rule_settings
+from security.models import Flag, FlagStatus, RuleSetting, Scope, SubjectKind
+from security.models.flags import validate_thresholds
+from security.permissions import ScopedPermission
+from security.rules.engine import RULES
+from security.rules.finding import Finding, severity
+
+RULE_CHOICES = [(rule.id, rule.title) for rule in RULES.values()]
+SEVERITIES = ("low", "medium", "high", "critical")
+LONGEST_REPLAY = timedelta(days=93)
+
+
+class EvidenceSerializer(serializers.Serializer[Any]):
+    """One audit entry. Without the scope `audit:read` only its number and time are shown."""
+
+    id = serializers.IntegerField()
+    at = serializers.DateTimeField()
+    action = serializers.CharField(required=False)
+    outcome = serializers.CharField(required=False)
+    reason = serializers.CharField(required=False)
+    actor = serializers.CharField(required=False)
+    target = serializers.CharField(required=False)
+    address = serializers.CharField(required=False)
+    path = serializers.CharField(required=False)
+
+
+class FlagSerializer(serializers.ModelSerializer[Flag]):
+    severity = serializers.ChoiceField(
+        choices=[(word, word) for word in SEVERITIES], read_only=True
+    )
+    assigned_to = serializers.CharField(
+        source="assigned_to.username", default=None, allow_null=True, read_only=True
+    )
+
+    class Meta:
+        model = Flag
+        fields: Any = (
+            "id", "rule", "title", "severity", "score", "subject_kind", "subject", "subject_name", "sentence", "counts",
+            "first_at", "last_at", "opened_at", "status", "assigned_to", "decided_at", "decided_by", "decision_reason",
+        )  # fmt: skip
+        read_only_fields: Any = fields
+
+    title = serializers.CharField(read_only=True)
+
+
+class FlagDetailSerializer(FlagSerializer):
+    evidence = serializers.SerializerMethodField()
+
+    class Meta(FlagSerializer.Meta):
+        fields = (*FlagSerializer.Meta.fields, "evidence")
+        read_only_fields = fields
+
+    @extend_schema_field(EvidenceSerializer(many=True))
+    def get_evidence(self, flag: Flag) -> list[dict[str, Any]]:
+        request = self.context.get("request")
+        if request is not None and ScopedPermission.allows(request, Scope.AUDIT_READ):
+            return list(flag.evidence)
+        return [{"id": fact["id"], "at": fact["at"]} for fact in flag.evidence]
+
+
+class ReasonSerializer(serializers.Serializer[Any]):
+    reason = serializers.CharField(max_length=1000, default="", allow_blank=True)
+
+
+class DismissSerializer(serializers.Serializer[Any]):
+    reason = serializers.CharField(max_length=1000)
+
+
+class AssignFlagSerializer(serializers.Serializer[Any]):
+    user = serializers.CharField(max_length=150, allow_null=True)
+
+
+class FlagFilter(filters.FilterSet):
+    status = filters.ChoiceFilter(choices=FlagStatus.choices)
+    rule = filters.ChoiceFilter(choices=RULE_CHOICES)
+    subject_kind = filters.ChoiceFilter(choices=SubjectKind.choices)
+    subject = filters.CharFilter()
+    assigned_to = filters.CharFilter(field_name="assigned_to__username")
+    min_score = filters.NumberFilter(
+        field_name="score", lookup_expr="gte", min_value=0, max_value=100
+    )
+    since = filters.IsoDateTimeFilter(field_name="last_at", lookup_expr="gte")
+    until = filters.IsoDateTimeFilter(field_name="last_at", lookup_expr="lt")
+
+    class Meta:
+        model = Flag
+        fields: tuple[str, ...] = ()
+
+
+@extend_schema_view(list=extend_schema(filters=True))
+class FlagViewSet(mixins.RetrieveModelMixin, PortalViewSet):
+    """What the rules have found, newest first."""
+
+    queryset = Flag.objects.select_related("assigned_to")
+    serializer_class = FlagSerializer
+    filterset_class = FlagFilter
+    write_scope = Scope.SECURITY_WRITE
+    lookup_value_regex = r"\d{1,18}"
+    ordering = ("-last_at",)
+    ordering_fields = ("last_at", "id")
+
+    def get_serializer_class(self) -> Any:
+        return FlagSerializer if self.action == "list" else FlagDetailSerializer
+
+    def _reply(self, result: flags.Result, flag: Flag) -> Response:
+        if not result.changed:
+            raise Conflict("The flag is decided already, or is so already.")
+        fresh = self.get_queryset().get(pk=flag.pk)
+        return Response(FlagDetailSerializer(fresh, context=self.get_serializer_context()).data)
+
+    @extend_schema(request=ReasonSerializer, responses=FlagDetailSerializer)
+    @action(detail=True, methods=["post"])
+    def confirm(self, request: Request, pk: str | None = None) -> Response:
+        """Confirm an open flag: it was real. Its alert ends; 409 when it is decided."""
+        flag, data = self.get_object(), _valid(ReasonSerializer, request)
+        return self._reply(flags.confirm([flag], actor=None, reason=data["reason"]), flag)
+
+    @extend_schema(request=DismissSerializer, responses=FlagDetailSerializer)
+    @action(detail=True, methods=["post"])
+    def dismiss(self, request: Request, pk: str | None = None) -> Response:
+        """Dismiss an open flag as harmless, with a reason. Its alert ends; 409 when it is decided."""
+        flag, data = self.get_object(), _valid(DismissSerializer, request)
+        return self._reply(flags.dismiss([flag], actor=None, reason=data["reason"]), flag)
+
+    @extend_schema(request=AssignFlagSerializer, responses=FlagDetailSerializer)
+    @action(detail=True, methods=["post"])
+    def assign(self, request: Request, pk: str | None = None) -> Response:
+        """Assign an open flag to a user, or with `null` to nobody; 409 when nothing changes."""
+        flag, name, user = self.get_object(), _valid(AssignFlagSerializer, request)["user"], None
+        if name is not None:
+            user = User.objects.filter(username=name, is_active=True).first()
+            if user is None:
+                raise ValidationError({"user": ["There is no active user of that name."]})
+        return self._reply(flags.assign([flag], to=user, actor=None), flag)
+
+
+def _valid(kind: Any, request: Request) -> dict[str, Any]:
+    serializer = kind(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    return dict(serializer.validated_data)
+
+
+class RuleSerializer(serializers.ModelSerializer[RuleSetting]):
+    """`thresholds` are what differs from `defaults`; `precision` is null while nothing is decided."""
+
+    rule = serializers.CharField(read_only=True)
+    title = serializers.CharField(source="spec.title", read_only=True)
+    explanation = serializers.CharField(source="spec.explanation", read_only=True)
+    reference = serializers.CharField(source="spec.reference", read_only=True)
+    defaults = serializers.DictField(
+        source="spec.defaults", child=serializers.FloatField(), read_only=True
+    )
+    thresholds = serializers.JSONField(required=False)
+    precision = serializers.SerializerMethodField()
+
+    class Meta:
+        model = RuleSetting
+        fields = ("id", "rule", "title", "explanation", "reference", "enabled", "block_minutes", "defaults",
+                  "thresholds", "precision")  # fmt: skip
+
+    @extend_schema_field(serializers.FloatField(allow_null=True))
+    def get_precision(self, setting: RuleSetting) -> float | None:
+        record = rule_settings.records().get(setting.rule)
+        return record.precision if record else None
+
+    def validate_thresholds(self, given: Any) -> Any:
+        assert isinstance(self.instance, RuleSetting)
+        validate_thresholds(self.instance.spec, given)
+        return given
+
+
+class RuleViewSet(mixins.RetrieveModelMixin, PortalViewSet):
+    """The rules of detection and how they are set."""
+
+    queryset = RuleSetting.objects.filter(rule__in=RULES)
+    serializer_class = RuleSerializer
+    write_scope = Scope.SECURITY_WRITE
+    lookup_field = "rule"
+    lookup_value_regex = "[a-z_]{1,50}"
+    filterset_class = None
+    ordering = ("id",)
+
+    @extend_schema(request=RuleSerializer, responses=RuleSerializer)
+    def partial_update(self, request: Request, rule: str | None = None) -> Response:
+        """Switch a rule on or off, or set its thresholds or its automatic block."""
+        serializer = RuleSerializer(self.get_object(), data=request.data, partial=True)
+        serializer.is_valid(raise_exception=True)
+        setting = self.get_object()
+        for name, value in serializer.validated_data.items():
+            setattr(setting, name, value)
+        rule_settings.change(setting, actor=None)
+        return Response(RuleSerializer(setting).data)
+
+
+class ReplaySerializer(serializers.Serializer[Any]):
+    """A range of at most 93 days; without rules, those that are on."""
+
+    since = serializers.DateTimeField()
+    until = serializers.DateTimeField(required=False)
+    rules = serializers.ListField(
+        child=serializers.ChoiceField(choices=RULE_CHOICES), required=False, max_length=50
+    )
+    thresholds = serializers.DictField(
+        child=serializers.JSONField(), required=False, help_text='{"scanner": {"missing": 20}}'
+    )
+
+    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
+        given.setdefault("until", timezone.now())
+        if not timedelta(0) < given["until"] - given["since"] <= LONGEST_REPLAY:
+            raise ValidationError({"until": ["It must lie after `since`, at most 93 days."]})
+        return given
+
+    def validate_thresholds(self, given: dict[str, Any]) -> dict[str, Any]:
+        for rule_id, thresholds in given.items():
+            if rule_id not in RULES:
+                raise ValidationError(
+                    f"{rule_id[:50]!r} is no rule. There are: {', '.join(RULES)}."
+                )
+            validate_thresholds(RULES[rule_id], thresholds)
+        return given
+
+
+class FindingSerializer(serializers.Serializer[Any]):
+    rule = serializers.CharField()
+    severity = serializers.CharField()
+    score = serializers.IntegerField()
+    subject_kind = serializers.CharField()
+    subject = serializers.CharField()
+    subject_name = serializers.CharField()
+    sentence = serializers.CharField()
+    counts = serializers.DictField(child=serializers.IntegerField())
+    first_at = serializers.DateTimeField()
+    last_at = serializers.DateTimeField()
+    evidence = serializers.ListField(child=serializers.IntegerField())
+
+
+class ReplayResultSerializer(serializers.Serializer[Any]):
+    events = serializers.IntegerField()
+    is_truncated = serializers.BooleanField(
+        help_text="The range holds more events than were looked at."
+    )
+    findings = FindingSerializer(many=True)
+
+
+def shown(finding: Finding) -> Mapping[str, Any]:
+    """Return a finding as the API and the admin show it."""
+    return {
+        "rule": finding.rule, "severity": severity(finding.score), "score": finding.score,
+        "subject_kind": finding.subject_kind, "subject": finding.subject, "subject_name": finding.name,
+        "sentence": finding.sentence, "counts": finding.counts, "evidence": finding.evidence,
+        "first_at": datetime.fromtimestamp(finding.first_at, timezone.get_current_timezone()),
+        "last_at": datetime.fromtimestamp(finding.last_at, timezone.get_current_timezone()),
+    }  # fmt: skip
+
+
+class ReplayView(APIView):
+    """What the rules would have flagged in a range of the past. Nothing is written."""
+
+    read_scope = write_scope = Scope.SECURITY_WRITE
+
+    @extend_schema(request=ReplaySerializer, responses=ReplayResultSerializer)
+    def post(self, request: Request) -> Response:
+        """Replay the trail of a range with the given rules and thresholds."""
+        given = _valid(ReplaySerializer, request)
+        done = detection.replay(
+            since=given["since"], until=given["until"], rules=given.get("rules", ()),
+            thresholds=given.get("thresholds"),
+        )  # fmt: skip
+        findings = [shown(finding) for finding in done.findings]
+        facts = {"events": done.events, "is_truncated": done.is_truncated, "findings": findings}
+        return Response(ReplayResultSerializer(facts).data)
+
+
+ROUTES = [("flags", FlagViewSet, "flag"), ("detections/rules", RuleViewSet, "detection-rule")]

@@ -1,0 +1,59 @@
+"""One line per refused sign-in or token, for fail2ban (docker/fail2ban/) and others that read files.
+
+The address stands before any text a client chose, and that text is a JSON string in ASCII: nothing
+can break a line or forge another. The file is opened for each line, so that it may be rotated by
+renaming, and each line is one write, so that many processes keep lines whole.
+"""
+
+import json
+import logging
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from portal.core import request_context, sanitize
+
+log = logging.getLogger(__name__)
+REASONS = ("bad_password", "unknown_user", "bad_otp", "bad_token", "throttled")
+
+
+def failure(reason: str, *, user: Any = None) -> None:
+    """Append a line about the current request; a disk that refuses is logged, never raised."""
+    context = request_context.current()
+    name = user.get_username() if user is not None else ""
+    _append(line(reason, address=context.source_ip, path=context.url_path, user=name))
+
+
+def line(
+    reason: str, *, address: str | None, path: str, user: str, at: datetime | None = None
+) -> str:
+    """Return the line. A name nobody has is left empty: it may be a password typed too early."""
+    assert reason in REASONS
+    moment = (at or datetime.now(UTC)).astimezone(UTC)
+    stamp = f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    where = "".join(c if c.isascii() and c.isprintable() and c not in ' "' else "_" for c in path)
+    who = json.dumps(sanitize.line(user, 150), ensure_ascii=True)
+    return (
+        f"{stamp} devops-portal[{os.getpid()}]: auth-failure ip={address or '-'} reason={reason}"
+        f" path={where[:200] or '-'} user={who}\n"
+    )
+
+
+def _append(written: str) -> None:
+    path = Path(settings.AUTH_LOG_FILE)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        try:
+            os.write(descriptor, written.encode("ascii"))
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        log.error(
+            "No line could be written to %s (%s). Free the disk or correct AUTH_LOG_FILE.",
+            path,
+            error,
+        )

@@ -1,0 +1,170 @@
+"""Blocks and the allow-list: made by hand, by rules or by CrowdSec; enforced by security/gate.py."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+
+from audit import services as audit
+from portal.core import request_context, sanitize
+from portal.core.request_context import SYSTEM
+from security import gate_store, subjects
+from security.models import AllowEntry, ApiToken, Block, BlockOrigin, Flag, SubjectKind
+from security.subjects import Subject
+
+SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=366)
+
+
+class SelfBlockError(Exception):
+    """The block would refuse whoever makes it; it is made when they confirm."""
+
+    def __init__(self, subject: Subject) -> None:
+        super().__init__(
+            f"This would block you yourself ({subject.name or subject.value}). Confirm it if that is meant;"
+            " else put your address on the allow-list first."
+        )
+
+
+@transaction.atomic
+def create(
+    subject: Subject,
+    *,
+    expires_at: datetime,
+    reason: str,
+    actor: Any,
+    origin: str = BlockOrigin.HAND,
+    flag: Flag | None = None,
+    confirmed: bool = False,
+) -> Block:
+    """Block a subject, or give the open block of it a new end and reason.
+
+    Raises ValidationError without a reason, for a time out of bounds, for a trusted proxy and for
+    what is on the allow-list; SelfBlockError when it would hit the actor and is not `confirmed`.
+    """
+    now = timezone.now()
+    if not reason.strip():
+        raise ValidationError({"reason": "Say why; whoever is refused will ask."})
+    if not SHORTEST <= expires_at - now <= LONGEST + timedelta(minutes=1):
+        raise ValidationError({"expires_at": "A block lasts from one minute to 366 days."})
+    refuse_protected(subject)
+    if not confirmed and _hits(subject, actor):
+        raise SelfBlockError(subject)
+    Block.objects.elapsed(at=now).filter(kind=subject.kind, value=subject.value).update(
+        ended_at=now
+    )
+    facts = {
+        "name": sanitize.line(subject.name, 200),
+        "reason": sanitize.line(reason, 500),
+        "expires_at": expires_at,
+    }
+    block, created = Block.objects.update_or_create(
+        kind=subject.kind, value=subject.value, origin=origin, ended_at__isnull=True,
+        defaults={**facts, **({"flag": flag} if flag else {})},
+        create_defaults={**facts, "flag": flag, "created_at": now, "created_by": audit.actor_of(actor).name},
+    )  # fmt: skip
+    data = {"expires_at": expires_at.isoformat(), "origin": origin, "extended": not created}
+    audit.record("block.added", actor=actor, target=block, reason=reason, data=data)
+    gate_store.write_after_commit()
+    return block
+
+
+def refuse_protected(subject: Subject) -> None:
+    """Raise ValidationError for what no block may hit: trusted proxies and the allow-list."""
+    if subjects.hits_proxy(subject):
+        raise ValidationError({"value": "This covers a trusted proxy: everybody would be refused."})
+    if entry := _allowed_by(subject):
+        raise ValidationError({"value": f"{entry} is on the allow-list. Remove it there first."})
+
+
+def _allowed_by(subject: Subject) -> AllowEntry | None:
+    """Return the entry of the allow-list that covers all of the subject."""
+    if subject.kind in (SubjectKind.ADDRESS, SubjectKind.NETWORK):
+        whole = subjects.networks_around(subject)
+        rows = AllowEntry.objects.filter(
+            kind__in=[SubjectKind.ADDRESS, SubjectKind.NETWORK], value__in=whole
+        )
+    else:
+        rows = AllowEntry.objects.filter(kind=subject.kind, value=subject.value)
+    return rows.first()
+
+
+def _hits(subject: Subject, actor: Any) -> bool:
+    """True when the subject is the current request's address, or the actor's own account or token."""
+    context, who = request_context.current(), audit.actor_of(actor)
+    if subject.kind == SubjectKind.TOKEN:
+        return f"token:{subject.name}" in who.roles
+    if subject.kind == SubjectKind.ACCOUNT:
+        return who.type in ("user", "token") and who.id == subject.value
+    return subject.covers(context.source_ip)
+
+
+def by_rule(flag: Flag, *, expires_at: datetime) -> Block | None:
+    """Block the subject of a flag; None, and a reason in the trail, when it is protected."""
+    kind, value = flag.subject_kind, flag.subject
+    network = kind == SubjectKind.ADDRESS
+    try:
+        subject = (
+            subjects.parse(kind, value) if network else Subject(kind, value, flag.subject_name)
+        )
+        reason = f"{flag.title}: {flag.sentence}"
+        return create(
+            subject, expires_at=expires_at, reason=reason, actor=SYSTEM, origin=BlockOrigin.RULE, flag=flag,
+        )  # fmt: skip
+    except ValidationError as error:
+        audit.record("block.withheld", actor=SYSTEM, target=flag, reason=" ".join(error.messages))
+        return None
+
+
+@transaction.atomic
+def lift(block: Block, *, actor: Any, reason: str = "") -> bool:
+    """End a block now; False when it has ended already."""
+    now, said = timezone.now(), sanitize.line(reason, 500)
+    facts = {"ended_at": now, "ended_by": audit.actor_of(actor).name, "end_reason": said}
+    if not Block.objects.active(at=now).filter(pk=block.pk).update(**facts):
+        return False
+    audit.record("block.removed", actor=actor, target=block, reason=said)
+    gate_store.write_after_commit()
+    return True
+
+
+@transaction.atomic
+def allow(subject: Subject, *, reason: str, actor: Any) -> AllowEntry:
+    """Put a subject on the allow-list; it wins over every block. Raises ValidationError without a reason."""
+    facts = {
+        "name": subject.name,
+        "reason": sanitize.line(reason, 500),
+        "created_by": audit.actor_of(actor).name,
+    }
+    entry = AllowEntry(kind=subject.kind, value=subject.value, **facts)
+    entry.clean()
+    entry, created = AllowEntry.objects.get_or_create(
+        kind=subject.kind, value=subject.value, defaults=facts
+    )
+    if not created:
+        raise ValidationError({"value": f"{entry} is on the allow-list already."})
+    audit.record("allow.added", actor=actor, target=entry, reason=reason)
+    gate_store.write_after_commit()
+    return entry
+
+
+@transaction.atomic
+def disallow(entry: AllowEntry, *, actor: Any, reason: str = "") -> None:
+    """Take an entry off the allow-list."""
+    audit.record("allow.removed", actor=actor, target=entry, reason=reason)
+    entry.delete()
+    gate_store.write_after_commit()
+
+
+def end_elapsed(*, at: datetime) -> int:
+    """Write the end of blocks whose time has come; they are not enforced any more in any case."""
+    return Block.objects.elapsed(at=at).update(ended_at=at)
+
+
+def token_made(token: ApiToken) -> None:
+    """A new token of a blocked or allowed account is so from the start."""
+    account = {"kind": SubjectKind.ACCOUNT, "value": str(token.user_id)}
+    blocked = Block.objects.active(at=timezone.now()).filter(**account)
+    if blocked.exists() or AllowEntry.objects.filter(**account).exists():
+        gate_store.write_after_commit()

@@ -1,0 +1,188 @@
+"""The detector: follows the stream of the trail with the rules, and replays history without writing.
+
+The rules' memory lives in the process and follows the stream; the cursor's row says what has been
+flagged. A worker that takes over reads what it missed first, silently, so any worker may continue,
+and a restart loses nothing.
+"""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from audit import stream
+from audit.models import AuditEntry
+from audit.stream import Position
+from security import flags, rule_settings
+from security.audit_events import ACTIONS, event_of
+from security.models import DetectorCursor
+from security.rule_settings import Settings
+from security.rules import engine
+from security.rules.engine import Engine
+from security.rules.finding import Finding, Thresholds
+
+log = logging.getLogger(__name__)
+CURSOR = "rules"
+BATCH = 2_000
+MAX_BATCHES = 20
+REPLAY_LIMIT = 200_000
+
+
+@dataclass
+class _Follower:
+    """An engine, the settings it was made with, and how far it has been fed."""
+
+    engine: Engine
+    settings: str
+    position: Position
+
+
+_followers: dict[str, _Follower] = {}  # one per process, by the cursor's cluster
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one run did; `skipped` when another worker holds the cursor."""
+
+    entries: int = 0
+    findings: int = 0
+    skipped: bool = False
+
+
+def run() -> Report:
+    """Read what is new, in batches of one transaction each; return what was done."""
+    entries = findings = 0
+    for _ in range(MAX_BATCHES):
+        try:
+            report, is_more = _batch()
+        except Exception:
+            _followers.clear()  # it has seen events whose flags were rolled back
+            raise
+        if report.skipped:
+            return Report(entries, findings, skipped=not entries)
+        entries, findings = entries + report.entries, findings + report.findings
+        if not is_more:
+            break
+    return Report(entries, findings)
+
+
+@transaction.atomic
+def _batch() -> tuple[Report, bool]:
+    """Feed one batch, write its flags and move the cursor; the second value: whether more waits."""
+    before = stream.horizon()
+    cursor = _lock(before)
+    if cursor is None:
+        return Report(skipped=True), False
+    position = Position(cursor.txid, cursor.entry_id)
+    follower = _follower_at(position, cursor)
+    entries = stream.read(position, before, limit=BATCH, actions=ACTIONS)
+    found: dict[tuple[str, str, str], Finding] = {}
+    for entry in entries:
+        for finding in _feed(follower.engine, entry):
+            engine.merge(found, finding)
+    for finding in found.values():
+        flags.open_or_extend(finding)
+    is_more = len(entries) == BATCH
+    position = stream.position_of(entries[-1]) if is_more else max(position, before)
+    follower.position = position
+    cursor.txid, cursor.entry_id, cursor.ran_at = position.txid, position.entry_id, timezone.now()
+    cursor.save(update_fields=["txid", "entry_id", "ran_at"])
+    return Report(len(entries), len(found)), is_more
+
+
+def _lock(before: Position) -> DetectorCursor | None:
+    """Return the cursor, locked; None while another worker has it. A restored database begins anew."""
+    cluster = stream.cluster()
+    facts = {"txid": before.txid, "cluster": cluster}
+    DetectorCursor.objects.get_or_create(name=CURSOR, defaults=facts)
+    cursor = DetectorCursor.objects.select_for_update(skip_locked=True).filter(name=CURSOR).first()
+    if cursor is not None and cursor.cluster != cluster:
+        log.warning(
+            "The database was restored into another cluster: the rules begin at this moment."
+        )
+        cursor.txid, cursor.entry_id, cursor.cluster = before.txid, 0, cluster
+        cursor.save(update_fields=["txid", "entry_id", "cluster"])
+    return cursor
+
+
+def _follower_at(position: Position, cursor: DetectorCursor) -> _Follower:
+    """Return this process's engine, fed with everything up to `position`."""
+    settings = rule_settings.enabled()
+    written = json.dumps(settings, sort_keys=True)
+    follower = _followers.get(cursor.cluster)
+    since = None
+    if follower is None or follower.settings != written or follower.position > position:
+        follower = _Follower(Engine(settings), written, Position())
+        since = (cursor.ran_at or timezone.now()) - timedelta(
+            seconds=engine.longest_window_seconds(settings)
+        )
+        _followers.clear()
+        _followers[cursor.cluster] = follower
+    end = Position(position.txid + 1)
+    while entries := stream.read(follower.position, end, limit=BATCH, actions=ACTIONS, since=since):
+        known = [entry for entry in entries if stream.position_of(entry) <= position]
+        for entry in known:
+            _feed(follower.engine, entry)
+        follower.position = stream.position_of(entries[-1])
+        if len(known) < len(entries) or len(entries) < BATCH:
+            break
+    follower.position = position
+    return follower
+
+
+def _feed(rules: Engine, entry: AuditEntry) -> list[Finding]:
+    event = event_of(entry)
+    return rules.feed(event) if event is not None else []
+
+
+def lag_seconds() -> float:
+    """Return the age of the oldest entry that the rules have not read; 0 when they have read all."""
+    cursor = DetectorCursor.objects.filter(name=CURSOR).first()
+    if cursor is None:
+        return 0.0
+    far = Position(2**62)
+    waiting = stream.read(Position(cursor.txid, cursor.entry_id), far, limit=1, actions=ACTIONS)
+    return max(0.0, (timezone.now() - waiting[0].recorded_at).total_seconds()) if waiting else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What would have been flagged; `is_truncated` when the range holds more than was looked at."""
+
+    events: int
+    findings: tuple[Finding, ...]
+    is_truncated: bool
+
+
+def replay(
+    *,
+    since: datetime,
+    until: datetime,
+    rules: Sequence[str] = (),
+    thresholds: Mapping[str, Thresholds] | None = None,
+) -> Replay:
+    """Run `rules` (default: those that are on) over the history of a range, and write nothing."""
+    settings = _settings_of(rules, thresholds or {})
+    rows = AuditEntry.objects.filter(
+        action__in=ACTIONS, recorded_at__gte=since, recorded_at__lt=until
+    )
+    names = ("id", "recorded_at", "action", "data", "reason", "target_type", "target_id", "target_name", "actor_id",
+             "actor_name", "source_ip", "user_agent", "http_status", "url_path")  # fmt: skip
+    entries = rows.order_by("recorded_at", "id").only(*names)[: REPLAY_LIMIT + 1]
+    events, seen = [], 0
+    for entry in entries.iterator(chunk_size=BATCH):
+        seen += 1
+        if (event := event_of(entry)) is not None and seen <= REPLAY_LIMIT:
+            events.append(event)
+    found = tuple(engine.run(events, settings))
+    return Replay(len(events), found, is_truncated=seen > REPLAY_LIMIT)
+
+
+def _settings_of(rules: Sequence[str], thresholds: Mapping[str, Thresholds]) -> Settings:
+    rows = rule_settings.every()
+    wanted = rules or list(rule_settings.enabled())
+    return {rule_id: {**rows[rule_id], **thresholds.get(rule_id, {})} for rule_id in wanted}

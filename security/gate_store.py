@@ -1,0 +1,103 @@
+"""Blocks and allow-list in Redis: one hash that is replaced as a whole, and asked once per request.
+
+The truth is in PostgreSQL. When the hash is missing (Redis was emptied), whoever notices writes it
+anew; a tick does so too, so that a write Redis missed heals by itself.
+"""
+
+import json
+import logging
+import uuid
+from functools import lru_cache
+
+import redis
+from django.conf import settings
+from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from security.models import AllowEntry, ApiToken, Block, SubjectKind
+from security.subjects import field_of
+
+log = logging.getLogger(__name__)
+HASH = "portal:gate:subjects"
+READY = "ready"
+ALLOWED = "+"
+CHUNK = 5_000
+LOCK = 7_203_114  # of PostgreSQL: one writer of the hash at a time, so that the newest rows win
+
+
+@lru_cache(maxsize=4)
+def client(url: str) -> redis.Redis:
+    return redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1)
+
+
+def content() -> dict[str, str]:
+    """Return the fields of the hash: what is allowed, and what is blocked until when and why."""
+    now = timezone.now()
+    fields: dict[str, str] = {READY: "1"}
+    blocks = list(Block.objects.active(at=now).order_by("expires_at"))
+    hashes = _token_hashes(blocks)
+    for block in blocks:
+        value = json.dumps([block.expires_at.timestamp(), block.pk, block.kind])
+        for name in _fields(block.kind, block.value, hashes):
+            fields[name] = value
+    allowed = list(AllowEntry.objects.all())
+    hashes = _token_hashes(allowed)
+    for entry in allowed:
+        for name in _fields(entry.kind, entry.value, hashes):
+            fields[name] = ALLOWED
+    return fields
+
+
+def _token_hashes(rows: "list[Block] | list[AllowEntry]") -> dict[tuple[str, str], list[str]]:
+    """Return the hashes of the tokens that are named, or whose accounts are."""
+    tokens = [row.value for row in rows if row.kind == SubjectKind.TOKEN]
+    accounts = [row.value for row in rows if row.kind == SubjectKind.ACCOUNT]
+    found: dict[tuple[str, str], list[str]] = {}
+    if tokens:
+        for pk, written in ApiToken.objects.filter(pk__in=tokens).values_list("pk", "token_hash"):
+            found[SubjectKind.TOKEN, str(pk)] = [written]
+    if accounts:
+        rows_of = ApiToken.objects.filter(user_id__in=accounts, revoked_at__isnull=True)
+        for user_id, written in rows_of.values_list("user_id", "token_hash"):
+            found.setdefault((SubjectKind.ACCOUNT, str(user_id)), []).append(written)
+    return found
+
+
+def _fields(kind: str, value: str, hashes: dict[tuple[str, str], list[str]]) -> list[str]:
+    """Return the fields of a subject; an account is also each of its tokens."""
+    names = [f"token:{written}" for written in hashes.get((kind, value), ())]
+    return names if kind == SubjectKind.TOKEN else [field_of(kind, value), *names]
+
+
+def write(*, only_if_missing: bool = False) -> bool:
+    """Replace the hash by what PostgreSQL says. False, and a warning, when either is away."""
+    server = client(settings.REDIS_URL)
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+            if not (only_if_missing and server.hexists(HASH, READY)):
+                _replace(server, content())
+    except (RedisError, OSError, DatabaseError) as error:
+        log.warning("Blocks are not in Redis yet; the next tick tries again: %s", error)
+        return False
+    return True
+
+
+def _replace(server: redis.Redis, fields: dict[str, str]) -> None:
+    draft = f"{HASH}:{uuid.uuid4().hex}"
+    items = list(fields.items())
+    with server.pipeline(transaction=False) as pipe:
+        for start in range(0, len(items), CHUNK):
+            pipe.hset(draft, mapping=dict(items[start : start + CHUNK]))
+        pipe.expire(draft, 60)  # should this process die before the next command
+        pipe.execute()
+    with server.pipeline(transaction=True) as pipe:
+        pipe.rename(draft, HASH)
+        pipe.persist(HASH)
+        pipe.execute()
+
+
+def write_after_commit() -> None:
+    """Write the hash once the current transaction is there for others to read."""
+    transaction.on_commit(write)

@@ -1,0 +1,32 @@
+"""The rows of security: what proves who somebody is, and what is judged about what they do."""
+
+from security.models.blocks import AllowEntry, Block, BlockOrigin, SubjectKind
+from security.models.credentials import (
+    ApiToken,
+    ApiTokenQuerySet,
+    EnrolmentLink,
+    RecoveryCode,
+    RecoveryDevice,
+    Scope,
+    TotpDevice,
+)
+from security.models.flags import DetectorCursor, Flag, FlagStatus, RuleSetting, SeenClient
+
+__all__ = [
+    "AllowEntry",
+    "ApiToken",
+    "ApiTokenQuerySet",
+    "Block",
+    "BlockOrigin",
+    "DetectorCursor",
+    "EnrolmentLink",
+    "Flag",
+    "FlagStatus",
+    "RecoveryCode",
+    "RecoveryDevice",
+    "RuleSetting",
+    "Scope",
+    "SeenClient",
+    "SubjectKind",
+    "TotpDevice",
+]

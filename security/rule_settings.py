@@ -1,0 +1,86 @@
+"""How the rules are set: one row each, made after migration; a missing row means the defaults."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps import apps
+from django.db import transaction
+from django.db.models import Count, Q
+from django.db.models.signals import post_migrate
+
+from audit import services as audit
+from security.models import Flag, FlagStatus, RuleSetting
+from security.rules.engine import RULES
+
+Settings = dict[str, dict[str, float]]
+
+
+def ensure(**_kwargs: Any) -> None:
+    """Create the rows of rules that have none; what staff changed stays."""
+    rows = [RuleSetting(rule=rule_id) for rule_id in RULES]
+    RuleSetting.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def connect() -> None:
+    post_migrate.connect(
+        ensure, sender=apps.get_app_config("security"), dispatch_uid="security.rule_settings"
+    )
+
+
+def every() -> Settings:
+    """Return the thresholds of each rule, on or off."""
+    set_here = {row.rule: row.thresholds for row in RuleSetting.objects.all()}
+    return {
+        rule_id: {**rule.defaults, **set_here.get(rule_id, {})} for rule_id, rule in RULES.items()
+    }
+
+
+def enabled() -> Settings:
+    """Return the thresholds of each rule that is on."""
+    off = set(RuleSetting.objects.filter(enabled=False).values_list("rule", flat=True))
+    return {rule_id: thresholds for rule_id, thresholds in every().items() if rule_id not in off}
+
+
+@transaction.atomic
+def change(setting: RuleSetting, *, actor: Any) -> bool:
+    """Save the changed fields of `setting`, audited; False when nothing differs.
+
+    Raises ValidationError for a threshold out of its bounds.
+    """
+    setting.full_clean(exclude=["rule"])
+    before = RuleSetting.objects.select_for_update().get(pk=setting.pk)
+    names = ("enabled", "thresholds", "block_minutes")
+    diff = {
+        n: [getattr(before, n), getattr(setting, n)]
+        for n in names
+        if getattr(before, n) != getattr(setting, n)
+    }
+    if diff:
+        setting.save(update_fields=list(diff))
+        audit.record("config.changed", actor=actor, target=setting, changes=diff)
+    return bool(diff)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """How often a rule was right, as far as people have decided."""
+
+    open: int = 0
+    confirmed: int = 0
+    dismissed: int = 0
+
+    @property
+    def precision(self) -> float | None:
+        """Return the share of decided flags that were confirmed, None when none is decided."""
+        decided = self.confirmed + self.dismissed
+        return self.confirmed / decided if decided else None
+
+
+def records() -> dict[str, Record]:
+    """Return the record of each rule that has flags, in one query."""
+    counts = Flag.objects.order_by().values("rule").annotate(
+        open=Count("id", filter=Q(status=FlagStatus.OPEN)),
+        confirmed=Count("id", filter=Q(status=FlagStatus.CONFIRMED)),
+        dismissed=Count("id", filter=Q(status=FlagStatus.DISMISSED)),
+    )  # fmt: skip
+    return {row["rule"]: Record(row["open"], row["confirmed"], row["dismissed"]) for row in counts}

@@ -1,0 +1,24 @@
+"""The kind of program behind a User-Agent, without its version: an update is no new client."""
+
+import re
+
+# The first that occurs decides: browsers name each other.
+_BROWSERS = (
+    ("Edg", "Edge"),
+    ("OPR", "Opera"),
+    ("Firefox", "Firefox"),
+    ("Chrome", "Chrome"),
+    ("Safari", "Safari"),
+)
+_SYSTEMS = ("Windows", "Android", "iPhone", "iPad", "Mac OS X", "Linux")
+_PRODUCT = re.compile(r"^[A-Za-z][A-Za-z0-9._-]{0,40}")
+
+
+def family(user_agent: str) -> str:
+    """Return "curl", "python-requests" or "Firefox on Linux"; "unknown" when there is nothing to see."""
+    if user_agent.startswith("Mozilla/"):
+        browser = next((name for word, name in _BROWSERS if f"{word}/" in user_agent), "browser")
+        system = next((name for name in _SYSTEMS if name in user_agent), "")
+        return f"{browser} on {system}" if system else browser
+    product = _PRODUCT.match(user_agent)
+    return product[0] if product else "unknown"
