@@ -74,8 +74,7 @@ class CheckAdmin(CheckColumns, ModelAdmin):
     search_fields = ("name", "target", "service__slug")
     autocomplete_fields = ("service",)
     actions_detail = ("run_now",)
-    change_form_before_template = "portal/check_state.html"
-    change_form_outer_after_template = "portal/check_history.html"
+    change_form_outer_before_template = "portal/check_page.html"
     fieldsets = (
         (None, {"fields": (("service", "name"), ("kind", "enabled"))}),
         ("What is asked", {"fields": (

@@ -73,8 +73,7 @@ class ServiceAdmin(ModelAdmin):
     list_select_related = ("status__upstream",)
     search_fields = ("slug", "name", "team")
     prepopulated_fields = {"slug": ("name",)}
-    change_form_before_template = "portal/service_state.html"
-    change_form_outer_after_template = "portal/service_history.html"
+    change_form_outer_before_template = "portal/service_page.html"
     fieldsets = (
         (None, {"fields": (("name", "slug"), ("team", "tier"), "description")}),
         ("What belongs to it", {"fields": ("matchers", "labels")}),
