@@ -19,29 +19,19 @@ from security import api as security_api
 from security import api_blocks, api_flags
 
 router = SimpleRouter()
-<<<<<<< HEAD
 MODULES = (
-=======
-for module in (
->>>>>>> f60b83e (Read the trail with rules, open flags, and keep blocked subjects out)
     alerts_api,
     notification_api,
     audit_api,
     monitoring_api,
-<<<<<<< HEAD
     api_checks,
     api_panels,
     errors_api,
     security_api,
-)
-for module in MODULES:
-=======
-    api_panels,
-    security_api,
     api_flags,
     api_blocks,
-):
->>>>>>> f60b83e (Read the trail with rules, open flags, and keep blocked subjects out)
+)
+for module in MODULES:
     for prefix, viewset, basename in module.ROUTES:
         router.register(prefix, viewset, basename)
 

@@ -51,7 +51,6 @@ ADMINISTER: dict[str, tuple[str, ...]] = {
         "change_route",
         "delete_route",
     ),
-<<<<<<< HEAD
     "monitoring": (
         "add_panel",
         "change_panel",
@@ -61,9 +60,6 @@ ADMINISTER: dict[str, tuple[str, ...]] = {
         "delete_check",
         "add_deploy",
     ),
-    "security": ("view_apitoken", "add_apitoken", "change_apitoken", "view_totpdevice"),
-=======
-    "monitoring": ("add_panel", "change_panel", "delete_panel"),
     "security": (
         "view_apitoken",
         "add_apitoken",
@@ -76,7 +72,6 @@ ADMINISTER: dict[str, tuple[str, ...]] = {
         "delete_allowentry",
         "change_rulesetting",
     ),
->>>>>>> f60b83e (Read the trail with rules, open flags, and keep blocked subjects out)
     "auth": ("view_user", "view_group"),
 }
 # Making and unmaking accounts, roles and factors is a superuser's, whatever a group says.
