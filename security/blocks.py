@@ -15,6 +15,7 @@ from security.models import AllowEntry, ApiToken, Block, BlockOrigin, Flag, Subj
 from security.subjects import Subject
 
 SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=366)
+SLACK = timedelta(seconds=10)  # between the moment somebody counts from and this one
 
 
 class SelfBlockError(Exception):
@@ -46,7 +47,7 @@ def create(
     now = timezone.now()
     if not reason.strip():
         raise ValidationError({"reason": "Say why; whoever is refused will ask."})
-    if not SHORTEST <= expires_at - now <= LONGEST + timedelta(minutes=1):
+    if not SHORTEST - SLACK <= expires_at - now <= LONGEST + SLACK:
         raise ValidationError({"expires_at": "A block lasts from one minute to 366 days."})
     refuse_protected(subject)
     if not confirmed and _hits(subject, actor):
