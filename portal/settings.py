@@ -252,6 +252,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
+        "IssueStatus": "monitoring.errors.models.IssueStatus",
         "FlagStatus": "security.models.FlagStatus",
         "SubjectKind": "security.models.SubjectKind",
         "BlockState": "security.api_blocks.STATES",

@@ -185,9 +185,9 @@ def test_a_trusted_proxy_and_what_is_allowed_cannot_be_blocked(settings: Any) ->
 
 
 def test_who_would_block_themselves_must_confirm() -> None:
-    api, token = bearer()
+    api, _ = bearer()
     wanted = {"kind": "address", "value": "127.0.0.1", "reason": "test", "duration_seconds": 60}
-    send = {"path": "/api/v1/blocks/", "content_type": "application/json"}
+    send: Any = {"path": "/api/v1/blocks/", "content_type": "application/json"}
     refused = api.post(data=wanted, **send)
     assert (refused.status_code, Block.objects.count()) == (409, 0)
     assert "confirm" in refused.json()["detail"]
@@ -197,7 +197,7 @@ def test_who_would_block_themselves_must_confirm() -> None:
 
 def test_a_block_is_made_renewed_listed_and_lifted_by_api() -> None:
     api, _ = bearer()
-    json = {"content_type": "application/json"}
+    json: Any = {"content_type": "application/json"}
     wanted = {"kind": "address", "value": "192.0.2.7", "reason": "scan", "duration_seconds": 600}
     made = api.post("/api/v1/blocks/", wanted, **json).json()
     assert (made["state"], made["origin"], made["created_by"] != "") == ("active", "hand", True)
