@@ -20,7 +20,8 @@ from tests.stack import until
 
 FILTER = BASE_DIR / "docker" / "fail2ban" / "filter.d" / "devops-portal.conf"
 LINE = re.compile(
-    r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z devops-portal\[\d+\]: auth-failure ip=\S+ reason=[a-z_]+ path=\S+ user="[^\n]*"\n'
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z devops-portal\[\d+\]: "
+    r'auth-failure ip=\S+ reason=[a-z_]+ path=\S+ user="[^\n]*"\n'
 )
 
 
