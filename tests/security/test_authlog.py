@@ -88,10 +88,14 @@ def test_any_text_stays_on_its_line(user: str, path: str) -> None:
 def test_refusals_at_the_door_leave_their_lines(log_file: Path, client: Client) -> None:
     make_user(username="ada")
     for name in ("ada", "a password typed too early"):
-        client.post("/admin/login/", {"username": name, "password": "wrong"}, REMOTE_ADDR="192.0.2.3")
+        client.post(
+            "/admin/login/", {"username": name, "password": "wrong"}, REMOTE_ADDR="192.0.2.3"
+        )
     client.get("/api/v1/alerts/", HTTP_AUTHORIZATION="Bearer dop_pat_x", REMOTE_ADDR="192.0.2.4")
     lines = log_file.read_text().splitlines()
-    assert [re.findall(r"ip=(\S+) reason=(\S+) path=\S+ user=(\S+)", line)[0] for line in lines] == [
+    assert [
+        re.findall(r"ip=(\S+) reason=(\S+) path=\S+ user=(\S+)", line)[0] for line in lines
+    ] == [
         ("192.0.2.3", "bad_password", '"ada"'),
         ("192.0.2.3", "unknown_user", '""'),
         ("192.0.2.4", "bad_token", '""'),
@@ -102,7 +106,9 @@ def test_refusals_at_the_door_leave_their_lines(log_file: Path, client: Client) 
 @pytest.mark.django_db
 def test_attempts_beyond_the_limit_leave_lines_too(log_file: Path, client: Client) -> None:
     for number in range(8):
-        client.post("/admin/login/", {"username": "bob", "password": f"{number}"}, REMOTE_ADDR="192.0.2.3")
+        client.post(
+            "/admin/login/", {"username": "bob", "password": f"{number}"}, REMOTE_ADDR="192.0.2.3"
+        )
     assert log_file.read_text().count("reason=throttled") == 3
 
 
@@ -123,7 +129,9 @@ def test_many_writers_and_a_rotation_lose_no_line(log_file: Path) -> None:
     assert all(LINE.fullmatch(f"{line}\n") for part in parts for line in part.splitlines())
 
 
-def test_a_disk_that_refuses_is_logged_and_nobody_fails(settings: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_disk_that_refuses_is_logged_and_nobody_fails(
+    settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     settings.AUTH_LOG_FILE = "/proc/nowhere/auth.log"
     authlog.failure("bad_password")
     assert "AUTH_LOG_FILE" in caplog.text
