@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Case, Count, Min, Q, Value, When
+from django.db.models import Case, Count, Max, Min, Q, Value, When
 from django.utils import timezone
 
 from alerts.models import Alert, Silence, State
@@ -17,6 +17,8 @@ from monitoring.models import Check, Panel, ServiceStatus, Status
 from monitoring.statuses import Part, combine
 from portal.core.models import Service, Upstream, UpstreamKind
 from portal.sight import Sight, Source, sight_of, source_of
+from security.flags import ALERT_SCORE
+from security.models import Flag
 
 NEWEST_ALERTS = 8
 WORST_SERVICES = 8
@@ -39,6 +41,15 @@ class StatusCount:
     status: str
     label: str
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class FlagCount:
+    """Open flags of the rules; `worst` is the highest score, 0 without any."""
+
+    open: int
+    high: int
+    worst: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +79,7 @@ class Dashboard:
     services_without_status: int
     errors_sight: Sight
     errors: ErrorSummary
+    flags: FlagCount
     panels: tuple[Panel, ...]
 
     @property
@@ -109,8 +121,16 @@ def dashboard(*, at: datetime | None = None) -> Dashboard:
         services_without_status=Service.objects.filter(status__isnull=True).count(),
         errors_sight=sight_of(UpstreamKind.SENTRY, sources),
         errors=error_summary(at=now),
+        flags=_flags(),
         panels=tuple(Panel.objects.filter(on_dashboard=True)),
     )
+
+
+def _flags() -> FlagCount:
+    found = Flag.objects.open().aggregate(
+        open=Count("id"), high=Count("id", filter=Q(score__gte=ALERT_SCORE)), worst=Max("score")
+    )
+    return FlagCount(found["open"], found["high"], found["worst"] or 0)
 
 
 def severity_rank(severity: str) -> tuple[int, str]:

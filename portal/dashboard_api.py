@@ -95,6 +95,12 @@ class ErrorSummarySerializer(serializers.Serializer[Any]):
     trend = HourSerializer(many=True)
 
 
+class FlagCountSerializer(serializers.Serializer[Any]):
+    open = serializers.IntegerField()
+    high = serializers.IntegerField(help_text="Of them, those with a score of 70 or more.")
+    worst = serializers.IntegerField(help_text="The highest score; 0 without any.")
+
+
 class DashboardPanelSerializer(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     slug = serializers.CharField()
@@ -118,6 +124,7 @@ class DashboardSerializer(serializers.Serializer[Any]):
     services_without_status = serializers.IntegerField()
     errors_sight = SightSerializer()
     errors = ErrorSummarySerializer()  # type: ignore[assignment]
+    flags = FlagCountSerializer()
     panels = DashboardPanelSerializer(many=True)
 
 

@@ -42,6 +42,7 @@ def _live(request: HttpRequest) -> dict[str, Any]:
 
 
 LINKS = {
+    "flags": "admin:security_flag_changelist",
     "alerts": "admin:alerts_alert_changelist",
     "silences": "admin:alerts_silence_changelist",
     "errors": "admin:monitoring_errorissue_changelist",

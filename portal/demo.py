@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from audit import partitions
-from portal import demo_checks, demo_errors, demo_sql
+from portal import demo_checks, demo_errors, demo_sql, demo_threats
 from portal.core.models import Service, Upstream
 
 DAYS = 30
@@ -66,6 +66,7 @@ def seed(sizes: Sizes) -> dict[str, int]:
         made["silences"] = _silences(alertmanager, now)
         made |= demo_errors.seed(sizes.issues, now=now)
         made["audit entries"] = _audit_entries(sizes.audit_entries, now)
+        made |= demo_threats.seed(now=now)
     with connection.cursor() as cursor:
         cursor.execute(
             "ANALYZE alerts_alert, alerts_transition, audit_entry, core_service, monitoring_target,"

@@ -12,6 +12,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from alerts.models import Alert, HookDelivery
 from monitoring.models import Check, ServiceStatus, Status
 from portal.core.models import Freshness, Upstream
+from security import detection
+from security.models import Block, Flag
 
 CONNECTIONS_SQL = """
     SELECT coalesce(state, 'other'), count(*) FROM pg_stat_activity
@@ -35,12 +37,15 @@ class Rows:
     checks_overdue: int
     services: list[tuple[str, str]]
     connections: list[tuple[str, int]]
+    flags: list[tuple[str, int]]
+    blocks: list[tuple[str, int]]
+    detector_lag: float
     database_bytes: int
     connections_max: int
 
 
 def read(*, at: datetime) -> Rows:
-    """Run eight statements. Raises DatabaseError."""
+    """Run a fixed number of statements. Raises DatabaseError."""
     queue = HookDelivery.objects.filter(processed_at__isnull=True).aggregate(
         count=Count("id"), oldest=Min("received_at")
     )
@@ -65,6 +70,11 @@ def read(*, at: datetime) -> Rows:
         ),
         checks_overdue=Check.objects.overdue(at=at).count(),
         services=list(ServiceStatus.objects.values_list("service__slug", "status")),
+        flags=list(Flag.objects.open().order_by().values_list("rule").annotate(count=Count("id"))),
+        blocks=list(
+            Block.objects.active(at=at).order_by().values_list("origin").annotate(count=Count("id"))
+        ),
+        detector_lag=detection.lag_seconds(),
         connections=connections,
         database_bytes=int(size),
         connections_max=int(most),
@@ -91,6 +101,7 @@ def families(rows: Rows) -> Iterator[Metric]:
         [([slug, known], float(known == status)) for slug, status in rows.services for known in Status.values],
     )  # fmt: skip
     yield from _of_checks(rows)
+    yield from _of_security(rows)
     yield _single(
         "portal_database_size_bytes", "Size of the portal's database.", rows.database_bytes
     )
@@ -116,6 +127,22 @@ def _of_checks(rows: Rows) -> Iterator[Metric]:
     )  # fmt: skip
     yield _single(
         "portal_checks_overdue", "Checks that should have run a minute ago.", rows.checks_overdue
+    )
+
+
+def _of_security(rows: Rows) -> Iterator[Metric]:
+    yield _labelled(
+        "portal_flags_open", "Open flags of the rules.", ["rule"],
+        [([rule], count) for rule, count in rows.flags],
+    )  # fmt: skip
+    yield _labelled(
+        "portal_blocks_active", "Blocks that are enforced.", ["origin"],
+        [([origin], count) for origin, count in rows.blocks],
+    )  # fmt: skip
+    yield _single(
+        "portal_detector_lag_seconds",
+        "Age of the oldest audit entry that the rules have not read; 0 when they have read all.",
+        rows.detector_lag,
     )
 
 

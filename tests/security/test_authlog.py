@@ -50,13 +50,13 @@ def write(log: Path, *lines: str) -> None:
 
 
 def test_fail2ban_counts_each_kind_of_refusal(log_file: Path) -> None:
-    facts = {"address": "192.0.2.10", "path": "/admin/login/", "user": "alice"}
+    facts: Any = {"address": "192.0.2.10", "path": "/admin/login/", "user": "alice"}
     write(log_file, *(authlog.line(reason, **facts) for reason in authlog.REASONS))
     assert matched(log_file) == ["192.0.2.10"] * len(authlog.REASONS)
 
 
 def test_fail2ban_reads_ipv6_and_skips_what_has_no_address(log_file: Path) -> None:
-    facts = {"path": "/api/v1/", "user": ""}
+    facts: Any = {"path": "/api/v1/", "user": ""}
     lines = [authlog.line("bad_token", address=a, **facts) for a in ("2001:db8::7", None)]
     write(log_file, *lines)
     assert matched(log_file) == ["2001:db8::7"]

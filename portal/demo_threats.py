@@ -1,0 +1,83 @@
+"""Demonstration flags, blocks and an allow-list, in the networks kept for documentation."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from audit.models import AuditEntry
+from security import gate_store
+from security.models import AllowEntry, Block, Flag, FlagStatus
+from security.rules.engine import RULES
+
+DEMO = "demo"
+SECONDS = 7
+# rule, subject kind, subject, name, score, sentence, minutes ago, status
+FLAGS: tuple[tuple[str, str, str, str, int, str, int, str], ...] = (
+    ("success_after_attack", "account", "0", "demo-2", 90,
+     "demo-2 signed in from 198.51.100.23 after an open credential_stuffing.", 4, "open"),
+    ("credential_stuffing", "address", "198.51.100.23", "", 86,
+     "32 accounts tried from 198.51.100.23 within 15 min, at most 2 times each.", 11, "open"),
+    ("token_new_client", "token", "0", "demo-deploy", 70,
+     "Token demo-deploy was used from a new network and client: 203.0.113.9, curl.", 38, "open"),
+    ("brute_force_address", "address", "203.0.113.77", "", 64,
+     "11 failed sign-ins from 203.0.113.77 within 120 s.", 95, "open"),
+    ("scanner", "address", "192.0.2.201", "", 54,
+     "13 different missing paths from 192.0.2.201 within 44 s.", 170, "open"),
+    ("mass_export", "account", "0", "demo-5", 55, "demo-5 made 10 exports within 60 min.", 1500, "dismissed"),
+    ("brute_force_address", "address", "203.0.113.40", "", 74,
+     "21 failed sign-ins from 203.0.113.40 within 120 s.", 2900, "confirmed"),
+    ("brute_force_account", "account", "0", "demo-1", 47,
+     "12 failed sign-ins to demo-1 within 24 h, from 3 addresses.", 4400, "dismissed"),
+)  # fmt: skip
+
+
+def seed(*, now: datetime) -> dict[str, int]:
+    """Replace earlier demonstration flags and blocks; return what was made."""
+    Flag.objects.filter(counts__demo=1).delete()
+    Block.objects.filter(created_by=DEMO).delete()
+    AllowEntry.objects.filter(created_by=DEMO).delete()
+    entries = AuditEntry.objects.filter(action="auth.login_failed", writer_id=DEMO)
+    sample = list(entries.order_by("-recorded_at")[: 2 * SECONDS])
+    flags = [_flag(facts, sample, now) for facts in FLAGS]
+    Flag.objects.bulk_create(flags, ignore_conflicts=True)
+    blocks = [
+        _block("address", "198.51.100.23", "Credential stuffing", "rule", now, hours=4),
+        _block("network", "203.0.113.0/25", "Guessing from many addresses", "hand", now, hours=24),
+        _block("address", "192.0.2.201", "Scanner", "crowdsec", now, hours=2),
+        _block("address", "203.0.113.40", "Brute force", "rule", now, hours=-30),
+    ]
+    Block.objects.bulk_create(blocks)
+    AllowEntry.objects.get_or_create(
+        kind="network", value="192.0.2.0/28",
+        defaults={"reason": "The office, behind one address", "created_by": DEMO},
+    )  # fmt: skip
+    gate_store.write_after_commit()
+    return {"flags": len(flags), "blocks": len(blocks)}
+
+
+def _flag(facts: tuple[Any, ...], sample: list[AuditEntry], now: datetime) -> Flag:
+    rule, kind, subject, name, score, sentence, minutes, status = facts
+    last = now - timedelta(minutes=minutes)
+    is_open = status == FlagStatus.OPEN
+    evidence = [
+        {"id": entry.pk, "at": (last - timedelta(seconds=SECONDS * number)).isoformat(), "action": entry.action,
+         "outcome": "failure", "reason": "bad_password", "actor": "anonymous", "target": name,
+         "address": subject if kind == "address" else "198.51.100.23", "path": "/admin/login/"}
+        for number, entry in enumerate(sample)
+    ]  # fmt: skip
+    return Flag(
+        rule=rule, subject_kind=kind, subject=subject, subject_name=name, score=score, sentence=sentence,
+        counts={"failures": len(evidence), "demo": 1}, evidence=evidence[::-1], status=status,
+        first_at=last - timedelta(minutes=9), last_at=last, opened_at=last - timedelta(minutes=5),
+        decided_at=None if is_open else last + timedelta(minutes=20), decided_by="" if is_open else "demo-3",
+        decision_reason="" if is_open else f"{RULES[rule].title}: looked into, see the trail.",
+    )  # fmt: skip
+
+
+def _block(kind: str, value: str, reason: str, origin: str, now: datetime, *, hours: int) -> Block:
+    """Return a block with `hours` left; negative ones have ended."""
+    expires = now + timedelta(hours=hours)
+    began = min(now, expires) - timedelta(minutes=20)
+    return Block(
+        kind=kind, value=value, reason=reason, origin=origin, created_by=DEMO, created_at=began, expires_at=expires,
+        ended_at=expires if hours < 0 else None,
+    )  # fmt: skip
