@@ -10,7 +10,7 @@ help: ## Show this list
 
 # Both look every time, in a moment, so that an environment left half made is made anew.
 environment:
-	@$(PYTHON) docker/bootstrap.py $(VENV) requirements.txt requirements-embedded.txt
+	@$(PYTHON) docker/bootstrap.py $(VENV) requirements.txt requirements-embedded.txt requirements-tracing.txt
 
 development: environment
 	@$(PYTHON) docker/bootstrap.py $(VENV) requirements-dev.txt
@@ -36,7 +36,7 @@ format: development ## Format and fix
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 lock: development ## Compile requirements*.in into hashed requirements*.txt
-	@for name in requirements requirements-embedded requirements-dev; do \
+	@for name in requirements requirements-embedded requirements-tracing requirements-dev; do \
 	  $(BIN)/uv pip compile -q --no-header --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links $$name.in -o $$name.txt || exit 1; done
 

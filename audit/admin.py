@@ -5,10 +5,12 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from audit.models import AuditEntry
+from portal.core.links import trace_url
 from portal.core.paginator import CappedPaginator
 
 
@@ -48,7 +50,11 @@ class AuditEntryAdmin(ModelAdmin):
     search_fields = ("=action", "=actor_name", "=target_id", "=request_id")
     search_help_text = "Exactly: an action, an actor, an object's number or a request id"
     ordering = ("-recorded_at",)
-    readonly_fields = [field.name for field in AuditEntry._meta.fields]
+    fields = [
+        "shown_trace" if field.name == "trace_id" else field.name
+        for field in AuditEntry._meta.fields
+    ]
+    readonly_fields = fields
 
     @display(
         description="Outcome",
@@ -56,6 +62,13 @@ class AuditEntryAdmin(ModelAdmin):
     )
     def shown_outcome(self, entry: AuditEntry) -> str:
         return entry.outcome
+
+    @display(description="Trace id")
+    def shown_trace(self, entry: AuditEntry) -> str:
+        url = trace_url(entry.trace_id)
+        if not url:
+            return entry.trace_id or "—"
+        return format_html('<a href="{}" rel="noopener">{}</a>', url, entry.trace_id)
 
     @display(description="Target")
     def target(self, entry: AuditEntry) -> str:

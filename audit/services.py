@@ -139,7 +139,7 @@ def build(
         http_status=http_status,
         request_id=context.request_id,
         client_request_id=redaction.text(context.client_request_id),
-        trace_id=context.trace_id,
+        trace_id=request_context.trace_id(),
         target_type=sanitize.line(what.type, 100),
         target_id=sanitize.line(what.id, 200),
         target_name=redaction.text(sanitize.line(what.name, 300)),

@@ -1,5 +1,7 @@
 """App configurations of the roof: the portal itself, and the admin with our site as default."""
 
+from importlib.util import find_spec
+
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
 
@@ -14,6 +16,22 @@ class PortalConfig(AppConfig):
     name = "portal"
 
     def ready(self) -> None:
+        from django.conf import settings
+
         from portal import celery, managed  # noqa: F401 - makes ours the default Celery app
 
         managed.connect()
+        # Without an endpoint not one module of OpenTelemetry is loaded.
+        if settings.OTEL_EXPORTER_OTLP_ENDPOINT and not telemetry_missing():
+            from portal import tracing
+
+            tracing.start(
+                settings.OTEL_EXPORTER_OTLP_ENDPOINT,
+                release=settings.VERSION,
+                environment=settings.ENVIRONMENT,
+            )
+
+
+def telemetry_missing() -> bool:
+    """True when the packages of requirements-tracing.txt are not installed."""
+    return find_spec("opentelemetry") is None

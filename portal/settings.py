@@ -39,6 +39,7 @@ SENTRY_API_URL = env.url("SENTRY_API_URL", ("http", "https"))
 SENTRY_API_TOKEN = env.text("SENTRY_API_TOKEN").strip()
 SENTRY_ORG = env.text("SENTRY_ORG").strip()
 GRAFANA_URL = env.url("GRAFANA_URL", ("http", "https"))
+TRACES_URL = env.url("TRACES_URL", ("http", "https"))
 PORTAL_EMBEDDED = env.words("PORTAL_EMBEDDED")  # which of them `manage.py up` runs itself
 NOTIFY_URLS = env.service_urls("NOTIFY_URLS")  # they become managed channels at start
 POLL_SECONDS = env.integer("POLL_SECONDS", 15, minimum=1, maximum=3600)
@@ -273,6 +274,7 @@ AUDITLOG_DISABLE_REMOTE_ADDR = (
 
 # --- Observability of the portal itself ---------------------------------------------------------
 SENTRY_DSN = env.text("SENTRY_DSN")
+OTEL_EXPORTER_OTLP_ENDPOINT = env.url("OTEL_EXPORTER_OTLP_ENDPOINT", ("http", "https"))
 ENVIRONMENT = env.text("PORTAL_ENVIRONMENT", "production")
 INSTANCE = socket.gethostname()
 LOG_LEVEL = env.text("LOG_LEVEL", "INFO").upper()

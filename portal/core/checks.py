@@ -1,5 +1,6 @@
 """System checks `portal.E…`: a wrong setting is a sentence with a hint, never a traceback."""
 
+from importlib.util import find_spec
 from typing import Any
 
 from django.conf import settings
@@ -42,6 +43,18 @@ def sentry_is_complete(**_kwargs: Any) -> list[CheckMessage]:
         " organisation, SENTRY_API_TOKEN a token with org:read, project:read, event:read and event:write."
     )
     return [Error(f"Not set: {', '.join(missing)}.", hint=hint, id="portal.E003")]
+
+
+@register()
+def tracing_is_installed(**_kwargs: Any) -> list[CheckMessage]:
+    """portal.W002: an endpoint for traces without the packages that send them."""
+    if not settings.OTEL_EXPORTER_OTLP_ENDPOINT or find_spec("opentelemetry"):
+        return []
+    said = (
+        "OTEL_EXPORTER_OTLP_ENDPOINT is set, but OpenTelemetry is not installed: nothing is traced."
+    )
+    hint = "Install it with `pip install -r requirements-tracing.txt`, or take the variable away."
+    return [Warning(said, hint=hint, id="portal.W002")]
 
 
 @register(deploy=True)

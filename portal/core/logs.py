@@ -33,7 +33,7 @@ class EcsFormatter(JsonFormatter):
             "log.logger": record.name,
             "process.pid": record.process,
             "http.request.id": context.request_id or None,
-            "trace.id": context.trace_id or None,
+            "trace.id": request_context.trace_id() or None,
             **extra,
         }
         if record.exc_info:

@@ -56,6 +56,20 @@ class Context:
 _current: ContextVar[Context] = ContextVar("portal_request_context", default=Context())  # noqa: B039 - frozen
 
 
+_tracer: Callable[[], str] = str
+
+
+def use_tracer(active_trace_id: Callable[[], str]) -> None:
+    """Let a tracer tell which trace is active; without one there is none."""
+    global _tracer
+    _tracer = active_trace_id
+
+
+def trace_id() -> str:
+    """Return the trace this code runs in: the tracer's, else the one the caller named."""
+    return _tracer() or current().trace_id
+
+
 def current() -> Context:
     return _current.get()
 
@@ -121,7 +135,7 @@ def from_request(request: HttpRequest) -> Context:
     return Context(
         request_id=uuid.uuid4().hex,
         client_request_id=sanitize.line(meta.get("HTTP_X_REQUEST_ID", ""), 64),
-        trace_id=trace[1] if trace else "",
+        trace_id=_tracer() or (trace[1] if trace else ""),
         source_ip=str(address) if address else None,
         source_port=int(port)
         if port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536

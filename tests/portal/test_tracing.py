@@ -1,0 +1,164 @@
+"""Traces: nothing is loaded without an endpoint; with one, spans arrive and their id is everywhere."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from django.conf import settings
+
+from portal.core.embedded.places import BASE_DIR
+from portal.core.links import trace_url
+
+QUIET = """
+import django, sys
+django.setup()
+from django.test import Client
+Client().get("/healthz")
+print([name for name, module in sys.modules.items() if name.startswith("opentelemetry") and module])
+"""
+# A request that reads PostgreSQL and Redis, asks an upstream, and starts a task.
+BUSY = """
+import json, django
+django.setup()
+from django.conf import settings
+settings.CELERY_TASK_ALWAYS_EAGER = True
+from django.core.cache import cache
+from django.db import connection
+from django.test import Client
+from portal.celery import app
+from portal.tasks import worker_heartbeat
+from portal.core.http import Client as Http, Target
+app.conf.task_always_eager = True
+answer = Client(raise_request_exception=False).get("/api/v1/nothing/")
+cache.get("nothing")
+connection.cursor().execute("SELECT 1")
+worker_heartbeat.delay()
+Http(Target("loopback", "{receiver}")).ask("GET")
+Client().get("/healthz")
+print(json.dumps(answer.json()))
+"""
+
+
+# In a process of its own: this one hides OpenTelemetry, as the portal does without an endpoint.
+DECODE = """
+import json, sys
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest as Request
+spans = []
+for body in json.load(sys.stdin):
+    for resource in Request.FromString(bytes.fromhex(body)).resource_spans:
+        for scope in resource.scope_spans:
+            kind = scope.scope.name.rpartition(".")[2]
+            spans += [(kind, span.name, span.trace_id.hex()) for span in scope.spans]
+print(json.dumps(spans))
+"""
+
+
+class Receiver(ThreadingHTTPServer):
+    """Takes OTLP over HTTP, and keeps the bodies."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.bodies: list[str] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def spans(self) -> list[list[str]]:
+        """Return instrumentation, name and trace id of each span."""
+        found = subprocess.run(
+            [sys.executable, "-c", DECODE],
+            input=json.dumps(self.bodies), capture_output=True, text=True, check=True, timeout=60,
+        )  # fmt: skip
+        return list(json.loads(found.stdout))
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_GET(self) -> None:
+        self.send_response(204)
+        self.end_headers()
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        self.server.bodies.append(body.hex())
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_args: object) -> None: ...
+
+
+@contextmanager
+def receiving() -> Iterator[Receiver]:
+    server = Receiver()
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def run(code: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment, "DJANGO_SETTINGS_MODULE": "tests.settings"},
+        cwd=BASE_DIR,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def test_nothing_of_opentelemetry_is_loaded_without_an_endpoint() -> None:
+    assert run(QUIET, OTEL_EXPORTER_OTLP_ENDPOINT="").strip() == "[]"
+
+
+def test_requests_tasks_redis_and_polls_are_traced_and_the_problem_names_the_trace() -> None:
+    with receiving() as receiver:
+        code = BUSY.replace("{receiver}", receiver.url)
+        problem = json.loads(run(code, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url).splitlines()[-1])
+    spans = receiver.spans()
+    assert {"django", "psycopg", "redis", "celery", "requests"} <= {kind for kind, _, _ in spans}, spans
+    requests = {name: trace for kind, name, trace in spans if kind == "django"}
+    assert list(requests.values()) == [problem["trace_id"]], requests  # none for /healthz
+
+
+def test_a_collector_that_is_away_holds_nobody_up() -> None:
+    run(QUIET, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize(
+    ("template", "trace", "expected"),
+    [
+        ("", "a" * 32, ""),
+        ("https://jaeger.example", "A" * 32, f"https://jaeger.example/trace/{'a' * 32}"),
+        (
+            "https://g.example/explore?q={trace_id}",
+            "a" * 16,
+            f"https://g.example/explore?q={'a' * 16}",
+        ),
+        ("https://jaeger.example", "0" * 32, ""),
+        ("https://jaeger.example", "javascript:x", ""),
+        ("https://jaeger.example", "", ""),
+    ],
+)
+def test_trace_links(
+    template: str, trace: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "TRACES_URL", template)
+    assert trace_url(trace) == expected
