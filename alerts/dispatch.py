@@ -5,6 +5,7 @@ notifications, and note in the group what was said. The notification is the prom
 alerts.delivery's work.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -70,11 +71,8 @@ def look_at_batch() -> int:
     _load_alerts(looks)
     for look in looks:
         _decide(look, channels)
-    Notification.objects.bulk_create(
-        [row for look in looks for row in look.rows], ignore_conflicts=True, batch_size=1000
-    )
-    fields = ["flush", "flushed_at", "next_flush_at", "told"]
-    NotificationGroup.objects.bulk_update(groups, fields, batch_size=BATCH)
+    _insert([row for look in looks for row in look.rows])
+    _update(groups)
     _forget_members(looks)
     return len(groups)
 
@@ -224,12 +222,19 @@ def _withhold(look: Look, reason: Reason, channel: Channel | None, alerts: froze
             route_id=look.group.route_id,
             outcome=Outcome.WITHHELD,
             reason=reason,
+            subject=_about([look.alerts[pk] for pk in concerned]),
             alert_ids=concerned,
             transition_ids=sorted(number for pk in concerned for number in look.fresh[pk]),
             created_at=look.now,
             finished_at=look.now,
         )
     )
+
+
+def _about(alerts: Sequence[Alert]) -> str:
+    names = {alert.alertname for alert in alerts}
+    many = f" ({len(alerts)} alerts)" if len(alerts) > 1 else ""
+    return (f"{names.pop()}{many}" if len(names) == 1 else f"{len(alerts)} alerts")[:300]
 
 
 def _batch(look: Look, suffix: str) -> str:
@@ -249,6 +254,40 @@ def _schedule(look: Look, state: Now, quiet_end: datetime | None) -> None:
     group.next_flush_at = routing.next_look(entries, state, rule=look.rule, now=now)
     if quiet_end:
         group.next_flush_at = min(group.next_flush_at or quiet_end, quiet_end)
+
+
+_COLUMNS = [(field.attname, str(field.column)) for field in Notification._meta.concrete_fields
+            if not field.primary_key]  # fmt: skip
+
+
+def _insert(rows: Sequence[Notification]) -> None:
+    """Add notifications by COPY; the lock on their groups rules out that they are there already."""
+    if not rows:
+        return
+    names = ", ".join(column for _attribute, column in _COLUMNS)
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(f"COPY alerts_notification ({names}) FROM STDIN") as copy,
+    ):
+        for row in rows:
+            copy.write_row([getattr(row, attribute) for attribute, _column in _COLUMNS])
+
+
+def _update(groups: Sequence[NotificationGroup]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE alerts_notificationgroup g SET flush = v.flush, flushed_at = v.flushed_at,"
+            " next_flush_at = v.next_flush_at, told = v.told FROM unnest(%s::bigint[], %s::int[],"
+            " %s::timestamptz[], %s::timestamptz[], %s::jsonb[])"
+            " AS v (id, flush, flushed_at, next_flush_at, told) WHERE g.id = v.id",
+            [
+                [group.pk for group in groups],
+                [group.flush for group in groups],
+                [group.flushed_at for group in groups],
+                [group.next_flush_at for group in groups],
+                [json.dumps(group.told) for group in groups],
+            ],
+        )
 
 
 def _forget_members(looks: Sequence[Look]) -> None:

@@ -178,8 +178,10 @@ class NotificationAdmin(ReadOnlyAdmin):
 
     @display(description="Why", ordering="reason")
     def shown_reason(self, row: Notification) -> str:
-        said = f" {row.answer}" if row.outcome in (Outcome.FAILED, Outcome.PENDING) else ""
-        return format_html('<span class="portal-sentence">{}{}</span>', row.get_reason_display(), said)  # fmt: skip
+        said = row.answer if row.outcome in (Outcome.FAILED, Outcome.PENDING) else ""
+        return format_html(
+            '{} <span class="portal-sentence">{}</span>', row.get_reason_display(), said
+        )
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return obj is None and bool(request.user.has_perm("alerts.change_channel"))

@@ -82,6 +82,18 @@ def _apprise() -> Any:
     return library
 
 
+@cache
+def _asset() -> Any:
+    return _apprise().AppriseAsset(
+        async_mode=False,
+        http_redirects=False,
+        allow_templates=False,  # they would read files of the worker's machine
+        app_id="DevOps Portal",
+        app_desc="DevOps Portal",
+        app_url="",
+    )
+
+
 def load(url: str) -> Any:
     """Return Apprise's plugin for a URL. Raises ChannelUrlError with a sentence."""
     scheme = url.partition("://")[0].lower()
@@ -94,17 +106,9 @@ def load(url: str) -> Any:
             f"{scheme}:// speaks to the desktop or log of the one machine a worker happens to run on."
         )
     library = _apprise()
-    asset = library.AppriseAsset(
-        async_mode=False,
-        http_redirects=False,
-        allow_templates=False,  # they would read files of the worker's machine
-        app_id="DevOps Portal",
-        app_desc="DevOps Portal",
-        app_url="",
-    )
     _heard.lines = []
     try:
-        plugin = library.Apprise.instantiate(url, asset=asset)
+        plugin = library.Apprise.instantiate(url, asset=_asset())
     finally:
         said, _heard.lines = _heard.lines, None
     if plugin is None:

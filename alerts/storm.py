@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.urls import reverse
 
 from alerts import messages, routing
@@ -25,18 +26,22 @@ def next_in_line(channel: Channel, *, at: datetime, limit: int) -> list[Notifica
         is_due = digest.next_attempt_at is not None and digest.next_attempt_at <= at
         return [digest] if is_due else []
     budget = Budget(channel.budget_messages, timedelta(seconds=channel.budget_seconds))
-    recent = _sent_since(channel, at - budget.window, at_most=budget.messages)
-    if (again_at := routing.room_at(budget, recent, at)) is not None:
+    sent = _sent_since(channel, at - budget.window)
+    used = sent[: budget.messages].count()
+    if used >= budget.messages:
+        recent = [when for when in sent[: budget.messages] if when]
         if waiting.exists():
+            again_at = routing.room_at(budget, recent, at) or at
             _hold(channel, _open_digest(channel, again_at, at), at)
         return []
-    return list(waiting[: min(limit, budget.messages - len(recent))])
+    return list(waiting[: min(limit, budget.messages - used)])
 
 
-def _sent_since(channel: Channel, since: datetime, *, at_most: int) -> list[datetime]:
+def _sent_since(channel: Channel, since: datetime) -> QuerySet[Notification, datetime | None]:
     sent = channel.notifications.filter(outcome=Outcome.SENT, finished_at__gt=since)
-    counted = sent.exclude(kind=Kind.TEST).order_by("-finished_at")
-    return [at for at in counted.values_list("finished_at", flat=True)[:at_most] if at]
+    return (
+        sent.exclude(kind=Kind.TEST).order_by("-finished_at").values_list("finished_at", flat=True)
+    )
 
 
 def _open_digest(channel: Channel, due: datetime, at: datetime) -> Notification:

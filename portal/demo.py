@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from audit import partitions
-from portal import demo_checks, demo_errors, demo_sql, demo_threats
+from portal import demo_checks, demo_errors, demo_notifications, demo_sql, demo_threats
 from portal.core.models import Service, Upstream
 
 DAYS = 30
@@ -63,13 +63,14 @@ def seed(sizes: Sizes) -> dict[str, int]:
         made = {"services": sizes.services, "targets": _statuses(prometheus, now)}
         made |= demo_checks.seed(now)
         made["alerts"], made["transitions"] = _alerts(alertmanager, sizes.alerts, now)
+        made["deliveries"] = demo_notifications.seed(alertmanager.pk, now)
         made["silences"] = _silences(alertmanager, now)
         made |= demo_errors.seed(sizes.issues, now=now)
         made["audit entries"] = _audit_entries(sizes.audit_entries, now)
         made |= demo_threats.seed(now=now)
     with connection.cursor() as cursor:
         cursor.execute(
-            "ANALYZE alerts_alert, alerts_transition, audit_entry, core_service, monitoring_target,"
+            "ANALYZE alerts_alert, alerts_transition, alerts_notification, audit_entry, core_service, monitoring_target,"
             " monitoring_errorissue, monitoring_errortransition, monitoring_errortally"
         )
     return made

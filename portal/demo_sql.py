@@ -80,13 +80,13 @@ FROM described
 """
 
 TRANSITIONS = """
-INSERT INTO alerts_transition (alert_id, kind, at, recorded_at, source, actor, text, data)
-SELECT id, 'opened', starts_at, starts_at, 'demo', '', '', '{}'::jsonb FROM alerts_alert WHERE upstream_id = %(upstream)s
+INSERT INTO alerts_transition (alert_id, kind, at, recorded_at, source, actor, text, data, routed_at)
+SELECT id, 'opened', starts_at, starts_at, 'demo', '', '', '{}'::jsonb, starts_at FROM alerts_alert WHERE upstream_id = %(upstream)s
 UNION ALL
-SELECT id, 'acknowledged', acknowledged_at, acknowledged_at, 'demo', 'demo', 'Looking at it', '{}'::jsonb
+SELECT id, 'acknowledged', acknowledged_at, acknowledged_at, 'demo', 'demo', 'Looking at it', '{}'::jsonb, acknowledged_at
 FROM alerts_alert WHERE upstream_id = %(upstream)s AND acknowledged_at IS NOT NULL
 UNION ALL
-SELECT id, 'resolved', ends_at, ends_at, 'demo', '', '', '{}'::jsonb FROM alerts_alert
+SELECT id, 'resolved', ends_at, ends_at, 'demo', '', '', '{}'::jsonb, ends_at FROM alerts_alert
 WHERE upstream_id = %(upstream)s AND ends_at IS NOT NULL
 """
 

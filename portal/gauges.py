@@ -11,6 +11,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from alerts.models import Alert, HookDelivery
 from monitoring.models import Check, ServiceStatus, Status
+from portal import gauges_notifications
 from portal.core.models import Freshness, Upstream
 from security import detection
 from security.models import Block, Flag
@@ -42,6 +43,7 @@ class Rows:
     detector_lag: float
     database_bytes: int
     connections_max: int
+    notifications: gauges_notifications.Rows
 
 
 def read(*, at: datetime) -> Rows:
@@ -78,6 +80,7 @@ def read(*, at: datetime) -> Rows:
         connections=connections,
         database_bytes=int(size),
         connections_max=int(most),
+        notifications=gauges_notifications.read(),
     )
 
 
@@ -96,6 +99,7 @@ def families(rows: Rows) -> Iterator[Metric]:
         "Age of the oldest webhook not yet worked on; 0 when none waits.",
         max(0.0, oldest),
     )
+    yield from gauges_notifications.families(rows.notifications, at=rows.at)
     yield _labelled(
         "portal_service_status", "1 for the status a service is in, 0 for the others.", ["service", "status"],
         [([slug, known], float(known == status)) for slug, status in rows.services for known in Status.values],

@@ -18,6 +18,7 @@ PAGES = {
     "alert list, whole history": "/admin/alerts/alert/?state=all",
     "API: dashboard": "/api/v1/dashboard/",
     "API: alerts": "/api/v1/alerts/",
+    "delivery log": "/admin/alerts/notification/",
     "audit list": "/admin/audit/auditentry/",
 }
 SMALL = demo.Sizes(alerts=100, audit_entries=1_000)

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from alerts.models import Alert
+from alerts.notification_models import Channel, Route
 from monitoring.models import ErrorIssue, Panel, StatusChange
 from portal import demo
 from portal.core.embedded.places import BASE_DIR
@@ -221,3 +223,28 @@ def test_errors(open_tab: Open) -> None:
     _shoot(open_tab, issue.get_absolute_url(), "error", ("light", "dark", "phone"))
     _shoot(open_tab, service.get_absolute_url(), "service-errors", ("light",))
     _shoot(open_tab, "/admin/", "dashboard-errors", ("light", "phone"))
+
+
+def test_notifications(open_tab: Open) -> None:
+    demo.seed(demo.Sizes(alerts=60, audit_entries=10, services=12))
+    Channel.objects.update(enabled=True)
+    Route.objects.update(enabled=True)
+    failing = "The service failed with HTTP 503; it is tried again."
+    now = timezone.now()
+    Channel.objects.filter(name="demo-mail").update(error=failing, failing_since=now, failures=2)
+    _shoot(open_tab, "/admin/alerts/channel/", "channels", ("light", "dark"))
+    _shoot(open_tab, "/admin/alerts/route/", "routes", ("light", "phone"))
+    _shoot(open_tab, "/admin/alerts/notification/", "deliveries", ("light", "phone"))
+    for row in (
+        Channel.objects.filter(name="demo-mail"),
+        Route.objects.filter(name="demo-critical"),
+    ):
+        _shoot(
+            open_tab,
+            row[0].get_absolute_url(),
+            f"{row[0]._meta.model_name}-change",
+            ("light", "dark"),
+        )
+    told = Alert.objects.filter(severity="critical", state="firing").first()
+    assert told is not None
+    _shoot(open_tab, told.get_absolute_url(), "alert-explained", ("light", "phone"))

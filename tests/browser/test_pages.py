@@ -8,14 +8,17 @@ from django.test import RequestFactory
 from django.urls import reverse
 from django.utils import timezone
 
+from alerts.notification_models import Notification
 from audit import services as audit
 from monitoring.models import StatusChange
 from security.models import ApiToken
 from tests.browser.conftest import DESKTOP, PHONE, Open
 from tests.factories import (
     make_alert,
+    make_channel,
     make_error,
     make_panel,
+    make_route,
     make_sentry,
     make_service,
     make_silence,
@@ -43,6 +46,10 @@ def _fill() -> None:
     make_error(sentry, title=LONG * 2, culprit=LONG, service=service, trend=[[1795410000, 3]])
     token = {"name": "ci", "token_hash": "0" * 64, "hint": "dop_pat_ab", "scopes": ["read"]}
     ApiToken.objects.create(user=make_user(), expires_at=timezone.now(), **token)
+    channel = make_channel(name="team", error=f"The service failed: {LONG}")
+    route = make_route(channel, matchers=[f'job="{LONG}"'], name="everything")
+    Notification.objects.create(batch="x", channel=channel, channel_name="team", route=route, outcome="failed",
+                                reason="first", subject=LONG, body=LONG * 3, answer=LONG)  # fmt: skip
     audit.record("config.changed", target=upstream, reason=LONG, data={"note": LONG})
 
 

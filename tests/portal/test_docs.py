@@ -16,7 +16,7 @@ READ = re.compile(
     r"""environ(?:ment)?(?:\.get\(|\.pop\(|\[)\s*"([A-Z][A-Z_]+)\""""
 )
 METRIC = re.compile(
-    r'"(portal_(?:upstream|alerts|hook|service|worker|database|build|audit)[a-z_]*)"'
+    r'"(portal_(?:upstream|alerts|hook|service|worker|database|build|audit|notification)[a-z_]*)"'
 )
 CHECK = re.compile(r'id="(portal\.[EW]\d+)"')
 # Known to every program, or set by one of ours for another of ours and named where that is described.

@@ -1,0 +1,60 @@
+"""Connections of foreign libraries: the address rule and the deadline hold whoever opens them."""
+
+import socket
+import threading
+import time
+
+import pytest
+
+from portal.core.outbound import guarded, is_forbidden
+from portal.core.sockets import ForbiddenAddressError
+
+
+@pytest.mark.parametrize(
+    "address, forbidden",
+    [
+        ("169.254.169.254", True),
+        ("::ffff:169.254.169.254", True),
+        ("[fe80::1%eth0]", True),
+        ("fd00:ec2::254", True),
+        ("100.100.100.200", True),
+        ("127.0.0.1", False),
+        ("10.0.0.1", False),
+        ("metadata.example", False),
+    ],
+)
+def test_addresses_that_are_never_asked(address: str, forbidden: bool) -> None:
+    assert is_forbidden(address) is forbidden
+
+
+def test_a_forbidden_address_is_refused_before_a_packet_is_sent() -> None:
+    with guarded(5) as guard, pytest.raises(ForbiddenAddressError):
+        socket.create_connection(("169.254.169.254", 80), timeout=5)
+    assert guard.refused == "169.254.169.254"
+
+
+def test_a_connection_is_shut_when_the_time_is_over() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        began = time.monotonic()
+        with guarded(0.5) as guard, socket.create_connection(silent.getsockname()) as sock:
+            assert sock.recv(1) == b""
+        assert guard.expired
+        assert time.monotonic() - began < 5
+
+
+def test_other_threads_are_left_alone() -> None:
+    refused: list[BaseException] = []
+
+    def connect() -> None:
+        try:
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                socket.create_connection(server.getsockname(), timeout=5).close()
+        except OSError as error:
+            refused.append(error)
+
+    with guarded(0.01) as guard:
+        guard.expire()
+        thread = threading.Thread(target=connect)
+        thread.start()
+        thread.join(10)
+    assert refused == []
