@@ -70,8 +70,8 @@ def seed(sizes: Sizes) -> dict[str, int]:
         made |= demo_threats.seed(now=now)
     with connection.cursor() as cursor:
         cursor.execute(
-            "ANALYZE alerts_alert, alerts_transition, alerts_notification, audit_entry, core_service, monitoring_target,"
-            " monitoring_errorissue, monitoring_errortransition, monitoring_errortally"
+            "ANALYZE alerts_alert, alerts_transition, alerts_notification, audit_entry, core_service,"
+            " monitoring_target, monitoring_errorissue, monitoring_errortransition, monitoring_errortally"
         )
     return made
 
