@@ -10,6 +10,7 @@ import logging
 import sys
 import threading
 import time
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -174,7 +175,7 @@ def send(
     _heard.reply, _heard.lines = None, []
     delivered, error_words, refused = False, "", False
     # Breadcrumbs of an error report would hold the address, which is the secret.
-    with sentry_sdk.isolation_scope(), guarded(timeout_seconds) as guard:
+    with sentry_sdk.isolation_scope(), _untraced(), guarded(timeout_seconds) as guard:
         try:
             delivered = bool(_notify(plugin, title, body, firing))
         except (_ThrottledError, ForbiddenAddressError, TimeoutError):
@@ -197,6 +198,12 @@ def send(
         refused=refused,
         seconds=time.monotonic() - began,
     )
+
+
+def _untraced() -> AbstractContextManager[Any]:
+    """Keep the address out of traces, where OpenTelemetry is loaded; it is looked up, never imported."""
+    instrumentation: Any = sys.modules.get("opentelemetry.instrumentation.utils")
+    return instrumentation.suppress_http_instrumentation() if instrumentation else nullcontext()
 
 
 def _notify(plugin: Any, title: str, body: str, firing: bool) -> Any:

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from alerts import delivery, dispatch, hooks, raised, router
+from alerts import delivery, dispatch, hooks, raised, retention, router
 
 
 @shared_task(expires=30)
@@ -38,3 +38,9 @@ def dispatch_notifications() -> None:
 def deliver_channel(channel_id: int) -> None:
     """Deliver what waits for one channel."""
     delivery.deliver(channel_id)
+
+
+@shared_task(expires=600)
+def forget_old_notifications() -> None:
+    """The tick: the delivery log is kept for half a year."""
+    retention.forget_old(at=timezone.now())

@@ -26,6 +26,7 @@ TICKS: dict[str, tuple[str, float]] = {
     "process-hook-deliveries": ("alerts.tasks.process_waiting_deliveries", 5),
     "apply-own-silences": ("alerts.tasks.apply_own_silences", 10),
     "dispatch-notifications": ("alerts.tasks.dispatch_notifications", 2),
+    "forget-old-notifications": ("alerts.tasks.forget_old_notifications", 3600),
     "worker-heartbeat": ("portal.tasks.worker_heartbeat", 10),
     "forget-old-check-hours": ("monitoring.tasks.forget_old_hours", 3600),
     "ensure-audit-partitions": ("audit.tasks.ensure_partitions", 3600),

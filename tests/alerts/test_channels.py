@@ -2,7 +2,11 @@
 
 import json
 import logging
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,9 +16,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from alerts import channels, notify_env
+from alerts import channels, notify_env, retention
 from alerts.explain import explain
-from alerts.notification_models import Channel, Notification, Route
+from alerts.notification_models import Channel, Notification, NotificationGroup, Route
 from alerts.tasks import dispatch_notifications
 from portal import env
 from tests.alerts.test_delivery import fire
@@ -84,6 +88,23 @@ def test_what_apprise_logs_stays_inside(receiver: Receiver) -> None:
         root.removeHandler(heard)
     assert "rejected the message (HTTP 400)" in answer
     assert "very-secret-path" not in answer + str(heard.lines)
+
+
+def test_a_delivery_leaves_no_address_in_traces(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside: list[int] = []
+
+    @contextmanager
+    def suppress_http_instrumentation() -> Iterator[None]:
+        before = len(receiver.requests)
+        yield
+        inside.append(len(receiver.requests) - before)
+
+    stand_in = SimpleNamespace(suppress_http_instrumentation=suppress_http_instrumentation)
+    monkeypatch.setitem(sys.modules, "opentelemetry.instrumentation.utils", stand_in)
+    channels.test(make_channel(receiver.url()), actor=None)
+    assert inside == [1]
 
 
 @pytest.mark.parametrize(
@@ -255,3 +276,14 @@ def test_urls_in_the_environment_are_told_apart(
     monkeypatch.setattr(env, "problems", [])
     assert env.service_urls("NOTIFY_URLS") == found
     assert bool(env.problems) is (value == "nonsense")
+
+
+def test_what_is_old_is_forgotten_and_that_is_recorded(receiver: Receiver, trail: Trail) -> None:
+    make_route(make_channel(receiver.url()))
+    fire()
+    dispatch_notifications()
+    now = timezone.now()
+    assert retention.forget_old(at=now) == (0, 0)
+    assert retention.forget_old(at=now + timedelta(days=181))[0] == 1
+    assert NotificationGroup.objects.count() == 1  # its alert still fires
+    assert [entry.action for entry in trail()].count("notification.forgotten") == 1

@@ -133,7 +133,9 @@ def test_requests_tasks_redis_and_polls_are_traced_and_the_problem_names_the_tra
         code = BUSY.replace("{receiver}", receiver.url)
         problem = json.loads(run(code, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url).splitlines()[-1])
     spans = receiver.spans()
-    assert {"django", "psycopg", "redis", "celery", "requests"} <= {kind for kind, _, _ in spans}, spans
+    assert {"django", "psycopg", "redis", "celery", "requests"} <= {kind for kind, _, _ in spans}, (
+        spans
+    )
     requests = {name: trace for kind, name, trace in spans if kind == "django"}
     assert list(requests.values()) == [problem["trace_id"]], requests  # none for /healthz
 
