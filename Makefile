@@ -36,7 +36,7 @@ format: development ## Format and fix
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 lock: development ## Compile requirements*.in into hashed requirements*.txt
-	@for name in requirements requirements-embedded requirements-tracing requirements-dev; do \
+	@for name in requirements requirements-embedded requirements-tracing requirements-dev requirements-receiver; do \
 	  $(BIN)/uv pip compile -q --no-header --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links $$name.in -o $$name.txt || exit 1; done
 

@@ -25,6 +25,7 @@ PAGE_SIZE = 100
 TIMEOUT_SECONDS = 30.0
 API = "/api/0"
 # Sentry's word for "latest event first", then GlitchTip's, which refuses the former.
+NOTHING: Mapping[bytes, str] = {}
 SORTS = ("date", "-last_seen")
 
 
@@ -36,6 +37,7 @@ class Page:
     """
 
     issues: list[Listed]
+    same: list[str]
     bad: int
     next_query: str | None
     skew_seconds: float | None
@@ -67,18 +69,28 @@ class Sentry:
     def _organization_path(self) -> str:
         return f"{API}/organizations/{quote(self.organization, safe='')}"
 
-    def issues(self, query: str | None = None, *, sort: str = SORTS[0]) -> Page:
-        """Return a page of issues in any status; `query` is what the page before said comes next."""
+    def issues(
+        self,
+        query: str | None = None,
+        *,
+        sort: str = SORTS[0],
+        known: Mapping[bytes, str] = NOTHING,
+    ) -> Page:
+        """Return a page of issues in any status; `query` is what the page before said comes next.
+
+        Of items whose hash is in `known`, only the ids are returned, in `same`.
+        """
         path = f"{self._organization_path}/issues/"
         first = {"query": "", "sort": sort, "limit": PAGE_SIZE, "groupStatsPeriod": "24h"}
         with self._explained():
             reply = self.client.get(f"{path}?{query}") if query else self.client.get(path, first)
         try:
-            issues, bad = payloads.listed_issues(reply.body)
+            issues, bad, same = payloads.page(reply.body, known)
         except PayloadError as error:
             raise self._malformed(reply, error) from error
         return Page(
             issues,
+            same,
             bad,
             next_query(reply.headers.get("Link", "")),
             reply.skew_seconds,

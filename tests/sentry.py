@@ -76,7 +76,12 @@ class FakeSentry:
 
     def keep_pages(self) -> None:
         """Encode each page once and for all, so that a benchmark measures its client."""
-        self._pages = {}
+        ordered = self._ordered()
+        size = self.page_size
+        self._pages = {
+            f"{offset}:{size}": json.dumps(ordered[offset : offset + size]).encode()
+            for offset in range(0, len(ordered), size)
+        }
 
     def answer(
         self, method: str, target: str, token: str, body: bytes
@@ -121,16 +126,16 @@ class FakeSentry:
         body = (self._pages or {}).get(f"{offset}:{size}")
         if body is None:
             body = json.dumps(self._page(offset, size)).encode()
-            if self._pages is not None:
-                self._pages[f"{offset}:{size}"] = body
         following = offset + size if offset + size < len(self.issues) else None
         return 200, {"Link": self._link(query, following), **self.extra_headers}, body
 
     def _page(self, offset: int, size: int) -> list[dict[str, Any]]:
         if self.empty_pages and offset < self.empty_pages * size:
             return []
-        ordered = sorted(self.issues.values(), key=lambda issue: issue["lastSeen"], reverse=True)
-        return ordered[offset : offset + size]
+        return self._ordered()[offset : offset + size]
+
+    def _ordered(self) -> list[dict[str, Any]]:
+        return sorted(self.issues.values(), key=lambda issue: issue["lastSeen"], reverse=True)
 
     def _link(self, query: dict[str, list[str]], following: int | None) -> str:
         """Write both directions, GlitchTip's as the text of a Python set."""

@@ -1,9 +1,17 @@
 """Which service an issue belongs to: by matchers on its labels, else the one called like its project."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 
 from monitoring.errors.reconcile import ServiceOf
 from portal.core.catalogue import Catalogue
+
+
+def catalogue_mark(projects: Iterable[str]) -> str:
+    """Return a short text that changes when issues may belong elsewhere than before."""
+    catalogue = Catalogue.load()
+    judged_by = repr((sorted(catalogue.by_slug.items()), catalogue.with_matchers, sorted(projects)))
+    return hashlib.blake2b(judged_by.encode(), digest_size=16).hexdigest()
 
 
 def service_finder() -> ServiceOf:

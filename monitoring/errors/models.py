@@ -84,6 +84,11 @@ class ErrorIssue(models.Model):
     trend = models.JSONField(default=list, help_text="[[Unix seconds, events], …] of Sentry's list")
     raw = models.JSONField(default=dict, help_text="What the list said of it")
     content_hash = models.BinaryField(max_length=16)
+    raw_hash = models.BinaryField(
+        max_length=16,
+        default=b"",
+        help_text="Of the item as sent: the same bytes are not even decoded.",
+    )
     first_seen_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
     regressed_at = models.DateTimeField(null=True, blank=True)
@@ -240,6 +245,12 @@ class ErrorSync(models.Model):
     full_started_at = models.DateTimeField(null=True, help_text="Set while the whole list is read.")
     full_completed_at = models.DateTimeField(null=True)
     full_cursor = models.TextField(blank=True, default="", help_text="Query of the next page.")
+    catalogue = models.CharField(
+        max_length=40,
+        blank=True,
+        default="",
+        help_text="Services and options the rows were judged by.",
+    )
     full_seen = ArrayField(models.CharField(max_length=64), default=list)
 
     class Meta:

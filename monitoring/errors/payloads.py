@@ -157,17 +157,35 @@ _changed = msgspec.json.Decoder(Changed)
 
 def listed_issues(body: bytes) -> tuple[list[Listed], int]:
     """Return the usable issues of a page and the number of others. Raises PayloadError."""
+    good, bad, _same = page(body, {})
+    return good, bad
+
+
+def page(body: bytes, known: Mapping[bytes, str]) -> tuple[list[Listed], int, list[str]]:
+    """Return usable issues, the number of unusable ones, and the ids of those that are as `known`.
+
+    `known` holds ids by the hash of the item as sent: what is the same in every byte is not
+    decoded, which is most of a list that is read again. Raises PayloadError.
+    """
     try:
-        items = _items.decode(_decodable(body))
+        items = _decoded(body)
     except (msgspec.DecodeError, RecursionError) as error:
         raise PayloadError(f"The answer is not a JSON list of issues: {error}.") from error
-    found = [usable(item) for item in items]
+    hashed = [(item, known.get(raw_hash(item)) if known else None) for item in items]
+    found = [usable(item) for item, name in hashed if name is None]
     good = [item for item in found if item is not None]
-    return good, len(found) - len(good)
+    return good, len(found) - len(good), [name for _item, name in hashed if name is not None]
 
 
-def _decodable(body: bytes) -> bytes:
-    return sanitize.mended(body) if b"\\ud" in body or b"\\uD" in body else body
+def raw_hash(raw: msgspec.Raw) -> bytes:
+    return hashlib.blake2b(raw, digest_size=16).digest()
+
+
+def _decoded(body: bytes) -> list[msgspec.Raw]:
+    try:
+        return _items.decode(body)
+    except msgspec.DecodeError:
+        return _items.decode(sanitize.mended(body))
 
 
 def usable(raw: msgspec.Raw) -> Listed | None:

@@ -144,7 +144,7 @@ def _write(
     now = timezone.now()
     point = dict(list(fields.items())[:1])  # what the change is about
     rows = ErrorIssue.objects.filter(pk=issue.pk).exclude(**point)
-    changed = bool(rows.update(**fields, written_at=now, content_hash=b""))
+    changed = bool(rows.update(**fields, written_at=now, content_hash=b"", raw_hash=b""))
     if changed:
         ErrorTransition.objects.create(
             issue=issue,

@@ -4,13 +4,14 @@ Rows travel by COPY into a temporary table that lives as long as the connection,
 from there, each with its transitions.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from django.db import connection
 
+from monitoring.errors.payloads import raw_hash
 from monitoring.errors.reconcile import Entry, Known, Plan, TallyKey
 from portal.core import sanitize
 
@@ -19,13 +20,13 @@ INCOMING = """
 CREATE TEMPORARY TABLE IF NOT EXISTS monitoring_incoming_issue (
     id bigint, service_id bigint, issue_id text, short_id text, project text, title text, culprit text,
     level text, platform text, status text, substatus text, count bigint, user_count bigint,
-    assigned_to text, permalink text, trend jsonb, raw jsonb, content_hash bytea,
+    assigned_to text, permalink text, trend jsonb, raw jsonb, content_hash bytea, raw_hash bytea,
     first_seen_at timestamptz, last_seen_at timestamptz, regressed_at timestamptz, steps text[]
 ) ON COMMIT DELETE ROWS
 """
 _SAID = (
     "service_id, short_id, project, title, culprit, level, platform, status, substatus, count, user_count,"
-    " assigned_to, permalink, trend, raw, content_hash, first_seen_at, last_seen_at"
+    " assigned_to, permalink, trend, raw, content_hash, raw_hash, first_seen_at, last_seen_at"
 )
 _KNOWN = """
 SELECT issue_id, id, content_hash, status, substatus, count, last_seen_at, service_id, assigned_to,
@@ -38,6 +39,17 @@ def load_known(upstream_id: int, issue_ids: Sequence[str]) -> dict[str, Known]:
     with connection.cursor() as cursor:
         cursor.execute(_KNOWN, [upstream_id, list(issue_ids)])
         return {row[0]: Known(row[1], bytes(row[2]), *row[3:]) for row in cursor.fetchall()}
+
+
+def load_same(upstream_id: int) -> dict[bytes, str]:
+    """Return the ids of all issues by the hash of their item as it was last sent."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT encode(raw_hash, 'hex'), issue_id FROM monitoring_errorissue WHERE upstream_id = %s"
+            " AND raw_hash <> '' AND gone_at IS NULL AND missing_since IS NULL",
+            [upstream_id],
+        )
+        return {bytes.fromhex(row[0]): row[1] for row in cursor.fetchall()}
 
 
 def write(upstream_id: int, plan: Plan, *, fetched_at: datetime, at: datetime) -> None:
@@ -87,6 +99,7 @@ def _copied(entry: Entry) -> tuple[Any, ...]:
         _encoder.encode(listed.trend).decode(),
         _encoder.encode(listed.original()).decode(),
         f"\\x{listed.content_hash.hex()}",
+        f"\\x{raw_hash(listed.raw).hex()}",
         listed.first_seen_at.isoformat(),
         listed.last_seen_at.isoformat(),
         entry.regressed_at and entry.regressed_at.isoformat(),
@@ -112,7 +125,7 @@ _UPDATE = f"""
 WITH written AS (
     UPDATE monitoring_errorissue e SET ({_SAID}) = ROW(
         i.service_id, i.short_id, i.project, i.title, i.culprit, i.level, i.platform, i.status, i.substatus,
-        i.count, i.user_count, i.assigned_to, i.permalink, i.trend, i.raw, i.content_hash, i.first_seen_at,
+        i.count, i.user_count, i.assigned_to, i.permalink, i.trend, i.raw, i.content_hash, i.raw_hash, i.first_seen_at,
         i.last_seen_at), regressed_at = coalesce(i.regressed_at, e.regressed_at), gone_at = NULL, missing_since = NULL
     FROM monitoring_incoming_issue i
     WHERE e.id = i.id AND (e.written_at IS NULL OR e.written_at < %(fetched_at)s)
@@ -135,20 +148,28 @@ DO UPDATE SET events = monitoring_errortally.events + excluded.events
 """
 # The hash may be right and the list complete, yet old issues fall out of Sentry's period: ask each
 # at most once a day.
+_EXPECTED = """
+SELECT issue_id FROM monitoring_errorissue
+WHERE upstream_id = %(upstream)s AND status <> 'resolved' AND gone_at IS NULL AND missing_since IS NULL
+    AND (checked_at IS NULL OR checked_at < %(at)s - interval '1 day')
+"""
 _MISSING = """
 UPDATE monitoring_errorissue SET missing_since = %(at)s
-WHERE upstream_id = %(upstream)s AND status <> 'resolved' AND gone_at IS NULL AND missing_since IS NULL
-    AND (checked_at IS NULL OR checked_at < %(at)s - interval '1 day') AND issue_id <> ALL(%(seen)s)
+WHERE upstream_id = %(upstream)s AND issue_id = ANY(%(missing)s)
     AND NOT EXISTS (SELECT FROM monitoring_errortransition t WHERE t.issue_id = monitoring_errorissue.id
         AND t.kind = 'new' AND t.recorded_at > %(began)s)
 """
 
 
-def mark_missing(upstream_id: int, seen: Sequence[str], *, began: datetime, at: datetime) -> int:
+def mark_missing(upstream_id: int, seen: Collection[str], *, began: datetime, at: datetime) -> int:
     """Note the open issues that a reading of the whole list, begun at `began`, did not contain."""
-    values: dict[str, Any] = {"upstream": upstream_id, "seen": list(seen), "began": began, "at": at}
+    values: dict[str, Any] = {"upstream": upstream_id, "began": began, "at": at}
     with connection.cursor() as cursor:
-        cursor.execute(_MISSING, values)
+        cursor.execute(_EXPECTED, values)
+        missing = {row[0] for row in cursor.fetchall()}.difference(seen)
+        if not missing:
+            return 0
+        cursor.execute(_MISSING, {**values, "missing": list(missing)})
         return int(cursor.rowcount)
 
 

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from monitoring.errors import alerting, store
-from monitoring.errors.matching import service_finder
+from monitoring.errors.matching import catalogue_mark, service_finder
 from monitoring.errors.models import ErrorIssue, ErrorSync, IssueStatus
 from monitoring.errors.payloads import Listed
 from monitoring.errors.reconcile import Plan, ServiceOf, plan
@@ -63,6 +63,7 @@ class Run:
         self._waiting: list[Listed] = []
         self._listed: list[str] = []  # ids of all pages of this poll: the whole list's, too
         self._fetched_at = self.began
+        self._same: dict[bytes, str] = {}  # what need not be decoded
         self._before = self._facts()
 
     @cached_property
@@ -117,6 +118,8 @@ class Run:
         if state.full_started_at is None:
             state.full_started_at, state.full_cursor, state.full_seen = self.began, "", []
         newest = state.newest_seen_at
+        mark = catalogue_mark(self.projects)
+        self._same = store.load_same(self.upstream.pk) if state.catalogue == mark else {}
         while True:
             page = self._read_at_cursor()
             if newest is None and page.issues:
@@ -127,6 +130,7 @@ class Run:
             if ended:
                 self._flush()
                 self._finish_full()
+                state.catalogue = mark
                 return
             if not self._may_go_on:
                 return
@@ -154,7 +158,7 @@ class Run:
 
     def _seen(self) -> list[str]:
         """Return what this reading of the whole list has contained so far, over all its polls."""
-        return sorted({*self.state.full_seen, *self._listed})
+        return list({*self.state.full_seen, *self._listed})
 
     def _read(self, query: str | None) -> Page:
         if not self._waiting:
@@ -163,7 +167,8 @@ class Run:
         kept = [
             i for i in page.issues if not self.projects or i.issue.project.slug in self.projects
         ]
-        self._listed += [item.issue_id for item in kept]
+        self._listed += [*page.same, *(item.issue_id for item in kept)]
+        self.found["read"] += len(page.same)
         self.found["pages"] += 1
         self.found["bad"] += page.bad
         self.skew_seconds, self.pause_until = page.skew_seconds, page.pause_until
@@ -174,7 +179,7 @@ class Run:
 
     def _ask(self, query: str | None) -> Page:
         try:
-            return self.client.issues(query, sort=self.state.sort)
+            return self.client.issues(query, sort=self.state.sort, known=self._same)
         except UpstreamError as error:
             if query or error.status not in (400, 422) or self.state.sort == SORTS[1]:
                 raise
@@ -230,7 +235,7 @@ class Run:
     def _facts(self) -> tuple[Any, ...]:
         state = self.state
         return (
-            state.sort, state.newest_seen_at, state.full_started_at, state.full_completed_at,
+            state.sort, state.catalogue, state.newest_seen_at, state.full_started_at, state.full_completed_at,
             state.full_cursor, len(state.full_seen),
         )  # fmt: skip
 
