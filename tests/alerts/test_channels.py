@@ -13,6 +13,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -287,3 +288,34 @@ def test_what_is_old_is_forgotten_and_that_is_recorded(receiver: Receiver, trail
     assert retention.forget_old(at=now + timedelta(days=181))[0] == 1
     assert NotificationGroup.objects.count() == 1  # its alert still fires
     assert [entry.action for entry in trail()].count("notification.forgotten") == 1
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/admin/alerts/channel/",
+        "/admin/alerts/route/",
+        "/admin/alerts/notification/",
+        "/api/v1/channels/",
+        "/api/v1/routes/",
+        "/api/v1/notifications/",
+    ],
+)
+def test_lists_cost_the_same_for_any_number_of_rows(client: Client, path: str) -> None:
+    counts = []
+    for size in (2, 5):
+        for number in range(size):
+            channel = make_channel()
+            route = make_route(channel)
+            facts = {
+                "batch": f"{size}:{number}",
+                "outcome": "sent",
+                "reason": "first",
+                "route": route,
+            }
+            Notification.objects.create(channel=channel, channel_name=channel.name, **facts)
+        client.get(path)
+        with CaptureQueriesContext(connection) as captured:
+            assert client.get(path).status_code == 200
+        counts.append(len(captured))
+    assert counts[0] == counts[1]

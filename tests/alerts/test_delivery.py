@@ -16,6 +16,7 @@ from alerts.notification_models import Channel, Notification, NotificationGroup
 from alerts.tasks import dispatch_notifications
 from tests.factories import make_alert, make_channel, make_route, make_service, make_transition
 from tests.receivers import Mailbox, Receiver, http_receiver, mail_server
+from tests.stack import until
 
 pytestmark = pytest.mark.django_db
 
@@ -298,6 +299,31 @@ def test_a_metadata_address_is_refused_when_saved_and_when_sent(receiver: Receiv
     channel.url = "json://[::ffff:169.254.169.254]/latest"
     channel.save()
     assert "never asked" in channels.test(channel, actor=None).answer
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_channel_that_hangs_does_not_delay_the_others(receiver: Receiver) -> None:
+    with http_receiver() as stuck:
+        stuck.hang.set()
+        hanging = make_channel(stuck.url(), timeout_seconds=30)
+        make_route(hanging, make_channel(receiver.url()))
+        fire()
+        router.route_waiting()
+        dispatch.look_at_due()
+
+        def hang() -> None:
+            delivery.deliver(hanging.pk)
+            connection.close()
+
+        thread = threading.Thread(target=hang)
+        thread.start()
+        until(lambda: stuck.requests, "the hanging channel was never asked")
+        due = delivery.due_channels(at=timezone.now())
+        assert hanging.pk not in due  # one worker has it; no second one is caught
+        assert [delivery.deliver(channel) for channel in due] == [1]
+        assert thread.is_alive()
+        stuck.released.set()
+        thread.join(60)
 
 
 @pytest.mark.django_db(transaction=True)
