@@ -22,4 +22,6 @@ def poll(upstream_id: int) -> Outcome:
         kind = Upstream.objects.values_list("kind", flat=True).get(pk=upstream_id)
     except ObjectDoesNotExist:
         return Outcome(name=str(upstream_id), skipped=True)
+    if kind not in POLLERS:  # one that another part of the portal polls
+        return Outcome(name=str(upstream_id), skipped=True)
     return polling.run(upstream_id, POLLERS[kind])

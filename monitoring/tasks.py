@@ -11,7 +11,7 @@ from portal.core.polling import claim_due
 @shared_task(expires=2)
 def poll_due_upstreams() -> None:
     """The tick: hand each due upstream to a worker."""
-    for upstream_id in claim_due(at=timezone.now()):
+    for upstream_id in claim_due(at=timezone.now(), kinds=[*polling.POLLERS]):
         poll_upstream.delay(upstream_id)
 
 

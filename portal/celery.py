@@ -32,6 +32,7 @@ TICKS: dict[str, tuple[str, float]] = {
     "ensure-audit-partitions": ("audit.tasks.ensure_partitions", 3600),
     "detect-threats": ("security.tasks.detect_threats", 5),
     "keep-blocks": ("security.tasks.keep_blocks", 30),
+    "sync-crowdsec": ("security.tasks.sync_crowdsec", 5),
     "clear-expired-sessions": ("security.tasks.clear_expired", 3600),
 }
 app.conf.beat_schedule = {

@@ -54,6 +54,17 @@ def wanted() -> dict[str, Wanted]:
             ",".join(settings.ALERTMANAGER_URL),
             WATCHDOG if ours else {},
         )
+    if settings.CROWDSEC_URL:
+        known = {
+            "machine": settings.CROWDSEC_MACHINE,
+            "password": settings.CROWDSEC_PASSWORD,
+            "bouncer_key": settings.CROWDSEC_BOUNCER_KEY,
+        }
+        found["crowdsec"] = Wanted(
+            Upstream.Kind.CROWDSEC.value,
+            settings.CROWDSEC_URL,
+            credentials={name: value for name, value in known.items() if value},
+        )
     if settings.SENTRY_API_URL:
         found["sentry"] = Wanted(
             Upstream.Kind.SENTRY.value,

@@ -15,7 +15,7 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from security.models import AllowEntry, ApiToken, Block, SubjectKind
+from security.models import AllowEntry, ApiToken, Block, BlockOrigin, SubjectKind
 from security.subjects import field_of
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,10 @@ def content() -> dict[str, str]:
     """Return the fields of the hash: what is allowed, and what is blocked until when and why."""
     now = timezone.now()
     fields: dict[str, str] = {READY: "1"}
-    blocks = list(Block.objects.active(at=now).order_by("expires_at"))
+    active = Block.objects.active(at=now).order_by("expires_at")
+    if not settings.CROWDSEC_ENFORCE:
+        active = active.exclude(origin=BlockOrigin.CROWDSEC)
+    blocks = list(active)
     hashes = _token_hashes(blocks)
     for block in blocks:
         value = json.dumps([block.expires_at.timestamp(), block.pk, block.kind])

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from security import blocks, detection, gate_store, sessions
+from security import blocks, crowdsec, detection, gate_store, sessions
 
 
 @shared_task
@@ -23,3 +23,9 @@ def keep_blocks() -> None:
     """The tick: writes down which blocks have ended, and mends the copy in Redis."""
     blocks.end_elapsed(at=timezone.now())
     gate_store.write()
+
+
+@shared_task(expires=60)
+def sync_crowdsec() -> None:
+    """The tick: reads CrowdSec's decisions and tells it ours, where that is due."""
+    crowdsec.poll_due(at=timezone.now())

@@ -64,3 +64,22 @@ def public_url_is_https(**_kwargs: Any) -> list[CheckMessage]:
         return []
     hint = "Set PORTAL_URL to the https:// address under which people open the portal."
     return [Warning("PORTAL_URL is not https.", hint=hint, id="portal.W001")]
+
+
+@register()
+def crowdsec_has_credentials(**_kwargs: Any) -> list[CheckMessage]:
+    """portal.W003: CrowdSec is named, but there is nothing to sign in with."""
+    reads, tells = settings.CROWDSEC_BOUNCER_KEY, settings.CROWDSEC_MACHINE
+    if settings.CROWDSEC_URL and not reads and not tells:
+        hint = "Set CROWDSEC_BOUNCER_KEY to read decisions, CROWDSEC_MACHINE and CROWDSEC_PASSWORD to tell blocks."
+        return [Warning("CROWDSEC_URL is set without credentials.", hint=hint, id="portal.W003")]
+    if bool(tells) != bool(settings.CROWDSEC_PASSWORD):
+        hint = "Set both, as `cscli machines add` made them."
+        return [
+            Warning(
+                "One of CROWDSEC_MACHINE and CROWDSEC_PASSWORD is missing.",
+                hint=hint,
+                id="portal.W003",
+            )
+        ]
+    return []

@@ -6,7 +6,7 @@ upstream is never polled twice at once, and a task lost with the broker costs on
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -51,19 +51,20 @@ class Outcome:
 Poller = Callable[[Upstream], Report]
 
 
-def claim_due(*, at: datetime, limit: int = 100) -> list[int]:
-    """Return the ids of the upstreams that are due, each given to exactly one caller."""
+def claim_due(*, at: datetime, kinds: Sequence[str], limit: int = 100) -> list[int]:
+    """Return the ids of the upstreams of `kinds` that are due, each given to exactly one caller."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
             UPDATE core_upstream SET next_run_at = %(at)s + interval_seconds * interval '1 second'
             WHERE id IN (
                 SELECT id FROM core_upstream
-                WHERE enabled AND next_run_at <= %(at)s AND (lease_until IS NULL OR lease_until < %(at)s)
+                WHERE enabled AND kind = ANY(%(kinds)s) AND next_run_at <= %(at)s
+                    AND (lease_until IS NULL OR lease_until < %(at)s)
                 ORDER BY next_run_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
             ) RETURNING id
             """,
-            {"at": at, "limit": limit},
+            {"at": at, "limit": limit, "kinds": [str(kind) for kind in kinds]},
         )
         return [int(row[0]) for row in cursor.fetchall()]
 
