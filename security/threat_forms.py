@@ -85,6 +85,9 @@ class MadeByService(forms.ModelForm):  # type: ignore[type-arg]
                 self.add_error("confirm", str(error))
         return given
 
+    def validate_unique(self) -> None:
+        """Leave this to the service as well."""
+
     def validate_constraints(self) -> None:
         """Leave the constraints to the service, which has kept them."""
 

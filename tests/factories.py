@@ -20,7 +20,7 @@ from alerts.notification_models import Channel, Route
 from monitoring.models import Check, ErrorIssue, Panel, ServiceStatus, Status, Target
 from portal.core.models import Service, Upstream
 from security import sessions
-from security.models import TotpDevice
+from security.models import Flag, TotpDevice
 
 _numbers = itertools.count(1)
 PASSWORD = "correct horse battery staple"
@@ -232,3 +232,18 @@ def make_route(*to: Channel, **over: Any) -> Route:
 def make_transition(alert: Alert, kind: str = "opened", **over: Any) -> Transition:
     fields = {"at": timezone.now(), "source": "poll", **over}
     return Transition.objects.create(alert=alert, kind=kind, **fields)
+
+
+def make_flag(**over: Any) -> Flag:
+    """Return an open flag of an address of its own, with one piece of evidence."""
+    now, number = timezone.now(), next(_numbers)
+    address = f"198.51.100.{number % 250}"
+    fact = {"id": number, "at": now.isoformat(), "action": "auth.login_failed", "outcome": "failure",
+            "reason": "bad_password", "actor": "anonymous", "target": "ada", "address": address,
+            "path": "/admin/login/"}  # fmt: skip
+    fields: dict[str, Any] = {
+        "rule": "brute_force_address", "subject_kind": "address", "subject": address, "score": 64,
+        "sentence": f"8 failed sign-ins from {address} within 120 s.", "counts": {"failures": 8}, "evidence": [fact],
+        "first_at": now - timedelta(minutes=5), "last_at": now, **over,
+    }  # fmt: skip
+    return Flag.objects.create(**fields)

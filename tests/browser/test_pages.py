@@ -1,6 +1,7 @@
 """Every page of the admin, in light and dark, on a desktop and on a phone: no complaint, no overflow."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.contrib import admin
@@ -11,12 +12,13 @@ from django.utils import timezone
 from alerts.notification_models import Notification
 from audit import services as audit
 from monitoring.models import StatusChange
-from security.models import ApiToken
+from security.models import AllowEntry, ApiToken, Block
 from tests.browser.conftest import DESKTOP, PHONE, Open
 from tests.factories import (
     make_alert,
     make_channel,
     make_error,
+    make_flag,
     make_panel,
     make_route,
     make_sentry,
@@ -50,6 +52,10 @@ def _fill() -> None:
     route = make_route(channel, matchers=[f'job="{LONG}"'], name="everything")
     Notification.objects.create(batch="x", channel=channel, channel_name="team", route=route, outcome="failed",
                                 reason="first", subject=LONG, body=LONG * 3, answer=LONG)  # fmt: skip
+    make_flag(subject_name=LONG[:190], sentence=f"Something happened at {LONG}.")
+    Block.objects.create(kind="address", value="192.0.2.7", reason=LONG, created_by=LONG[:100],
+                         expires_at=timezone.now() + timedelta(hours=2))  # fmt: skip
+    AllowEntry.objects.create(kind="network", value="192.0.2.0/24", reason=LONG, created_by="ada")
     audit.record("config.changed", target=upstream, reason=LONG, data={"note": LONG})
 
 

@@ -1,0 +1,154 @@
+"""What people do with flags and rules, through the admin and the API."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from alerts import services as alerts
+from alerts.models import Alert
+from security import flags, tokens
+from security.models import Block, Flag, RuleSetting
+from tests.conftest import Trail
+from tests.factories import make_flag, make_user, sign_in
+
+pytestmark = pytest.mark.django_db
+JSON: Any = {"content_type": "application/json"}
+
+
+def api(*scopes: str) -> Client:
+    written = tokens.create(user=make_user(), name="ci", scopes=scopes)[1]
+    return Client(headers={"Authorization": f"Bearer {written}"})
+
+
+def test_a_flag_is_assigned_and_confirmed_by_api(trail: Trail) -> None:
+    flag, client, user = make_flag(), api("read", "security:write"), make_user()
+    url = f"/api/v1/flags/{flag.pk}/"
+    assert (
+        client.post(f"{url}assign/", {"user": user.username}, **JSON).json()["assigned_to"]
+        == user.username
+    )
+    assert client.post(f"{url}assign/", {"user": "nobody at all"}, **JSON).status_code == 400
+    assert client.post(f"{url}confirm/", {}, **JSON).json()["status"] == "confirmed"
+    assert client.post(f"{url}confirm/", {}, **JSON).status_code == 409
+    actions = [entry.action for entry in trail() if entry.action.startswith("detection.")]
+    assert actions == ["detection.assigned", "detection.confirmed"]
+
+
+def test_dismissing_needs_a_reason_and_ends_the_alert() -> None:
+    flag, client = make_flag(score=95), api("security:write")
+    name, labels = flags.alert_of(flag)
+    alerts.raise_alert(alertname=name, labels=labels)
+    url = f"/api/v1/flags/{flag.pk}/dismiss/"
+    assert client.post(url, {"reason": " "}, **JSON).status_code == 400
+    assert client.post(url, {"reason": "our own scanner"}, **JSON).status_code == 200
+    assert Alert.objects.get(alertname=name).state == "resolved"
+
+
+def test_evidence_is_shown_to_those_who_may_read_the_trail() -> None:
+    url = f"/api/v1/flags/{make_flag().pk}/"
+    assert set(api("read").get(url).json()["evidence"][0]) == {"id", "at"}
+    assert api("read", "audit:read").get(url).json()["evidence"][0]["reason"] == "bad_password"
+    assert api("read").post(f"{url}confirm/", {}, **JSON).status_code == 403
+
+
+def test_flags_are_filtered_and_exported() -> None:
+    make_flag(score=90, rule="scanner")
+    make_flag()
+    client = api("read")
+    assert (
+        len(client.get("/api/v1/flags/?min_score=80&status=open&rule=scanner").json()["results"])
+        == 1
+    )
+    assert client.get("/api/v1/flags/?rule=nonsense").status_code == 400
+    lines = b"".join(client.get("/api/v1/flags/?format=csv")).splitlines()
+    assert len(lines) == 3
+
+
+def test_a_rule_is_set_by_api_within_its_bounds(trail: Trail) -> None:
+    client, url = api("read", "security:write"), "/api/v1/detections/rules/scanner/"
+    changed = client.patch(url, {"thresholds": {"missing": 20}, "block_minutes": 30}, **JSON)
+    assert (changed.json()["thresholds"], changed.json()["block_minutes"]) == ({"missing": 20}, 30)
+    assert [entry.action for entry in trail()][-1] == "config.changed"
+    numbers: list[Any] = [1, "x", True, 1e400]
+    shapes: list[Any] = [{"unknown": 5}, [], "x", None]
+    for wrong in [*({"missing": number} for number in numbers), *shapes]:
+        assert client.patch(url, {"thresholds": wrong}, **JSON).status_code == 400, wrong
+    assert client.patch(url, {"block_minutes": 10**9}, **JSON).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {}, {"since": "x"}, {"since": "2026-01-01T00:00:00Z", "until": "2025-01-01T00:00:00Z"},
+        {"since": "1990-01-01T00:00:00Z"}, {"since": "2026-11-01T00:00:00Z", "rules": ["nonsense"]},
+        {"since": "2026-11-01T00:00:00Z", "thresholds": {"scanner": {"missing": "\ud800"}}},
+        {"since": "2026-11-01T00:00:00Z", "thresholds": {"nonsense": {}}}, [],
+    ],
+)  # fmt: skip
+def test_a_replay_that_makes_no_sense_is_refused(body: Any) -> None:
+    assert api("security:write").post("/api/v1/detections/replay/", body, **JSON).status_code == 400
+
+
+def test_the_page_of_a_flag_acts_and_blocks(client: Client) -> None:
+    user, flag = sign_in(client), make_flag()
+    page = client.get(flag.get_absolute_url()).content.decode()
+    assert flag.sentence in page
+    url = f"/admin/security/flag/{flag.pk}/"
+    client.post(f"{url}assign/do/", {"user": user.pk})
+    client.post(f"{url}block/do/", {"duration": "1h"})
+    client.post(f"{url}dismiss/do/", {"reason": ""})
+    assert Flag.objects.get().status == "open"
+    client.post(f"{url}dismiss/do/", {"reason": "a test"})
+    flag.refresh_from_db()
+    assert (flag.status, flag.assigned_to, flag.decision_reason) == ("dismissed", user, "a test")
+    assert Block.objects.get().value == flag.subject
+
+
+def test_the_page_of_a_rule_saves_and_replays(client: Client) -> None:
+    sign_in(client)
+    setting = RuleSetting.objects.get(rule="mass_export")
+    url = f"/admin/security/rulesetting/{setting.pk}/change/"
+    form = {
+        "enabled": "on",
+        "block_minutes": 0,
+        "exports": 3,
+        "rows": 500_000,
+        "minutes": 60,
+        "days": "1d",
+    }
+    assert "would have flagged" in client.post(url, form | {"replay": "1"}).content.decode()
+    assert client.post(url, form | {"save": "1", "exports": 1}).status_code == 200
+    assert client.post(url, form | {"save": "1"}).status_code == 302
+    setting.refresh_from_db()
+    assert setting.thresholds == {"exports": 3}
+
+
+def test_a_block_is_made_in_the_admin_and_not_over_oneself_by_mistake(client: Client) -> None:
+    sign_in(client)
+    form = {"kind": "network", "value": "127.0.0.0/8", "reason": "test", "duration": "1h"}
+    refused = client.post("/admin/security/block/add/", form)
+    assert "block you yourself" in refused.content.decode()
+    assert (
+        client.post("/admin/security/block/add/", form | {"value": "nonsense"}).status_code == 200
+    )
+    assert (
+        client.post("/admin/security/block/add/", form | {"value": "192.0.2.7"}).status_code == 302
+    )
+    assert client.post("/admin/security/allowentry/add/", form).status_code == 302
+    client.post(
+        "/admin/security/block/", {"action": "lift", "_selected_action": [Block.objects.get().pk]}
+    )
+    assert Block.objects.get().ended_at is not None
+
+
+@pytest.mark.parametrize("page", ["flag", "block", "rulesetting", "allowentry"])
+def test_lists_cost_the_same_for_few_and_many(
+    client: Client, page: str, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    sign_in(client)
+    for _ in range(30):
+        make_flag()
+    with django_assert_max_num_queries(12):
+        assert client.get(f"/admin/security/{page}/").status_code == 200
