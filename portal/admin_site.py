@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from unfold.sites import UnfoldAdminSite
 
-from portal import dashboard_page
+from portal import dashboard_page, traffic_page
 from security import views
 from security.verification import is_verified
 
@@ -29,4 +29,7 @@ class PortalAdminSite(UnfoldAdminSite):
         return views.change_password(request, show_or_save)
 
     def extra_urls(self) -> list[URLPattern]:
-        return [path("live/", self.admin_view(dashboard_page.live), name="dashboard_live")]
+        return [
+            path("live/", self.admin_view(dashboard_page.live), name="dashboard_live"),
+            path("analytics/", self.admin_view(traffic_page.routes), name="traffic"),
+        ]

@@ -10,7 +10,7 @@ from alerts import api as alerts_api
 from alerts import notification_api
 from audit import api as audit_api
 from monitoring import api as monitoring_api
-from monitoring import api_checks, api_panels
+from monitoring import api_checks, api_panels, api_traffic
 from monitoring.errors import api as errors_api
 from portal.core import problems
 from portal.dashboard_api import DashboardView
@@ -51,6 +51,7 @@ urlpatterns = [
     ),
     path("dashboard/", DashboardView.as_view(), name="dashboard"),
     path("detections/replay/", api_flags.ReplayView.as_view(), name="detection-replay"),
+    path("analytics/routes/", api_traffic.TrafficView.as_view(), name="analytics-routes"),
     path("metrics/query_range/", api_panels.QueryRangeView.as_view(), name="query-range"),
     path("schema/", SpectacularAPIView.as_view(api_version="v1"), name="schema"),
     path("docs/", DocsView.as_view(), name="docs"),

@@ -11,7 +11,10 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 
-# Group title, then (title, icon, model). Icons are names of Material Symbols.
+# Pages that belong to no model, with the permission each asks for.
+PAGES: dict[str, str] = {"admin:traffic": "monitoring.view_panel"}
+
+# Group title, then (title, icon, model or page). Icons are names of Material Symbols.
 GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     (
         "Operate",
@@ -24,6 +27,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Checks", "network_check", "monitoring.Check"),
             ("Targets", "radar", "monitoring.Target"),
             ("Deploys", "rocket_launch", "monitoring.Deploy"),
+            ("API analytics", "query_stats", "admin:traffic"),
         ),
     ),
     (
@@ -72,7 +76,9 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def _link(request: HttpRequest, label: str) -> str:
-    """Return the changelist's URL, or nothing where there is none for this account."""
+    """Return the URL of a page or changelist, or nothing where there is none for this account."""
+    if label in PAGES:
+        return reverse(label) if request.user.has_perm(PAGES[label]) else ""
     model = apps.get_model(label)
     if not admin.site.is_registered(model):
         return ""

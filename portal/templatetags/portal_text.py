@@ -50,14 +50,29 @@ def age(moment: datetime | None, at: datetime) -> str:
 
 
 @register.filter
-def grouped(number: int) -> str:
+def grouped(number: float) -> str:
     """Return a count with its thousands set apart."""
-    return f"{number:,}"
+    return f"{number:,.0f}"
 
 
 @register.filter
 def seconds(value: float) -> str:
     return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"
+
+
+@register.filter
+def percent(ratio: float) -> str:
+    """Return "0 %", "0.3 %", "12 %"."""
+    number = ratio * 100
+    return f"{number:.0f} %" if number == 0 or number >= 10 else f"{number:.2g} %"
+
+
+@register.filter
+def percent_change(ratio: float) -> str:
+    """Return a change with its sign in percent; above tenfold as a factor."""
+    if ratio >= 10:
+        return f"× {ratio + 1:.0f}"
+    return f"{'+' if ratio >= 0 else '−'}{abs(ratio) * 100:.0f} %"
 
 
 @register.filter

@@ -11,12 +11,14 @@ from django.utils import timezone
 
 from alerts.notification_models import Notification
 from audit import services as audit
-from monitoring.models import StatusChange
+from monitoring.models import Deploy, StatusChange
+from portal.navigation import PAGES
 from security.models import AllowEntry, ApiToken, Block
 from tests.browser.conftest import DESKTOP, PHONE, Open
 from tests.factories import (
     make_alert,
     make_channel,
+    make_check,
     make_error,
     make_flag,
     make_panel,
@@ -41,6 +43,10 @@ def _fill() -> None:
     make_status(service, "down", reason=LONG, upstream=upstream)
     make_target(upstream, service=service, instance=LONG, error=LONG, health="down")
     StatusChange.objects.create(service=service, new_status="down", reason=LONG)
+    make_check(
+        service=service, name=LONG[:120], sentence=LONG, status="down", target=f"https://{LONG}/"
+    )
+    Deploy.objects.create(service=service, version=LONG, environment=LONG[:100], actor=LONG)
     make_panel(title=LONG[:110], promql=f'up{{job="{LONG}"}}', upstream=upstream)
     make_alert(alertname=LONG, service=service, annotations={"summary": LONG * 3})
     make_silence(comment=LONG)
@@ -55,13 +61,16 @@ def _fill() -> None:
     make_flag(subject_name=LONG[:190], sentence=f"Something happened at {LONG}.")
     Block.objects.create(kind="address", value="192.0.2.7", reason=LONG, created_by=LONG[:100],
                          expires_at=timezone.now() + timedelta(hours=2))  # fmt: skip
-    AllowEntry.objects.create(kind="network", value="192.0.2.0/24", reason=LONG, created_by="ada")
+    AllowEntry.objects.create(
+        kind="network", value="192.0.2.0/24", reason=LONG, created_by="operator"
+    )
     audit.record("config.changed", target=upstream, reason=LONG, data={"note": LONG})
 
 
 def pages() -> Iterator[str]:
     """Return the dashboard and, for each registered model, its list, its add form and one object."""
     yield reverse("admin:index")
+    yield from (reverse(name) for name in PAGES)
     request = RequestFactory().get("/")
     request.user = make_user()
     for model, model_admin in admin.site._registry.items():

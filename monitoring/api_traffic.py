@@ -1,0 +1,65 @@
+"""`analytics/routes/`: traffic by route."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from monitoring.traffic.report import DEFAULT_WINDOW, WINDOWS, report
+from monitoring.traffic.rows import ORDERS
+from portal.core.models import Upstream
+
+
+class TrafficQuerySerializer(serializers.Serializer[Any]):
+    window = serializers.ChoiceField(choices=list(WINDOWS), default=DEFAULT_WINDOW)
+    service = serializers.CharField(max_length=200, default="", allow_blank=True)
+    order = serializers.ChoiceField(choices=ORDERS, default="requests")
+    upstream = serializers.SlugRelatedField(
+        slug_field="name",
+        queryset=Upstream.objects.filter(kind=Upstream.Kind.PROMETHEUS),
+        default=None,
+        allow_null=True,
+    )
+
+
+class RouteRowSerializer(serializers.Serializer[Any]):
+    """Counts of the window; latencies in seconds, null where no histogram tells them."""
+
+    service = serializers.CharField()
+    service_slug = serializers.CharField(help_text="The service of the catalogue, if one matches.")
+    route = serializers.CharField()
+    method = serializers.CharField()
+    requests = serializers.FloatField()
+    errors = serializers.FloatField()  # type: ignore[assignment]
+    error_ratio = serializers.FloatField()
+    change = serializers.FloatField(allow_null=True, help_text="Against the window before.")
+    p50 = serializers.FloatField(allow_null=True)
+    p95 = serializers.FloatField(allow_null=True)
+    p99 = serializers.FloatField(allow_null=True)
+
+
+class TrafficSerializer(serializers.Serializer[Any]):
+    """`error` says why there are no routes; the status is 200 all the same."""
+
+    window = serializers.CharField()
+    requests = serializers.FloatField()
+    error_ratio = serializers.FloatField()
+    sources = serializers.ListField(child=serializers.CharField())
+    error = serializers.CharField()
+    note = serializers.CharField()
+    rows = RouteRowSerializer(many=True)
+
+
+class TrafficView(APIView):
+    """Requests, errors and latencies of each route, as Prometheus knows them."""
+
+    read_scope = "read"
+
+    @extend_schema(parameters=[TrafficQuerySerializer], responses=TrafficSerializer)
+    def get(self, request: Request) -> Response:
+        asked = TrafficQuerySerializer(data=request.query_params)
+        asked.is_valid(raise_exception=True)
+        return Response(TrafficSerializer(report(**asked.validated_data, curves=False)).data)

@@ -1,0 +1,128 @@
+"""Which metrics tell of requests by route, and how to ask for them (pure)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+CURVE_POINTS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One family of metrics: `count` and `bucket` are series names, the others are label names.
+
+    `errors` selects failed requests; `scale` turns the histogram's unit into seconds.
+    """
+
+    title: str
+    count: str
+    bucket: str
+    service: str
+    route: str
+    method: str
+    errors: str
+    present: str
+    where: str = ""
+    scale: float = 1.0
+
+    def series(self, name: str, *more: str) -> str:
+        chosen = ",".join(part for part in (self.where, *more) if part)
+        return f"{name}{{{chosen}}}"
+
+    @property
+    def labels(self) -> str:
+        return f"{self.service}, {self.route}, {self.method}"
+
+
+def _plain() -> Iterator[Profile]:
+    """Yield the spellings of `http_request_duration_seconds` that client libraries use."""
+    for route, status in (
+        ("route", "status_code"), ("route", "status"), ("route", "code"),
+        ("path", "status_code"), ("path", "status"), ("path", "code"), ("handler", "code"),
+    ):  # fmt: skip
+        name = "http_request_duration_seconds"
+        yield Profile(
+            title=f"{name} by {route}",
+            count=f"{name}_count",
+            bucket=f"{name}_bucket",
+            service="job",
+            route=route,
+            method="method",
+            errors=f'{status}=~"5..|5xx"',
+            present=f'{name}_count{{{route}!="",{status}!=""}}',
+            where=f'{route}!="",{status}!=""',
+        )
+
+
+def _spans(unit: str, scale: float) -> Profile:
+    return Profile(
+        title="span metrics",
+        count="traces_span_metrics_calls_total",
+        bucket=f"traces_span_metrics_duration_{unit}_bucket",
+        service="service_name",
+        route="span_name",
+        method="http_request_method",
+        errors='status_code="STATUS_CODE_ERROR"',
+        present=f'traces_span_metrics_duration_{unit}_count{{span_kind="SPAN_KIND_SERVER"}}',
+        where='span_kind="SPAN_KIND_SERVER"',
+        scale=scale,
+    )
+
+
+PROFILES: tuple[Profile, ...] = (
+    Profile(
+        title="django-prometheus",
+        count="django_http_responses_total_by_status_view_method_total",
+        bucket="django_http_requests_latency_seconds_by_view_method_bucket",
+        service="job",
+        route="view",
+        method="method",
+        errors='status=~"5.."',
+        present="django_http_responses_total_by_status_view_method_total",
+    ),
+    Profile(
+        title="OpenTelemetry metrics",
+        count="http_server_request_duration_seconds_count",
+        bucket="http_server_request_duration_seconds_bucket",
+        service="job",
+        route="http_route",
+        method="http_request_method",
+        errors='http_response_status_code=~"5.."',
+        present='http_server_request_duration_seconds_count{http_route!=""}',
+        where='http_route!=""',
+    ),
+    *_plain(),
+    _spans("seconds", 1.0),
+    _spans("milliseconds", 0.001),
+)
+
+
+def detection() -> str:
+    """Return one expression whose series say, by the label `profile`, which families exist."""
+    return " or ".join(
+        f'label_replace(count({profile.present}), "profile", "{number}", "", "")'
+        for number, profile in enumerate(PROFILES)
+    )
+
+
+def queries(profile: Profile, window: int) -> dict[str, str]:
+    """Return the instant queries of a window of `window` seconds, by what they give."""
+    by = f"sum by ({profile.labels})"
+    count, failed = profile.series(profile.count), profile.series(profile.count, profile.errors)
+    buckets = profile.series(profile.bucket)
+    found = {
+        "requests": f"{by} (increase({count}[{window}s]))",
+        "before": f"{by} (increase({count}[{window}s] offset {window}s))",
+        "errors": f"{by} (increase({failed}[{window}s]))",
+    }
+    for name, quantile in QUANTILES.items():
+        summed = f"sum by (le, {profile.labels}) (rate({buckets}[{window}s]))"
+        found[name] = f"histogram_quantile({quantile}, {summed})"
+    return found
+
+
+def curve(profile: Profile, window: int) -> tuple[str, int]:
+    """Return the range query of requests per second, and its step in seconds."""
+    step = max(window // CURVE_POINTS, 15)
+    count = profile.series(profile.count)
+    return f"sum by ({profile.labels}) (rate({count}[{max(4 * step, 60)}s]))", step

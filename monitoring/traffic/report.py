@@ -1,0 +1,103 @@
+"""Asks Prometheus for the traffic of a window: which metrics exist, then their numbers."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from monitoring.checks.samples import SampleError, samples
+from monitoring.panels import DOUBTFUL_TIMEOUT_SECONDS, NO_PROMETHEUS, default_prometheus
+from monitoring.prometheus import CHART_TIMEOUT_SECONDS, Prometheus
+from monitoring.traffic.profiles import PROFILES, Profile, curve, detection, queries
+from monitoring.traffic.rows import Key, RouteRow, merge, top
+from portal.core.catalogue import Catalogue
+from portal.core.models import Service, Upstream
+from portal.core.upstream_errors import UpstreamError
+
+WINDOWS: dict[str, int] = {"15m": 900, "1h": 3600, "6h": 21_600, "24h": 86_400, "7d": 604_800}
+DEFAULT_WINDOW = "1h"
+NOTHING = (
+    "No service exposes request metrics yet. The portal's own appear after its second scrape;"
+    " docs/traces.md lists the metrics that are understood."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The routes of a window; `error` says why there are none, `note` what is missing."""
+
+    window: str
+    rows: list[RouteRow] = field(default_factory=list)
+    sources: tuple[str, ...] = ()
+    error: str = ""
+    note: str = ""
+
+    @property
+    def requests(self) -> float:
+        return sum(row.requests for row in self.rows)
+
+    @property
+    def error_ratio(self) -> float:
+        return sum(row.errors for row in self.rows) / self.requests if self.requests else 0.0
+
+    @property
+    def slowest(self) -> RouteRow | None:
+        known = [row for row in self.rows if row.p95 is not None]
+        return max(known, key=lambda row: row.p95 or 0.0) if known else None
+
+
+def report(
+    *, window: str = DEFAULT_WINDOW, service: str = "", order: str = "requests",
+    upstream: Upstream | None = None, curves: bool = True,
+) -> Report:  # fmt: skip
+    """Return the traffic of `window` (a key of WINDOWS), of one service's slug or of all."""
+    server = upstream or default_prometheus()
+    if server is None:
+        return Report(window, error=NO_PROMETHEUS)
+    timeout = DOUBTFUL_TIMEOUT_SECONDS if server.error else CHART_TIMEOUT_SECONDS
+    try:
+        with Prometheus(server, timeout_seconds=timeout) as prometheus:
+            profiles = _existing(prometheus)
+            found = _ask(prometheus, profiles, WINDOWS[window], curves=curves)
+    except UpstreamError as error:
+        return Report(window, error=str(error))
+    rows = _named(found.values())
+    if service:
+        rows = [row for row in rows if service in (row.service_slug, row.service)]
+    note = "" if profiles else NOTHING
+    return Report(window, top(rows, order), tuple(p.title for p in profiles), note=note)
+
+
+def _existing(prometheus: Prometheus) -> list[Profile]:
+    try:
+        found = samples(prometheus.query(detection()))
+    except SampleError:
+        return []
+    numbers = sorted({int(sample.labels.get("profile", "-1")) for sample in found})
+    return [PROFILES[number] for number in numbers if 0 <= number < len(PROFILES)]
+
+
+def _ask(
+    prometheus: Prometheus, profiles: list[Profile], window: int, *, curves: bool
+) -> dict[Key, RouteRow]:
+    """Return the rows of all profiles; a route that two of them tell of is shown once."""
+    now, rows = time.time(), dict[Key, RouteRow]()
+    for profile in profiles:
+        asked = queries(profile, window)
+        vectors = {name: prometheus.query(promql, time=now) for name, promql in asked.items()}
+        matrix: Any = None
+        if curves:
+            promql, step = curve(profile, window)
+            matrix = prometheus.query_range(promql, start=now - window, end=now, step=step)
+        rows = {**merge(profile, vectors, matrix), **rows}
+    return rows
+
+
+def _named(rows: Any) -> list[RouteRow]:
+    """Tie each row to a service of the catalogue, by the labels `job` and `service`."""
+    catalogue = Catalogue.load()
+    slugs = dict(Service.objects.values_list("pk", "slug"))
+    named = list(rows)
+    for row in named:
+        found = catalogue.service_id({"job": row.service, "service": row.service})
+        row.service_slug = slugs.get(found, "") if found else ""
+    return named
