@@ -85,11 +85,8 @@ class MadeByService(forms.ModelForm):  # type: ignore[type-arg]
                 self.add_error("confirm", str(error))
         return given
 
-    def validate_unique(self) -> None:
-        """Leave this to the service as well."""
-
-    def validate_constraints(self) -> None:
-        """Leave the constraints to the service, which has kept them."""
+    def _post_clean(self) -> None:
+        """Leave fields and constraints to the service: the row exists, and would clash with itself."""
 
 
 SUBJECT_HELP = "An address, a network such as 192.0.2.0/24, a user name, or the number of a token."
