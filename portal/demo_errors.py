@@ -58,7 +58,7 @@ WITH services AS (
     FROM picked p CROSS JOIN services
 )
 INSERT INTO monitoring_errorissue (upstream_id, service_id, issue_id, short_id, project, title, culprit, level, platform,
-    status, substatus, count, user_count, assigned_to, permalink, trend, raw, content_hash, first_seen_at, last_seen_at,
+    status, substatus, count, user_count, assigned_to, permalink, trend, raw, content_hash, raw_hash, first_seen_at, last_seen_at,
     regressed_at)
 SELECT %(upstream)s, service_id, n::text, upper(slug) || '-' || upper(to_hex(n)), slug, title, place,
     CASE what WHEN 8 THEN 'warning' WHEN 5 THEN 'fatal' ELSE 'error' END, (ARRAY['python', 'node', 'python'])[1 + n %% 3],
@@ -70,7 +70,7 @@ SELECT %(upstream)s, service_id, n::text, upper(slug) || '-' || upper(to_hex(n))
         extract(epoch FROM date_trunc('hour', %(now)s::timestamptz))::bigint - h * 3600,
         floor(abs(sin(n + h)) * 9 * (1 + luck)))) FROM generate_series(0, 23) h) ELSE '[]'::jsonb END,
     jsonb_build_object('metadata', jsonb_build_object('type', split_part(title, ':', 1), 'filename', slug || '/app.py')),
-    decode(md5(n::text), 'hex'), first, last, CASE WHEN is_open AND luck > 0.93 THEN last END
+    decode(md5(n::text), 'hex'), ''::bytea, first, last, CASE WHEN is_open AND luck > 0.93 THEN last END
 FROM described
 """
 STEPS = """
