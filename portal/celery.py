@@ -4,12 +4,19 @@ Beat only ticks. What is due, and how often, is in rows that the ticks claim (`n
 so any number of workers is safe and staff edit the intervals.
 """
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, setup_logging, task_prerun, worker_ready
+from celery.signals import (
+    beat_init,
+    setup_logging,
+    task_prerun,
+    worker_process_shutdown,
+    worker_ready,
+)
 from django.conf import settings
 from django.db import close_old_connections
 
@@ -51,6 +58,13 @@ def drop_dead_connections(**_kwargs: Any) -> None:
     """Replace database connections that a restart of PostgreSQL has closed under a worker."""
     if not settings.CELERY_TASK_ALWAYS_EAGER:
         close_old_connections()
+
+
+@worker_process_shutdown.connect
+def send_last_lines(**_kwargs: Any) -> None:
+    """Send the log lines that still wait: Celery ends its processes without Python's own exit."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
 
 
 @worker_ready.connect

@@ -108,6 +108,27 @@ def url(name: str, schemes: tuple[str, ...], default: str = "") -> str:
     return _parsed(name, default, parse, f"Use a URL that begins with {' or '.join(schemes)}://")
 
 
+def server(name: str, schemes: tuple[str, ...]) -> str:
+    """Return `scheme://host:port`, all three of which are needed; empty when not set."""
+
+    def parse(value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in schemes or not parts.hostname or not parts.port:
+            raise ValueError
+        return value.rstrip("/")
+
+    return _parsed(name, "", parse, f"Use {' or '.join(f'{s}://host:port' for s in schemes)}.")
+
+
+def choice(name: str, choices: tuple[str, ...]) -> str:
+    """Return one of `choices`; the first is the default."""
+
+    def parse(value: str) -> str:
+        return choices[choices.index(value.lower())]
+
+    return _parsed(name, choices[0], parse, f"Use {' or '.join(choices)}.")
+
+
 def _is_server(word: str, schemes: tuple[str, ...]) -> bool:
     try:
         parts = urlsplit(word)

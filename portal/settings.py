@@ -283,7 +283,14 @@ OTEL_EXPORTER_OTLP_ENDPOINT = env.url("OTEL_EXPORTER_OTLP_ENDPOINT", ("http", "h
 ENVIRONMENT = env.text("PORTAL_ENVIRONMENT", "production")
 INSTANCE = socket.gethostname()
 LOG_LEVEL = env.text("LOG_LEVEL", "INFO").upper()
-LOGGING = telemetry.logging_configuration(LOG_LEVEL, json=env.boolean("LOG_JSON", True))
+LOGSTASH_URL = env.server("LOGSTASH_URL", ("tcp", "tls"))
+LOGGING = telemetry.logging_configuration(
+    LOG_LEVEL,
+    json=env.boolean("LOG_JSON", True),
+    stream=env.choice("LOG_STREAM", ("stderr", "stdout")),
+    file=env.text("LOG_FILE"),
+    logstash=LOGSTASH_URL,
+)
 telemetry.start_sentry(SENTRY_DSN, release=VERSION, environment=ENVIRONMENT)
 
 from portal.theme import UNFOLD  # noqa: E402, F401 - the theme names URLs of apps listed above

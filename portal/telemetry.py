@@ -45,22 +45,41 @@ def without_query_values(event: Any, _hint: Any) -> Any:
     return event
 
 
-def logging_configuration(level: str, *, json: bool) -> dict[str, Any]:
-    """Return a `dictConfig` that writes one line per event to stderr: ECS JSON, or plain text."""
+def logging_configuration(
+    level: str, *, json: bool, stream: str = "stderr", file: str = "", logstash: str = ""
+) -> dict[str, Any]:
+    """Return a `dictConfig` that writes one line per event: ECS JSON, or plain text, to `stream`.
+
+    `file` and `logstash` get ECS JSON as well, whatever the stream gets.
+    """
     known = level if level in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"} else "INFO"
+    handlers: dict[str, dict[str, Any]] = {
+        "stream": {
+            "class": "logging.StreamHandler",
+            "stream": f"ext://sys.{stream}",
+            "formatter": "ecs" if json else "text",
+        }
+    }
+    if file:
+        handlers["file"] = {
+            "class": "portal.core.log_file.LineFileHandler", "path": file, "formatter": "line"
+        }  # fmt: skip
+    if logstash:
+        handlers["logstash"] = {
+            "class": "portal.core.log_shipping.LogstashHandler", "url": logstash, "formatter": "line"
+        }  # fmt: skip
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {
             "ecs": {"()": "portal.core.logs.EcsFormatter"},
+            "line": {"()": "portal.core.log_lines.LineFormatter"},
             "text": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
         },
-        "handlers": {
-            "stderr": {"class": "logging.StreamHandler", "formatter": "ecs" if json else "text"}
-        },
-        "root": {"handlers": ["stderr"], "level": known},
+        "handlers": handlers,
+        "root": {"handlers": list(handlers), "level": known},
         "loggers": {
-            "django.server": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+            "django.server": {"handlers": ["stream"], "level": "WARNING", "propagate": False},
             # Celery logs each task twice at INFO; the plan line of a poll says more.
             "celery": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},

@@ -1,12 +1,15 @@
 """One JSON object per log line, in ECS field names, with the request it belongs to."""
 
 import logging
+import socket
 from datetime import UTC, datetime
 from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
 from portal.core import request_context
+
+HOST = socket.gethostname()
 
 
 class EcsFormatter(JsonFormatter):
@@ -30,6 +33,7 @@ class EcsFormatter(JsonFormatter):
             "message": record.getMessage(),
             "ecs.version": "8.17",
             "service.name": "devops-portal",
+            "host.name": HOST,
             "log.logger": record.name,
             "process.pid": record.process,
             "http.request.id": context.request_id or None,

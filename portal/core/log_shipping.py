@@ -1,0 +1,243 @@
+"""Sends log lines to Logstash's TCP input without ever making a caller wait.
+
+A caller only puts a line into a bounded queue; when it is full, the line is dropped and counted. One
+thread per process, begun by its first line and so after every fork, connects and sends.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import select
+import socket
+import ssl
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from queue import Empty, SimpleQueue
+from urllib.parse import urlsplit
+
+from portal.core.log_lines import DROPPED, SHIPPED
+
+QUEUE_LINES = 10_000
+QUEUE_BYTES = 16 * 1024 * 1024
+BATCH_LINES = 200
+CONNECT_SECONDS = 5.0
+STALLED_SECONDS = 30.0  # a receiver that takes nothing for so long is left
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 30.0
+EXIT_SECONDS = 2.0
+COMPLAIN_SECONDS = 60.0
+SINK = "logstash"
+
+# A fork must not find the counters' lock taken by a thread that the child does not have.
+_counting = threading.Lock()
+os.register_at_fork(
+    before=_counting.acquire,
+    after_in_parent=_counting.release,
+    after_in_child=_counting.release,
+)
+
+
+@dataclass
+class Shipper:
+    """The queue and the thread of one process.
+
+    The queue's reentrant `put` is all that a caller touches; the numbers have one writer each:
+    `put_*` the callers, under the lock of their handler, `taken_*` the thread.
+    """
+
+    host: str
+    port: int
+    context: ssl.SSLContext | None
+    pid: int = field(default_factory=os.getpid)
+    queue: "SimpleQueue[bytes]" = field(default_factory=SimpleQueue)
+    put_lines: int = 0
+    put_bytes: int = 0
+    taken_lines: int = 0
+    taken_bytes: int = 0
+    lost: int = 0
+    connection: socket.socket | None = None
+    stopping: threading.Event = field(default_factory=threading.Event)
+    thread: threading.Thread | None = None
+    patience_ends: float | None = None
+    complained_at: float = -COMPLAIN_SECONDS
+    pause_seconds: float = FIRST_PAUSE_SECONDS
+
+    def put(self, line: bytes) -> bool:
+        """Queue one line; False when there is no room for it."""
+        if (
+            self.put_lines - self.taken_lines >= QUEUE_LINES
+            or self.put_bytes - self.taken_bytes + len(line) > QUEUE_BYTES
+        ):
+            return False
+        self.queue.put(line)
+        self.put_lines += 1
+        self.put_bytes += len(line)
+        if self.thread is None:
+            self.thread = threading.Thread(target=self._work, name="log-shipping", daemon=True)
+            self.thread.start()
+        return True
+
+    def drain(self, seconds: float) -> None:
+        """Wait until everything queued is sent or given up: `seconds` at most, however often it is asked."""
+        if self.patience_ends is None:
+            self.patience_ends = time.monotonic() + seconds
+        while self.taken_lines < self.put_lines and time.monotonic() < self.patience_ends:
+            time.sleep(0.01)
+        if self.taken_lines >= self.put_lines:
+            self.patience_ends = None
+
+    def _work(self) -> None:
+        while not (self.stopping.is_set() and self.taken_lines >= self.put_lines):
+            with contextlib.suppress(Empty):
+                batch = [self.queue.get(timeout=1.0)]
+                with contextlib.suppress(Empty):
+                    while len(batch) < BATCH_LINES:
+                        batch.append(self.queue.get_nowait())
+                self._deliver(batch)
+
+    def _deliver(self, batch: list[bytes]) -> None:
+        """Send the lines, again from the first unfinished one after a failure. Ends at the exit only."""
+        sent = 0
+        while sent < len(batch):
+            try:
+                for done in self._sent(batch[sent:]):
+                    sent += 1
+                    self._took(done)
+            except Exception as error:  # a thread that died would drop everything from then on
+                self._disconnect()
+                self._complain(str(error))
+                if self.stopping.is_set():
+                    break
+                self.stopping.wait(self.pause_seconds)
+                self.pause_seconds = min(self.pause_seconds * 2, LONGEST_PAUSE_SECONDS)
+        with _counting:
+            SHIPPED.labels(SINK).inc(sent)
+            DROPPED.labels(SINK).inc(len(batch) - sent)
+        for line in batch[sent:]:
+            self._took(line)
+
+    def _took(self, line: bytes) -> None:
+        self.taken_lines += 1
+        self.taken_bytes += len(line)
+
+    def _sent(self, lines: list[bytes]) -> Iterator[bytes]:
+        """Yield each line once the kernel has taken all of it."""
+        connection = self._connected()
+        for line in lines:
+            rest = memoryview(line)
+            while rest:
+                rest = rest[connection.send(rest) :]
+            self.pause_seconds = FIRST_PAUSE_SECONDS
+            yield line
+
+    def _connected(self) -> socket.socket:
+        if self.connection is not None and _has_ended(self.connection):
+            self._disconnect()
+        if self.connection is None:
+            plain = socket.create_connection((self.host, self.port), CONNECT_SECONDS)
+            try:
+                plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                wrapped = (
+                    self.context.wrap_socket(plain, server_hostname=self.host)
+                    if self.context
+                    else plain
+                )
+            except (OSError, ValueError):
+                plain.close()
+                raise
+            wrapped.settimeout(STALLED_SECONDS)
+            self.connection = wrapped
+        return self.connection
+
+    def _disconnect(self) -> None:
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.close()
+
+    def _complain(self, reason: str) -> None:
+        """Say on stderr what fails, at most once a minute; through logging it would feed itself."""
+        now = time.monotonic()
+        if now - self.complained_at < COMPLAIN_SECONDS:
+            return
+        self.complained_at = now
+        line = {
+            "@timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "log.level": "warning",
+            "service.name": "devops-portal",
+            "log.logger": __name__,
+            "message": f"Logs cannot be sent to {self.host}:{self.port} (LOGSTASH_URL): {reason}."
+            f" {self.put_lines - self.taken_lines} lines wait, {self.lost} were dropped."
+            " Start Logstash, or correct LOGSTASH_URL.",
+        }
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(json.dumps(line) + "\n")
+
+
+def _has_ended(connection: socket.socket) -> bool:
+    """Return whether the receiver has closed; what it may have said is thrown away."""
+    readable, _, _ = select.select([connection], [], [], 0)
+    if not readable:
+        return False
+    connection.settimeout(0)
+    try:
+        return connection.recv(4096) == b""
+    except (BlockingIOError, ssl.SSLWantReadError):  # a ticket of TLS, no data
+        return False
+    except OSError:
+        return True
+    finally:
+        connection.settimeout(STALLED_SECONDS)
+
+
+class LogstashHandler(logging.Handler):
+    """Queues each record for the shipper of this process; neither blocks nor raises."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        parts = urlsplit(url)
+        # Python loads this codec when a name is first looked up, which fails in a process that ends.
+        self.host = (parts.hostname or "").encode("idna").decode()
+        self.port = parts.port or 0
+        self.context = ssl.create_default_context() if parts.scheme == "tls" else None
+        self.shipper = self._new_shipper()
+
+    def _new_shipper(self) -> Shipper:
+        return Shipper(self.host, self.port, self.context)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            if self.shipper.pid != os.getpid():
+                self._leave_to_parent()
+            kept = self.shipper.put(self.format(record).encode("utf-8", "replace") + b"\n")
+        except Exception:  # a log line may fail a request for no reason whatever
+            kept = False
+        if not kept:
+            self.shipper.lost += 1
+            with _counting:
+                DROPPED.labels(SINK).inc()
+
+    def _leave_to_parent(self) -> None:
+        """After a fork: queue and connection stay the parent's; this process begins its own."""
+        inherited, self.shipper = self.shipper, self._new_shipper()
+        inherited._disconnect()
+
+    def flush(self) -> None:
+        if self.shipper.pid == os.getpid():
+            self.shipper.drain(EXIT_SECONDS)
+
+    def close(self) -> None:
+        """Send what waits for at most EXIT_SECONDS; called by logging when the process ends."""
+        shipper = self.shipper
+        shipper.stopping.set()
+        if shipper.pid == os.getpid():
+            shipper.drain(EXIT_SECONDS)
+            left = shipper.put_lines - shipper.taken_lines
+            if left > 0:
+                DROPPED.labels(SINK).inc(left)
+        super().close()
