@@ -1,6 +1,7 @@
 """The pages of the alert desk that are not lists: one alert, what is done to it, and its silence."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -38,12 +39,20 @@ def alert_page(request: HttpRequest, alert_id: str, context: dict[str, Any]) -> 
         "silences": list(alert.upstream.silences.filter(silence_id__in=alert.silenced_by)),
         "explained": explain(alert, at=now),
         "chart_url": _web_link(alert.generator_url),
+        "timeline_url": _timeline_url(alert),
         "may_act": request.user.has_perm("alerts.change_alert"),
         "acknowledge_form": TextForm(),
         "assign_form": AssignForm(initial={"user": alert.assigned_to_id}),
         "comment_form": CommentForm(),
     }
     return TemplateResponse(request, "alerts/alert.html", context)
+
+
+def _timeline_url(alert: Alert) -> str:
+    """Return the timeline that ends where the alert began, of its service if it has one."""
+    until = {"until": f"{alert.starts_at:%Y-%m-%dT%H:%M:%S}"}
+    of = {"service": alert.service.slug} if alert.service else {}
+    return f"{reverse('admin:timeline')}?{urlencode(of | until)}"
 
 
 def _web_link(url: str) -> str:

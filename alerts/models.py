@@ -142,6 +142,12 @@ class Alert(models.Model):
             models.Index(fields=["service", "-starts_at"], name="alert_by_service"),
             # Re-firing within 60 s of a close: the last episodes of given fingerprints.
             models.Index(fields=["upstream", "fingerprint", "-ends_at"], name="alert_last_episode"),
+            # A service's episodes that ended, in its timeline.
+            models.Index(
+                fields=["service", "-ends_at"],
+                name="alert_ended_by_service",
+                condition=Q(state="resolved"),
+            ),
             # Closed episodes of a chart's time range, and ?since=.
             models.Index(fields=["-ends_at"], name="alert_by_end", condition=Q(state="resolved")),
             # ?label= filters: labels @> {...}.
@@ -263,6 +269,10 @@ class Silence(models.Model):
             ),
         )
         indexes = (
+            # The timeline: silences as they began.
+            models.Index(fields=["-starts_at", "-id"], name="silence_newest"),
+            # The timeline of a service: silences whose matchers name it.
+            GinIndex(fields=["matchers"], name="silence_matchers", opclasses=["jsonb_path_ops"]),
             # The list of current silences, soonest to expire first.
             models.Index(fields=["ends_at"], name="silence_by_end"),
         )

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, NoReturn
 
 from django.db import models
+from django.urls import reverse
 from django.utils import timezone
 
 from portal.core.models import Service
@@ -43,6 +44,9 @@ class Deploy(models.Model):
 
     def __str__(self) -> str:
         return f"{self.version} in {self.environment}" if self.environment else self.version
+
+    def get_absolute_url(self) -> str:
+        return reverse("admin:monitoring_deploy_change", args=[self.pk])
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self._state.adding:

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from unfold.sites import UnfoldAdminSite
 
-from portal import dashboard_page, traffic_page
+from portal import dashboard_page, timeline_page, traffic_page
 from security import views
 from security.verification import is_verified
 
@@ -31,5 +31,6 @@ class PortalAdminSite(UnfoldAdminSite):
     def extra_urls(self) -> list[URLPattern]:
         return [
             path("live/", self.admin_view(dashboard_page.live), name="dashboard_live"),
+            path("timeline/", self.admin_view(timeline_page.timeline), name="timeline"),
             path("analytics/", self.admin_view(traffic_page.routes), name="traffic"),
         ]

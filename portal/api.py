@@ -15,6 +15,7 @@ from monitoring.errors import api as errors_api
 from portal.core import problems
 from portal.dashboard_api import DashboardView
 from portal.docs import DocsView
+from portal.timeline_api import ServiceTimelineView, TimelineView
 from security import api as security_api
 from security import api_blocks, api_flags
 
@@ -51,6 +52,8 @@ urlpatterns = [
     ),
     path("dashboard/", DashboardView.as_view(), name="dashboard"),
     path("detections/replay/", api_flags.ReplayView.as_view(), name="detection-replay"),
+    path("timeline/", TimelineView.as_view(), name="timeline"),
+    path("services/<slug:slug>/timeline/", ServiceTimelineView.as_view(), name="service-timeline"),
     path("analytics/routes/", api_traffic.TrafficView.as_view(), name="analytics-routes"),
     path("metrics/query_range/", api_panels.QueryRangeView.as_view(), name="query-range"),
     path("schema/", SpectacularAPIView.as_view(api_version="v1"), name="schema"),

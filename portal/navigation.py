@@ -12,13 +12,17 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 # Pages that belong to no model, with the permission each asks for.
-PAGES: dict[str, str] = {"admin:traffic": "monitoring.view_panel"}
+PAGES: dict[str, str] = {
+    "admin:timeline": "alerts.view_alert",
+    "admin:traffic": "monitoring.view_panel",
+}
 
 # Group title, then (title, icon, model or page). Icons are names of Material Symbols.
 GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     (
         "Operate",
         (
+            ("Timeline", "timeline", "admin:timeline"),
             ("Alerts", "notifications_active", "alerts.Alert"),
             ("Silences", "notifications_off", "alerts.Silence"),
             ("Deliveries", "outgoing_mail", "alerts.Notification"),

@@ -82,6 +82,8 @@ class Flag(models.Model):
             # The list, of one status or of all
             models.Index(fields=["status", "-last_at", "-id"], name="flag_list"),
             models.Index(fields=["-last_at", "-id"], name="flag_newest"),
+            # The timeline: flags as they were opened
+            models.Index(fields=["-opened_at", "-id"], name="flag_opened"),
             # "What else about this subject?": the flag's page
             models.Index(fields=["subject_kind", "subject", "-last_at"], name="flag_subject"),
         )

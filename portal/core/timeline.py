@@ -1,0 +1,95 @@
+"""What each app tells the timeline: events, newest first, and how to ask for those before a moment.
+
+Every stream of events is ordered by (time, stream, id), the newest first, so that streams merge
+without looking at more than one page of each.
+"""
+
+import base64
+import binascii
+import heapq
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened. `tone` is good, bad, warn or plain; `service` is a slug or nothing."""
+
+    stream: str
+    id: int
+    at: datetime
+    title: str
+    detail: str = ""
+    tone: str = "plain"
+    service: str = ""
+    actor: str = ""
+    url: str = ""
+
+    @property
+    def position(self) -> tuple[datetime, str, int]:
+        return self.at, self.stream, self.id
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The place after an event: what is older comes next."""
+
+    at: datetime
+    stream: str
+    id: int
+
+    def written(self) -> str:
+        text = f"{self.at.isoformat()}|{self.stream}|{self.id}"
+        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+    @classmethod
+    def read(cls, written: str) -> "Cursor":
+        """Return the cursor of `written`. Raises ValueError when no page gave it."""
+        try:
+            padded = written + "=" * (-len(written) % 4)
+            at, stream, number = base64.urlsafe_b64decode(padded).decode("ascii").split("|")
+            moment, position = datetime.fromisoformat(at), int(number)
+        except (ValueError, binascii.Error, UnicodeError) as error:
+            raise ValueError("No page of this timeline gave this cursor.") from error
+        if moment.tzinfo is None or not 0 <= position < 2**63 or len(stream) > 40:
+            raise ValueError("No page of this timeline gave this cursor.")
+        return cls(moment, stream, position)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Which events are wanted: older than `before`, from `since` to `until`, of one service or all."""
+
+    limit: int
+    before: Cursor | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    service_id: int | None = None
+
+    def take(self, rows: QuerySet[Any], stream: str, *, at: str = "at") -> QuerySet[Any]:
+        """Return `rows` of one stream within the slice, newest first, by the column `at`."""
+        if self.since:
+            rows = rows.filter(**{f"{at}__gte": self.since})
+        if self.until:
+            rows = rows.filter(**{f"{at}__lte": self.until})
+        if cursor := self.before:
+            # The first condition is what an index can use; the second cuts within one moment.
+            rows = rows.filter(**{f"{at}__lte": cursor.at})
+            if stream == cursor.stream:
+                rows = rows.filter(Q(**{f"{at}__lt": cursor.at}) | Q(pk__lt=cursor.id))
+            elif stream > cursor.stream:
+                rows = rows.filter(**{f"{at}__lt": cursor.at})
+        return rows.order_by(f"-{at}", "-pk")[: self.limit]
+
+
+Provider = Callable[[Slice], Sequence[Event]]
+
+
+def merged(streams: Iterable[Sequence[Event]], limit: int) -> list[Event]:
+    """Return the newest `limit` events of streams that are newest first each."""
+    together = heapq.merge(*streams, key=lambda event: event.position, reverse=True)
+    return [event for event, _ in zip(together, range(limit), strict=False)]

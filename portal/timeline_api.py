@@ -1,0 +1,142 @@
+"""`timeline/` and `services/{slug}/timeline/`: everything that happened, newest first."""
+
+from datetime import datetime
+from typing import Any
+
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
+from rest_framework.views import APIView
+
+from audit import services as audit
+from audit.services import Target
+from audit.viewsets import CSV_PARAMETER
+from portal.core import csv
+from portal.core.models import Service
+from portal.core.timeline import Cursor, Slice
+from portal.timeline import KINDS, Stream, every, page
+from security.permissions import ScopedPermission
+
+FIELDS = ("at", "kind", "title", "detail", "tone", "service", "actor", "url")
+
+
+class EventSerializer(serializers.Serializer[Any]):
+    """One event. `stream` and `id` name its row; `url` is its page in the admin."""
+
+    stream = serializers.CharField()
+    id = serializers.IntegerField()
+    at = serializers.DateTimeField()
+    title = serializers.CharField()
+    detail = serializers.CharField()
+    tone = serializers.ChoiceField(choices=("good", "warn", "bad", "plain"))
+    service = serializers.CharField()
+    actor = serializers.CharField()
+    url = serializers.CharField()
+
+
+class TimelineSerializer(serializers.Serializer[Any]):
+    """`hidden` names the kinds that this token or account may not see."""
+
+    next = serializers.URLField(allow_null=True)
+    hidden = serializers.ListField(child=serializers.ChoiceField(choices=list(KINDS)))
+    results = EventSerializer(many=True)
+
+
+class AskedSerializer(serializers.Serializer[Any]):
+    service = serializers.CharField(required=False, max_length=100, help_text="A slug.")
+    kind = serializers.CharField(
+        required=False, help_text=f"One or more of {', '.join(KINDS)}, comma-separated."
+    )
+    since = serializers.DateTimeField(required=False)
+    until = serializers.DateTimeField(required=False)
+    cursor = serializers.CharField(required=False, max_length=200)
+    page_size = serializers.IntegerField(required=False, min_value=1, max_value=500, default=50)
+
+    def validate_kind(self, written: str) -> list[str]:
+        kinds = [kind.strip() for kind in written.split(",") if kind.strip()]
+        for kind in kinds:
+            if kind not in KINDS:
+                known = ", ".join(KINDS)
+                raise serializers.ValidationError(f"{kind[:40]!r} is no kind. Known: {known}.")
+        return kinds
+
+    def validate_cursor(self, written: str) -> Cursor:
+        try:
+            return Cursor.read(written)
+        except ValueError as error:
+            raise serializers.ValidationError(f"{error} Begin again without it.") from error
+
+
+class TimelineView(APIView):
+    """Alerts, silences, status changes, deploys, errors, flags and audited actions in one stream."""
+
+    read_scope = "read"
+
+    @extend_schema(parameters=[AskedSerializer, CSV_PARAMETER], responses=TimelineSerializer)
+    def get(self, request: Request, slug: str | None = None) -> HttpResponseBase:
+        asked = AskedSerializer(data=request.query_params)
+        asked.is_valid(raise_exception=True)
+        facts = asked.validated_data
+        name = slug or facts.get("service")
+        service = get_object_or_404(Service, slug=name) if name else None
+        wanted = Slice(
+            limit=facts["page_size"],
+            before=facts.get("cursor"),
+            since=facts.get("since"),
+            until=facts.get("until"),
+            service_id=service.pk if service else None,
+        )
+        if request.query_params.get("format") == "csv":
+            return self._csv(request, wanted, facts.get("kind", []))
+        found = page(wanted, kinds=facts.get("kind", []), allowed=_allowed(request))
+        url = request.build_absolute_uri()
+        after = replace_query_param(url, "cursor", found.next.written()) if found.next else None
+        body = {"next": after, "hidden": found.hidden, "results": found.events}
+        return Response(TimelineSerializer(body).data)
+
+    @staticmethod
+    def _csv(request: Request, wanted: Slice, kinds: list[str]) -> HttpResponseBase:
+        filters = {k: v for k, v in request.query_params.items() if k not in ("format", "cursor")}
+        audit.record(
+            "data.exported",
+            target=Target("api.timeline"),
+            data={"filters": filters, "format": "csv"},
+        )
+        whole = Slice(500, None, wanted.since, wanted.until, wanted.service_id)
+        events = every(whole, kinds=kinds, allowed=_allowed(request))
+        rows = (
+            (_stamp(e.at), e.stream, e.title, e.detail, e.tone, e.service, e.actor, e.url)
+            for e in events
+        )
+        return csv.response("timeline", FIELDS, rows)
+
+
+def _stamp(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
+
+
+def _allowed(request: Request) -> Any:
+    def allowed(stream: Stream) -> bool:
+        return ScopedPermission.allows(request, stream.scope)
+
+    return allowed
+
+
+SLUG = OpenApiParameter("slug", OpenApiTypes.STR, OpenApiParameter.PATH)
+
+
+class ServiceTimelineView(TimelineView):
+    """The timeline of one service."""
+
+    @extend_schema(
+        operation_id="services_timeline",
+        parameters=[SLUG, AskedSerializer, CSV_PARAMETER],
+        responses=TimelineSerializer,
+    )
+    def get(self, request: Request, slug: str | None = None) -> HttpResponseBase:
+        return super().get(request, slug)

@@ -1,0 +1,95 @@
+"""The timeline in the admin: what happened, by day, with filters and a way back in time."""
+
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.dateparse import parse_datetime
+
+from portal.core.models import Service
+from portal.core.timeline import Cursor, Slice
+from portal.timeline import KINDS, STREAMS, Stream, page
+
+PERMISSION = "alerts.view_alert"
+PAGE_SIZE = 60
+ICONS = {
+    "alert": "notifications_active",
+    "silence": "notifications_off",
+    "status": "deployed_code",
+    "deploy": "rocket_launch",
+    "error": "bug_report",
+    "flag": "flag",
+    "audit": "history_edu",
+}
+
+
+def timeline(request: HttpRequest) -> HttpResponse:
+    def allowed(stream: Stream) -> bool:
+        return bool(request.user.has_perm(stream.permission))
+
+    given = request.GET
+    chosen = [kind for kind in given.getlist("kind") if kind in KINDS]
+    service = Service.objects.filter(slug=_clean(given.get("service"))).first()
+    wanted = Slice(
+        limit=PAGE_SIZE,
+        before=_cursor(given.get("cursor")),
+        since=_moment(given.get("since")),
+        until=_moment(given.get("until")),
+        service_id=service.pk if service else None,
+    )
+    found = page(wanted, kinds=chosen, allowed=allowed)
+    context = {
+        **admin.site.each_context(request),
+        "title": "Timeline",
+        "events": [
+            (STREAMS[e.stream].kind, ICONS[STREAMS[e.stream].kind], e) for e in found.events
+        ],
+        "hidden": [KINDS[kind].lower() for kind in found.hidden],
+        "kinds": [(kind, label, not chosen or kind in chosen) for kind, label in KINDS.items()],
+        "services": Service.objects.in_order().values_list("slug", "name"),
+        "chosen": {
+            "service": service.slug if service else "",
+            "since": wanted.since,
+            "until": wanted.until,
+        },
+        "older": _older(request, found.next),
+        "is_first_page": wanted.before is None,
+    }
+    return TemplateResponse(request, "portal/timeline.html", context)
+
+
+def _older(request: HttpRequest, cursor: Cursor | None) -> str:
+    if cursor is None:
+        return ""
+    kept = [(k, v) for k, values in request.GET.lists() for v in values if k != "cursor"]
+    return "?" + urlencode([*kept, ("cursor", cursor.written())])
+
+
+def _clean(text: str | None) -> str:
+    return (text or "").replace("\0", "")[:100]
+
+
+def _cursor(written: str | None) -> Cursor | None:
+    """Return the place to go on from; a cursor that is none begins again."""
+    try:
+        return Cursor.read(written) if written else None
+    except ValueError:
+        return None
+
+
+def _moment(written: str | None) -> datetime | None:
+    """Return a time as the browser's field or an ISO time gives it, in UTC."""
+    try:
+        found: Any = parse_datetime((written or "").replace(" ", "+"))
+    except ValueError:
+        return None
+    if found is None:
+        return None
+    try:
+        moment: datetime = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except OverflowError:
+        return None
+    return moment

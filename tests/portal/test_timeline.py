@@ -1,0 +1,201 @@
+"""The timeline: streams of all apps, merged by keyset, page by page."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from audit import services as audit
+from audit.models import AuditEntry
+from monitoring.models import Deploy, ErrorTransition, StatusChange
+from portal.core.timeline import Cursor
+from portal.timeline import KINDS, STREAMS
+from security import tokens
+from tests.factories import (
+    make_alert,
+    make_error,
+    make_flag,
+    make_sentry,
+    make_service,
+    make_silence,
+    make_user,
+    sign_in,
+)
+
+pytestmark = pytest.mark.django_db
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def bearer(*scopes: str) -> Client:
+    token = tokens.create(user=make_user(), name="t", scopes=list(scopes))[1]
+    return Client(headers={"Authorization": f"Bearer {token}"})
+
+
+def fill(count: int = 3) -> None:
+    """Make `count` events in each stream, several at the very same moment."""
+    service, sentry = make_service(slug="shop"), make_sentry()
+    issue = make_error(sentry, service=service)
+    for n in range(count):
+        at = NOW - timedelta(minutes=n // 2)
+        facts: dict[str, Any] = {"starts_at": at, "service": service}
+        make_alert(**facts)
+        make_alert(**facts, state="resolved", ends_at=at)
+        matchers = [{"name": "service", "operator": "=", "value": "shop"}]
+        make_silence(starts_at=at, matchers=matchers)
+        StatusChange.objects.create(service=service, new_status="down", at=at)
+        Deploy.objects.create(service=service, version=f"v{n}", at=at, uid=uuid.uuid4())
+        ErrorTransition.objects.create(issue=issue, kind="new", at=at, source="poll")
+        make_flag(opened_at=at)
+        audit.record("config.changed", target=service)
+
+
+def walk(client: Client, path: str) -> list[tuple[str, int]]:
+    found: list[tuple[str, int]] = []
+    for _ in range(200):
+        body = client.get(path).json()
+        found += [(event["stream"], event["id"]) for event in body["results"]]
+        if not body["next"]:
+            return found
+        parts = urlsplit(body["next"])
+        path = f"{parts.path}?{parts.query}"
+    raise AssertionError("The timeline does not end.")
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 7])
+def test_pages_of_any_size_give_the_same_events_once(size: int) -> None:
+    fill()
+    client = bearer("admin")
+    whole = [
+        (e["stream"], e["id"])
+        for e in client.get("/api/v1/timeline/?page_size=500").json()["results"]
+    ]
+    assert set(STREAMS) == {stream for stream, _ in whole}
+    kinds = "kind=alert,silence,status,deploy,error,flag"  # looking is itself an audited action
+    expected = [event for event in whole if event[0] != "audit"]
+    assert walk(client, f"/api/v1/timeline/?{kinds}&page_size={size}") == expected
+
+
+def test_events_come_newest_first_and_carry_what_a_reader_needs() -> None:
+    fill(1)
+    events = bearer("admin").get("/api/v1/timeline/").json()["results"]
+    assert [e["at"] for e in events] == sorted((e["at"] for e in events), reverse=True)
+    deploy = next(e for e in events if e["stream"] == "deploy")
+    assert (deploy["service"], "v0" in deploy["title"], deploy["url"] != "") == ("shop", True, True)
+
+
+def test_one_service_and_one_span_of_time() -> None:
+    fill()
+    make_alert(starts_at=NOW, service=make_service(slug="other"))
+    client = bearer("read")
+    found = client.get("/api/v1/services/shop/timeline/?page_size=500").json()["results"]
+    assert {e["service"] for e in found} <= {"shop", ""}
+    assert {e["stream"] for e in found} >= {"alert.fired", "deploy", "error", "silence.began"}
+    none = client.get("/api/v1/timeline/?until=2020-01-01T00:00:00Z").json()["results"]
+    assert none == []
+    since = (NOW - timedelta(seconds=30)).isoformat().replace("+00:00", "Z")
+    few = client.get(f"/api/v1/timeline/?service=shop&kind=deploy&since={since}").json()["results"]
+    assert len(few) == 2
+
+
+def test_a_token_without_audit_read_sees_no_actions_and_is_told() -> None:
+    fill(1)
+    body = bearer("read").get("/api/v1/timeline/").json()
+    assert (body["hidden"], "audit" in {e["stream"] for e in body["results"]}) == (["audit"], False)
+
+
+def test_the_number_of_queries_is_fixed() -> None:
+    client = bearer("admin")
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert client.get("/api/v1/timeline/").status_code == 200
+        return len(captured)
+
+    fill(1)
+    queries()
+    few = queries()
+    StatusChange.objects.all()._raw_delete("default")
+    fill_more()
+    assert queries() == few
+
+
+def fill_more() -> None:
+    service = make_service()
+    for n in range(60):
+        make_alert(
+            starts_at=NOW - timedelta(minutes=n), service=make_service() if n % 9 == 0 else service
+        )
+        Deploy.objects.create(service=service, version=f"w{n}", at=NOW)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "cursor=x",
+        "cursor=%00",
+        "kind=weather",
+        "since=yesterday",
+        "page_size=0",
+        "page_size=501",
+        "service=nobody",
+    ],
+)
+def test_wrong_parameters_are_a_problem(query: str) -> None:
+    answer = bearer("read").get(f"/api/v1/timeline/?{query}")
+    assert answer.status_code in (400, 404)
+    assert answer["Content-Type"] == "application/problem+json"
+
+
+def test_a_cursor_reads_what_it_wrote_and_refuses_the_rest() -> None:
+    cursor = Cursor(NOW, "deploy", 7)
+    assert Cursor.read(cursor.written()) == cursor
+    for wrong in ("", "AAAA", cursor.written()[:-4], "w7w=", "ZZ|ZZ|Z", "é"):
+        with pytest.raises(ValueError, match="No page"):
+            Cursor.read(wrong)
+
+
+def test_csv_holds_every_event_and_is_audited() -> None:
+    fill()
+    client = bearer("read")
+    body = b"".join(client.get("/api/v1/timeline/?format=csv&kind=deploy").streaming_content)  # type: ignore[attr-defined]
+    assert body.count(b"\r\n") == 4
+    assert AuditEntry.objects.filter(action="data.exported", target_type="api.timeline").exists()
+
+
+def test_the_page_shows_days_links_and_the_way_back(client: Client) -> None:
+    sign_in(client)
+    fill(40)
+    page = client.get("/admin/timeline/").content.decode()
+    older = page.partition('is-quiet" href="')[2].partition('"')[0].replace("&amp;", "&")
+    assert "Older" in page
+    assert dict(parse_qsl(older[1:]))["cursor"]
+    assert "Sunday, 1 March 2026" in client.get(f"/admin/timeline/{older}").content.decode()
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["?cursor=x", "?since=99&until=%00", "?kind=x&service=%00", "?until=0001-01-01T00:00%2B23:00"],
+)
+def test_the_page_survives_any_query(client: Client, query: str) -> None:
+    sign_in(client)
+    assert client.get(f"/admin/timeline/{query}").status_code == 200
+
+
+def test_an_account_sees_only_what_it_may(client: Client) -> None:
+    sign_in(client, make_user(is_superuser=False))
+    page = client.get("/admin/timeline/").content.decode()
+    assert f"may not see them: {', '.join(KINDS[kind].lower() for kind in KINDS)}" in page
+
+
+def test_an_alert_leads_to_what_changed_before(client: Client) -> None:
+    sign_in(client)
+    alert = make_alert(starts_at=NOW, service=make_service(slug="shop"))
+    page = client.get(alert.get_absolute_url()).content.decode()
+    assert "/admin/timeline/?service=shop&amp;until=2026-03-01T12%3A00%3A00" in page
+    assert timezone.now() > NOW
