@@ -38,14 +38,14 @@ def deployed(wanted: Slice) -> Sequence[Event]:
 
 
 def errors(wanted: Slice) -> Sequence[Event]:
-    rows = ErrorTransition.objects.select_related("issue__service")
+    rows = ErrorTransition.objects.select_related("issue", "service")
     if wanted.service_id is not None:
-        rows = rows.filter(issue__service_id=wanted.service_id)
+        rows = rows.filter(service_id=wanted.service_id)
     return [
         Event(
             ERROR, row.pk, row.at, f"{row.get_kind_display()}: {row.issue.title}"[:300],
             row.text or row.issue.culprit, tone=_ERROR_TONES.get(row.kind, "plain"),
-            service=row.issue.service.slug if row.issue.service else "", actor=row.actor,
+            service=row.service.slug if row.service else "", actor=row.actor,
             url=row.issue.get_absolute_url(),
         )
         for row in wanted.take(rows, ERROR)

@@ -74,16 +74,16 @@ SELECT %(upstream)s, service_id, n::text, upper(slug) || '-' || upper(to_hex(n))
 FROM described
 """
 STEPS = """
-INSERT INTO monitoring_errortransition (issue_id, kind, at, recorded_at, source, actor, text)
-SELECT id, 'new', first_seen_at, first_seen_at, 'demo', '', '' FROM monitoring_errorissue WHERE upstream_id = %(upstream)s
+INSERT INTO monitoring_errortransition (issue_id, service_id, kind, at, recorded_at, source, actor, text)
+SELECT id, service_id, 'new', first_seen_at, first_seen_at, 'demo', '', '' FROM monitoring_errorissue WHERE upstream_id = %(upstream)s
 UNION ALL
-SELECT id, 'resolved', regressed_at - interval '5 hours', regressed_at - interval '5 hours', 'demo', 'demo',
+SELECT id, service_id, 'resolved', regressed_at - interval '5 hours', regressed_at - interval '5 hours', 'demo', 'demo',
     'Fixed in 2.4.1' FROM monitoring_errorissue WHERE upstream_id = %(upstream)s AND regressed_at IS NOT NULL
 UNION ALL
-SELECT id, 'regressed', regressed_at, regressed_at, 'demo', '', ''
+SELECT id, service_id, 'regressed', regressed_at, regressed_at, 'demo', '', ''
 FROM monitoring_errorissue WHERE upstream_id = %(upstream)s AND regressed_at IS NOT NULL
 UNION ALL
-SELECT id, status, last_seen_at, last_seen_at, 'demo', 'demo', '' FROM monitoring_errorissue
+SELECT id, service_id, status, last_seen_at, last_seen_at, 'demo', 'demo', '' FROM monitoring_errorissue
 WHERE upstream_id = %(upstream)s AND status <> 'unresolved'
 """
 TALLIES = """

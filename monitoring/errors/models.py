@@ -171,6 +171,9 @@ class ErrorTransition(models.Model):
     """One step in the life of an issue. Append-only."""
 
     issue = models.ForeignKey(ErrorIssue, on_delete=models.CASCADE, related_name="transitions")
+    service = models.ForeignKey(
+        Service, null=True, on_delete=models.SET_NULL, related_name="+", help_text="As it was then."
+    )
     kind = models.CharField(max_length=12, choices=IssueTransitionKind.choices)
     at = models.DateTimeField()
     recorded_at = models.DateTimeField(default=timezone.now)
@@ -192,6 +195,8 @@ class ErrorTransition(models.Model):
             models.Index(fields=["issue", "at"], name="error_transition_of_issue"),
             # What happened lately, over all issues.
             models.Index(fields=["-at", "-id"], name="error_transition_newest"),
+            # What happened to one service: its timeline.
+            models.Index(fields=["service", "-at"], name="error_transition_of_service"),
         )
 
     def __str__(self) -> str:

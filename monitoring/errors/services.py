@@ -148,6 +148,7 @@ def _write(
     if changed:
         ErrorTransition.objects.create(
             issue=issue,
+            service_id=issue.service_id,
             kind=kind,
             at=now,
             source=IssueSource.USER,

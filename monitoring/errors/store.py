@@ -108,8 +108,8 @@ def _copied(entry: Entry) -> tuple[Any, ...]:
 
 
 _STEPS = """
-    INSERT INTO monitoring_errortransition (issue_id, kind, at, recorded_at, source, actor, text)
-    SELECT written.id, step, CASE step WHEN 'new' THEN i.first_seen_at WHEN 'regressed' THEN i.last_seen_at
+    INSERT INTO monitoring_errortransition (issue_id, service_id, kind, at, recorded_at, source, actor, text)
+    SELECT written.id, i.service_id, step, CASE step WHEN 'new' THEN i.first_seen_at WHEN 'regressed' THEN i.last_seen_at
         ELSE %(at)s::timestamptz END, %(at)s, 'poll', '', CASE step WHEN 'assigned' THEN i.assigned_to ELSE '' END
     FROM written JOIN monitoring_incoming_issue i ON i.issue_id = written.issue_id CROSS JOIN unnest(i.steps) step
 """
@@ -176,10 +176,10 @@ def mark_missing(upstream_id: int, seen: Collection[str], *, began: datetime, at
 _GONE = """
 WITH written AS (
     UPDATE monitoring_errorissue SET gone_at = %(at)s, missing_since = NULL, checked_at = %(at)s
-    WHERE id = %(id)s AND gone_at IS NULL RETURNING id
+    WHERE id = %(id)s AND gone_at IS NULL RETURNING id, service_id
 )
-INSERT INTO monitoring_errortransition (issue_id, kind, at, recorded_at, source, actor, text)
-SELECT id, 'gone', %(at)s, %(at)s, 'poll', '', %(text)s FROM written
+INSERT INTO monitoring_errortransition (issue_id, service_id, kind, at, recorded_at, source, actor, text)
+SELECT id, service_id, 'gone', %(at)s, %(at)s, 'poll', '', %(text)s FROM written
 """
 
 

@@ -13,7 +13,16 @@ from django.core.management import call_command
 from portal.core.embedded import EmbeddedServers
 from portal.core.embedded.places import BASE_DIR
 
-CASES = ("alertmanager", "hooks", "errors", "checks", "notifications", "detection", "pages")
+CASES = (
+    "alertmanager",
+    "hooks",
+    "errors",
+    "checks",
+    "notifications",
+    "detection",
+    "pages",
+    "timeline",
+)
 
 
 def main(names: list[str]) -> int:

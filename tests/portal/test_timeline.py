@@ -50,7 +50,9 @@ def fill(count: int = 3) -> None:
         make_silence(starts_at=at, matchers=matchers)
         StatusChange.objects.create(service=service, new_status="down", at=at)
         Deploy.objects.create(service=service, version=f"v{n}", at=at, uid=uuid.uuid4())
-        ErrorTransition.objects.create(issue=issue, kind="new", at=at, source="poll")
+        ErrorTransition.objects.create(
+            issue=issue, service=service, kind="new", at=at, source="poll"
+        )
         make_flag(opened_at=at)
         audit.record("config.changed", target=service)
 
