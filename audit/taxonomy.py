@@ -29,6 +29,7 @@ _GROUPS: dict[str, tuple[str, ...]] = {
     "channel": ("configuration",),
     "notification": ("configuration",),
     "check": ("configuration",),
+    "rule": ("configuration",),
     "deploy": ("configuration",),
     "object": ("database",),
     "data": ("database",),

@@ -47,6 +47,8 @@ TRACKED: dict[str, list[str]] = {
     ],
     "alerts.Route": [],
     "monitoring.Check": CHECK_STATE,
+    "monitoring.ScrapeTarget": [],
+    "monitoring.Rule": ["accepted_at", "loaded_state", "loaded_error"],
     "auth.User": ["last_login", "password"],
     "auth.Group": [],
 }

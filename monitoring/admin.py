@@ -11,9 +11,11 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from monitoring import admin_checks  # noqa: F401 - registers its pages
+from monitoring.discovery import admin as discovery_admin  # noqa: F401 - registers
 from monitoring.errors import admin as errors_admin  # noqa: F401 - registers
 from monitoring.models import Panel, Target
 from monitoring.panels import check_promql
+from monitoring.rules import admin as rules_admin  # noqa: F401 - registers
 from portal.core.formfields import MatchersField
 from portal.core.paginator import CappedPaginator
 

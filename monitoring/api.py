@@ -121,7 +121,7 @@ class UpstreamViewSet(
             instance.delete()
         except ProtectedError as error:
             raise Conflict(
-                "It has alerts or silences in the history. Disable it instead."
+                "It has alerts or silences in the history, or rules. Disable it instead."
             ) from error
 
     @extend_schema(request=None, responses=ConnectionTestSerializer)

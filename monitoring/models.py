@@ -14,10 +14,13 @@ from monitoring.checks.models import CheckKind as CheckKind
 from monitoring.choices import Health as Health
 from monitoring.choices import Status as Status
 from monitoring.deploy_models import Deploy as Deploy
+from monitoring.discovery.models import ScrapeTarget as ScrapeTarget
 from monitoring.errors.models import ErrorIssue as ErrorIssue
 from monitoring.errors.models import ErrorSync as ErrorSync
 from monitoring.errors.models import ErrorTally as ErrorTally
 from monitoring.errors.models import ErrorTransition as ErrorTransition
+from monitoring.rules.models import LoadedState as LoadedState
+from monitoring.rules.models import Rule as Rule
 from monitoring.statuses import Part, combine
 from portal.core.models import Service, Upstream
 

@@ -39,6 +39,12 @@ class Prometheus:
     def runtime_info(self) -> tuple[Any, Reply]:
         return self._data("/api/v1/status/runtimeinfo")
 
+    def format_query(self, promql: str) -> str:
+        """Return `promql` as Prometheus would write it, without evaluating it (since 2.40)."""
+        return str(
+            self._unwrapped(self.client.post_form("/api/v1/format_query", {"query": promql}))
+        )
+
     def query(self, promql: str, *, time: float | None = None) -> Any:
         """Return `data` of an instant query; `time` is a Unix time."""
         parameters = {"query": promql} | ({"time": f"{time:.3f}"} if time is not None else {})

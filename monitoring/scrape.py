@@ -22,6 +22,7 @@ from monitoring.reconcile import (
     key_of,
     plan_targets,
 )
+from monitoring.rules import health as rule_health
 from portal.core import sanitize
 from portal.core.catalogue import Catalogue
 from portal.core.http import Fault, UpstreamError
@@ -56,6 +57,7 @@ def poll(upstream: Upstream) -> Report:
     with transaction.atomic():
         _apply_targets(upstream, changes, catalogue, at)
         flips = _apply_verdicts(upstream, verdicts, at)
+        rule_health.note(upstream, fetched.rules)
     return Report(
         summary=_summary(fetched, changes, flips),
         skew_seconds=fetched.skew_seconds,

@@ -17,6 +17,7 @@ from alerts.models import Alert
 from monitoring.admin_checks import WINDOWS
 from monitoring.checks import history as observed
 from monitoring.checks.pictures import strip
+from monitoring.discovery.admin import ScrapeTargetInline
 from monitoring.errors.summary import error_summary, rectangles
 from monitoring.models import Check, Deploy, ServiceStatus, Status, StatusChange, Target
 from portal.core.formfields import MatchersField
@@ -73,6 +74,7 @@ class ServiceAdmin(ModelAdmin):
     list_select_related = ("status__upstream",)
     search_fields = ("slug", "name", "team")
     prepopulated_fields = {"slug": ("name",)}
+    inlines = (ScrapeTargetInline,)
     change_form_outer_before_template = "portal/service_page.html"
     fieldsets = (
         (None, {"fields": (("name", "slug"), ("team", "tier"), "description")}),

@@ -11,9 +11,12 @@ from alerts import notification_api
 from audit import api as audit_api
 from monitoring import api as monitoring_api
 from monitoring import api_checks, api_panels, api_traffic
+from monitoring.discovery import api as discovery_api
 from monitoring.errors import api as errors_api
+from monitoring.rules import api as rules_api
 from portal.core import problems
 from portal.dashboard_api import DashboardView
+from portal.discovery import PrometheusDiscoveryView
 from portal.docs import DocsView
 from portal.timeline_api import ServiceTimelineView, TimelineView
 from security import api as security_api
@@ -28,6 +31,8 @@ MODULES = (
     api_checks,
     api_panels,
     errors_api,
+    discovery_api,
+    rules_api,
     security_api,
     api_flags,
     api_blocks,
@@ -55,6 +60,7 @@ urlpatterns = [
     path("timeline/", TimelineView.as_view(), name="timeline"),
     path("services/<slug:slug>/timeline/", ServiceTimelineView.as_view(), name="service-timeline"),
     path("analytics/routes/", api_traffic.TrafficView.as_view(), name="analytics-routes"),
+    path("discovery/prometheus/", PrometheusDiscoveryView.as_view(), name="discovery-prometheus"),
     path("metrics/query_range/", api_panels.QueryRangeView.as_view(), name="query-range"),
     path("schema/", SpectacularAPIView.as_view(api_version="v1"), name="schema"),
     path("docs/", DocsView.as_view(), name="docs"),

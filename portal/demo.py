@@ -12,7 +12,14 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from audit import partitions
-from portal import demo_checks, demo_errors, demo_notifications, demo_sql, demo_threats
+from portal import (
+    demo_checks,
+    demo_errors,
+    demo_notifications,
+    demo_rules,
+    demo_sql,
+    demo_threats,
+)
 from portal.core.models import Service, Upstream
 
 DAYS = 30
@@ -60,8 +67,10 @@ def seed(sizes: Sizes) -> dict[str, int]:
         _clear(alertmanager)
         _services(sizes.services)
         demo_checks.clear()
+        demo_rules.clear()
         made = {"services": sizes.services, "targets": _statuses(prometheus, now)}
         made |= demo_checks.seed(now)
+        made |= demo_rules.seed(prometheus)
         made["alerts"], made["transitions"] = _alerts(alertmanager, sizes.alerts, now)
         made["deliveries"] = demo_notifications.seed(alertmanager.pk, now)
         made["silences"] = _silences(alertmanager, now)

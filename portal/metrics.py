@@ -82,7 +82,7 @@ def exposition() -> bytes:
 
 def metrics(request: HttpRequest) -> HttpResponse:
     """Serve the metrics to whoever has METRICS_TOKEN, a token of scope metrics, or the right address."""
-    if not _may_scrape(request):
+    if not may_scrape(request):
         return problems.response(
             "Forbidden", 403,
             "Metrics are given to the bearer of METRICS_TOKEN or of a token with the scope metrics, and to"
@@ -94,24 +94,25 @@ def metrics(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _may_scrape(request: HttpRequest) -> bool:
+def may_scrape(request: HttpRequest, *scopes: Scope) -> bool:
+    """True for METRICS_TOKEN, METRICS_NETWORKS, and tokens of scope metrics or one of `scopes`."""
     scheme, _, written = str(request.META.get("HTTP_AUTHORIZATION", "")).partition(" ")
     address = request_context.current().source_ip
     if scheme.lower() == "bearer" and written.strip():
         given = written.strip().encode("utf-8", "replace")
         if hmac.compare_digest(given, settings.METRICS_TOKEN.encode()):
             return True
-        if _token_allows(written.strip(), address):
+        if _token_allows(written.strip(), address, (Scope.METRICS, *scopes)):
             return True
     return address is not None and any(
         ip_address(address) in network for network in settings.METRICS_NETWORKS
     )
 
 
-def _token_allows(written: str, address: str | None) -> bool:
+def _token_allows(written: str, address: str | None, scopes: Iterable[Scope]) -> bool:
     try:
         token = tokens.check(written, address=address, at=timezone.now())
         tokens.touch(token, address=address, at=timezone.now())
     except (tokens.RejectedError, DatabaseError):
         return False
-    return token.allows(Scope.METRICS)
+    return any(token.allows(scope) for scope in scopes)

@@ -47,6 +47,8 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         "Configure",
         (
             ("Charts", "monitoring", "monitoring.Panel"),
+            ("Alert rules", "rule", "monitoring.Rule"),
+            ("Scrape targets", "my_location", "monitoring.ScrapeTarget"),
             ("Upstreams", "cloud_sync", "core.Upstream"),
             ("Channels", "campaign", "alerts.Channel"),
             ("Routes", "alt_route", "alerts.Route"),

@@ -17,7 +17,16 @@ from django_otp import DEVICE_ID_SESSION_KEY
 from alerts import channels
 from alerts.models import Alert, Silence, State, Transition
 from alerts.notification_models import Channel, Route
-from monitoring.models import Check, ErrorIssue, Panel, ServiceStatus, Status, Target
+from monitoring.models import (
+    Check,
+    ErrorIssue,
+    Panel,
+    Rule,
+    ScrapeTarget,
+    ServiceStatus,
+    Status,
+    Target,
+)
 from portal.core.models import Service, Upstream
 from security import sessions
 from security.models import Flag, TotpDevice
@@ -183,6 +192,18 @@ def make_panel(**over: Any) -> Panel:
     return Panel.objects.create(
         **{"slug": f"panel-{number}", "title": f"Panel {number}", "promql": "up", **over}
     )
+
+
+def make_rule(**over: Any) -> Rule:
+    """Return a rule whose expression a Prometheus has accepted."""
+    number = next(_numbers)
+    fields = {"name": f"Rule{number}", "expr": "up == 0", "accepted_at": timezone.now(), **over}
+    return Rule.objects.create(**fields)
+
+
+def make_scrape_target(service: Service | None = None, **over: Any) -> ScrapeTarget:
+    fields = {"address": f"10.0.0.{next(_numbers) % 250}:9100", **over}
+    return ScrapeTarget.objects.create(service=service or make_service(), **fields)
 
 
 def make_sentry(url: str = "http://127.0.0.1:9", *, live: bool = True, **over: Any) -> Upstream:

@@ -91,6 +91,23 @@ def real_alertmanager(*, webhook: str = "", token: str = "", port: int = 0) -> I
             yield url
 
 
+@contextmanager
+def real_prometheus(folder: Path, configuration: str, *, port: int = 0) -> Iterator[str]:
+    """Yield the URL of a Prometheus of its own that runs `configuration`; `folder` is where its files are."""
+    path, port = program("prometheus"), port or free_port()
+    (folder / "prometheus.yml").write_text(configuration)
+    argv = [path, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
+            f"--web.listen-address=127.0.0.1:{port}", "--web.enable-lifecycle"]  # fmt: skip
+    with running(argv, f"http://127.0.0.1:{port}/-/ready"):
+        yield f"http://127.0.0.1:{port}"
+
+
+def asked(url: str) -> Any:
+    """Return the `data` of a Prometheus's answer."""
+    with urllib.request.urlopen(url, timeout=10) as reply:
+        return json.load(reply)["data"]
+
+
 def push(url: str, alerts: list[dict[str, Any]], *, batch: int = 1000) -> None:
     """Post alerts to an Alertmanager as a Prometheus would."""
     for start in range(0, len(alerts), batch):

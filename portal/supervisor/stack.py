@@ -1,7 +1,7 @@
 """The local Prometheus, Alertmanager and node-exporter: their files under `var/`, and how they start.
 
-Their configuration is docker/prometheus/ and docker/alertmanager/, unchanged: what depends on
-the place is beside it, in `targets/` and `secrets/`.
+Their configuration is docker/prometheus/ and docker/alertmanager/, unchanged but for the portal's
+address: what else depends on the place is beside it, in `targets/` and `secrets/`.
 """
 
 import json
@@ -20,8 +20,8 @@ from portal.core.embedded.processes import StartError
 from portal.supervisor.ports import PrivatePorts
 from portal.supervisor.units import Part
 
-# Alertmanager of Debian 12 (0.25) cannot read a webhook's URL from a file: this text is replaced.
-WEBHOOK_IN_CONFIGURATION = "http://portal:8000/"
+# Neither Alertmanager of Debian 12 (0.25) nor http_sd reads a URL from a file: this text is replaced.
+PORTAL_IN_CONFIGURATION = "http://portal:8000/"
 # unit: (program, name of its remembered port)
 PROGRAM_OF = {
     "node-exporter": "node_exporter",
@@ -132,13 +132,18 @@ class Stack:
         source = BASE_DIR / "docker" / "prometheus"
         shutil.rmtree(folder / "rules", ignore_errors=True)
         shutil.copytree(source / "rules", folder / "rules")
-        shutil.copyfile(source / "prometheus.yml", folder / "prometheus.yml")
+        (folder / "prometheus.yml").write_text(self._with_our_address(source / "prometheus.yml"))
         for job, targets in self._targets().items():
             _write(folder / "targets" / f"{job}.yml", _file_sd(targets))
         given = env.raw("METRICS_TOKEN")
         token = given or (self.var / "secrets" / "metrics_token").read_text()
         _write(folder / "secrets" / "metrics_token", token)
         return folder
+
+    def _with_our_address(self, source: Path) -> str:
+        text = source.read_text()
+        assert PORTAL_IN_CONFIGURATION in text
+        return text.replace(PORTAL_IN_CONFIGURATION, f"http://{self.portal}/")
 
     def _targets(self) -> dict[str, list[str]]:
         ours = {unit: [f"127.0.0.1:{self.ports[unit]}"] for unit in self.units}
@@ -154,10 +159,8 @@ class Stack:
 
     def _assemble_alertmanager(self) -> Path:
         folder = self.var / "alertmanager"
-        source = (BASE_DIR / "docker" / "alertmanager" / "alertmanager.yml").read_text()
-        assert WEBHOOK_IN_CONFIGURATION in source
-        text = source.replace(WEBHOOK_IN_CONFIGURATION, f"http://{self.portal}/")
-        _write(folder / "alertmanager.yml", text)
+        source = BASE_DIR / "docker" / "alertmanager" / "alertmanager.yml"
+        _write(folder / "alertmanager.yml", self._with_our_address(source))
         token = (self.var / "secrets" / "alertmanager_webhook").read_text()
         _write(folder / "secrets" / "portal_token", token)
         return folder

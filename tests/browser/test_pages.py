@@ -23,6 +23,8 @@ from tests.factories import (
     make_flag,
     make_panel,
     make_route,
+    make_rule,
+    make_scrape_target,
     make_sentry,
     make_service,
     make_silence,
@@ -48,6 +50,9 @@ def _fill() -> None:
     )
     Deploy.objects.create(service=service, version=LONG, environment=LONG[:100], actor=LONG)
     make_panel(title=LONG[:110], promql=f'up{{job="{LONG}"}}', upstream=upstream)
+    make_scrape_target(service, address=f"{LONG[:60]}.example:9100", labels={"zone": LONG})
+    make_rule(name=LONG, expr=f'up{{job="{LONG}"}} == 0', service=service, summary=LONG, loaded_state="broken",
+              loaded_error=LONG * 2)  # fmt: skip
     make_alert(alertname=LONG, service=service, annotations={"summary": LONG * 3})
     make_silence(comment=LONG)
     sentry = make_sentry(error=f"Nothing listens at {LONG}.")

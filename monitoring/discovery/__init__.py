@@ -1,0 +1,1 @@
+"""Scrape targets that the portal hands to Prometheus over HTTP service discovery."""

@@ -1,0 +1,103 @@
+"""What may be handed to Prometheus as a target (pure); each refusal says what to write."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from itertools import groupby
+from typing import Any
+
+from monitoring.checks.targets import TargetError, address_of
+from monitoring.rules.grammar import GrammarError, check_label_name
+from portal.core.sockets import FORBIDDEN_NETWORKS
+
+_NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.I | re.A)
+_METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "instance-data"})
+OWN_LABELS = ("job", "service", "instance")
+MAX_LABELS = 20
+
+
+def check_address(written: str) -> str:
+    """Return `host:port` or `[IPv6]:port` in one spelling. Raises TargetError."""
+    host, port = address_of(written)
+    if "%" in host:
+        raise TargetError("Leave the zone of the IPv6 address out; Prometheus cannot use it.")
+    try:
+        address = ip_address(host)
+    except ValueError:
+        _check_name(host)
+        return f"{host}:{port}"
+    address = getattr(address, "ipv4_mapped", None) or address
+    if any(address in network for network in FORBIDDEN_NETWORKS):
+        raise _metadata(host)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _check_name(host: str) -> None:
+    """Refuse what is no DNS name, numbers that some resolvers take for an address included."""
+    labels = host.rstrip(".").split(".")
+    if host.rstrip(".").lower() in _METADATA_NAMES:
+        raise _metadata(host)
+    if len(host) > 253 or not all(_NAME.fullmatch(label) for label in labels):
+        raise TargetError("This names no host. Write host:port, for example shop.example:9100.")
+    if re.fullmatch(r"[0-9]+|0x[0-9a-f]*", labels[-1], re.I | re.A):
+        raise TargetError("This is no IP address. Write four numbers, for example 10.0.0.5:9100.")
+
+
+def _metadata(host: str) -> TargetError:
+    return TargetError(
+        f"{host[:100]} is an address of metadata services, which hand out credentials. It is never scraped."
+    )
+
+
+def check_path(written: str) -> None:
+    """Accept a path without query: Prometheus takes parameters elsewhere. Raises TargetError."""
+    if not re.fullmatch(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*", written, re.A):
+        raise TargetError("Write a path that begins with /, without ? or #, for example /metrics.")
+
+
+def check_labels(labels: Any) -> None:
+    """Check the labels a target adds to its series. Raises GrammarError."""
+    if not isinstance(labels, Mapping) or len(labels) > MAX_LABELS:
+        raise GrammarError(
+            f'Labels are an object of at most {MAX_LABELS} texts, for example {{"zone": "a"}}.'
+        )
+    for name, value in labels.items():
+        check_label_name(name)
+        if name in OWN_LABELS:
+            raise GrammarError(
+                f"The label {name} comes from the service and the address. Leave it out."
+            )
+        if not isinstance(value, str) or len(value) > 500 or not (value.isprintable() or not value):
+            raise GrammarError(
+                f"The value of {name} is a text of at most 500 characters on one line."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Scraped:
+    """One target of a service, as stored."""
+
+    service: str
+    address: str
+    scheme: str
+    metrics_path: str
+    labels: tuple[tuple[str, str], ...]
+
+    @property
+    def group(self) -> tuple[str, str, str, tuple[tuple[str, str], ...]]:
+        return self.service, self.scheme, self.metrics_path, self.labels
+
+
+def document(targets: Iterable[Scraped]) -> list[dict[str, Any]]:
+    """Return http_sd's list: targets of the same service, path and labels share a group.
+
+    The slug becomes the labels `job` and `service`, by which alerts and targets find the service again.
+    https://prometheus.io/docs/prometheus/latest/http_sd/
+    """
+    ordered = sorted(targets, key=lambda target: (target.group, target.address))
+    found = []
+    for (service, scheme, path, labels), members in groupby(ordered, key=lambda t: t.group):
+        own = {"job": service, "service": service, "__scheme__": scheme, "__metrics_path__": path}
+        found.append({"targets": [t.address for t in members], "labels": {**dict(labels), **own}})
+    return found

@@ -1,0 +1,1 @@
+"""Alert rules as rows: written, checked, previewed and exported for Prometheus."""

@@ -1,0 +1,111 @@
+"""What a rule would do now: the series it fires for, with labels and annotations filled in.
+
+The number of series is asked first, and at most PREVIEWED of them are fetched: an expression that
+explodes costs a number, not megabytes.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from monitoring.models import Rule
+from monitoring.panels import default_prometheus
+from monitoring.prometheus import CHART_TIMEOUT_SECONDS, Prometheus
+from monitoring.rules import expressions
+from monitoring.rules.services import exported
+from monitoring.rules.templates import is_rendered, render
+from portal.core import sanitize
+from portal.core.http import UpstreamError
+from portal.core.models import Upstream
+
+EXPLODES = 1000
+PREVIEWED = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """One alert as it would be sent once `for` has passed."""
+
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """`error` says why there is nothing to show; `warning` what to think of before saving."""
+
+    count: int = 0
+    firing: tuple[Firing, ...] = ()
+    warning: str = ""
+    note: str = ""
+    error: str = ""
+    upstream: str = ""
+
+
+def preview(rule: Rule) -> Preview:
+    """Run the expression of `rule`, which need not be saved."""
+    server = rule.upstream or default_prometheus()
+    verdict = expressions.examine(rule.expr, server)
+    if not verdict.accepted or server is None:
+        return Preview(
+            error=verdict.objection or verdict.unasked, upstream=server.name if server else ""
+        )
+    try:
+        count, samples = _samples(server, verdict)
+    except UpstreamError as error:
+        return Preview(error=str(error), upstream=server.name)
+    file = exported(rule)
+    firing = tuple(_firing(rule.name, file.labels, file.annotations, s) for s in samples)
+    texts = [*file.labels.values(), *file.annotations.values()]
+    note = (
+        ""
+        if all(map(is_rendered, texts))
+        else "Some templates are shown as written: only Prometheus can fill them in."
+    )
+    return Preview(count, firing, _warning(count), note, "", server.name)
+
+
+def _samples(server: Upstream, verdict: expressions.Verdict) -> tuple[int, list[Any]]:
+    expr = verdict.formatted
+    with Prometheus(server, timeout_seconds=CHART_TIMEOUT_SECONDS) as prometheus:
+        if verdict.is_scalar:
+            return 1, [{"metric": {}, "value": prometheus.query(expr).get("result")}]
+        counted = prometheus.query(f"count((\n{expr}\n))").get("result") or []
+        count = int(float(_value(counted[0]))) if counted else 0
+        if count > PREVIEWED:
+            expr = f"topk({PREVIEWED}, (\n{expr}\n))"
+        found = prometheus.query(expr).get("result") or []
+    return max(count, 0), found[:PREVIEWED] if isinstance(found, list) else []
+
+
+def _value(sample: Any) -> str:
+    try:
+        return str(sample["value"][1])
+    except (KeyError, IndexError, TypeError):
+        return "NaN"
+
+
+def _firing(name: str, labels: Any, annotations: Any, sample: Any) -> Firing:
+    """Return the alert of one sample: labels of the rule win over those of the series."""
+    metric = sample.get("metric") if isinstance(sample, dict) else None
+    series = {k: str(v) for k, v in (metric or {}).items() if k != "__name__"}
+    value = sanitize.line(_value(sample), 60)
+
+    def filled(texts: Any) -> dict[str, str]:
+        return {key: render(text, series, value) for key, text in texts.items()}
+
+    whole = {**series, **filled(labels), "alertname": name}
+    return Firing(
+        sanitize.json(whole, limit=1000), sanitize.json(filled(annotations), limit=4000), value
+    )
+
+
+def _warning(count: int) -> str:
+    if count == 0:
+        return "Nothing matches now, so nothing would fire. Check that the metric exists and the limit is meant."
+    if count > EXPLODES:
+        return (
+            f"It explodes: {count} series match, each of which would be an alert of its own. Add matchers, or"
+            " aggregate, for example sum by (service) (…)."
+        )
+    return ""

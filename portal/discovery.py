@@ -1,0 +1,65 @@
+"""`GET /api/v1/discovery/prometheus/`: the service catalogue as targets, for Prometheus's `http_sd_configs`."""
+
+from typing import Any
+
+from django.http import HttpResponse, HttpResponseBase
+from django.utils.cache import get_conditional_response
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from monitoring.discovery import services
+from portal.metrics import may_scrape
+from security.authentication import VerifiedSessionAuthentication
+from security.models import Scope
+from security.permissions import ScopedPermission
+
+
+class MayDiscover(BasePermission):
+    """Whoever may read `/metrics`, or holds the scope read; a person in the admin as well."""
+
+    message = (
+        "Targets are given to the bearer of METRICS_TOKEN or of a token with the scope read or metrics, and to"
+        " addresses in METRICS_NETWORKS."
+    )
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        if request.user and request.user.is_authenticated:
+            return ScopedPermission.allows(request, Scope.READ)
+        if not may_scrape(request._request, Scope.READ):
+            raise PermissionDenied(self.message)
+        return True
+
+
+class TargetGroupSerializer(serializers.Serializer[Any]):
+    """https://prometheus.io/docs/prometheus/latest/http_sd/"""
+
+    targets = serializers.ListField(child=serializers.CharField())
+    labels = serializers.DictField(child=serializers.CharField())
+
+
+class PrometheusDiscoveryView(APIView):
+    """What Prometheus shall scrape: the scrape targets of all services."""
+
+    # METRICS_TOKEN is no token of the API: the permission reads the header itself.
+    authentication_classes = [VerifiedSessionAuthentication]
+    permission_classes = [MayDiscover]
+
+    @extend_schema(
+        responses={
+            200: TargetGroupSerializer(many=True),
+            304: OpenApiResponse(description="Nothing has changed since the ETag that was sent."),
+        }
+    )
+    def get(self, request: Request) -> HttpResponseBase:
+        """Answer the list of http_sd; 304 to an `If-None-Match` that still holds."""
+        found = services.current()
+        answer = HttpResponse(found.body, content_type="application/json")
+        answer["ETag"] = found.etag
+        answer["Cache-Control"] = "private, no-cache"
+        return (
+            get_conditional_response(request._request, etag=found.etag, response=answer) or answer
+        )
