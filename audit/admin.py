@@ -1,60 +1,28 @@
-"""The audit trail in the admin: to read and to search, never to change."""
+"""The audit trail in the admin: to read, to filter and to search, never to change."""
 
 from typing import Any
+from urllib.parse import urlencode
 
+from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
+from audit import admin_saved_filters, filters, taxonomy
+from audit.changelist import TrailChangeList
+from audit.export_models import SavedFilter
 from audit.models import AuditEntry
 from portal.core.links import trace_url
-from portal.core.paginator import CappedPaginator
+
+__all__ = ["AuditEntryAdmin", "admin_saved_filters"]  # the other is imported to register its model
+ALWAYS_SHOWN = {"q", "last", "group", "outcome"}
 
 
-class ActorTypeFilter(admin.SimpleListFilter):
-    """The kinds of actors; asking the table for its distinct values would read all of it."""
-
-    title = "actor"
-    parameter_name = "actor_type"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [
-            (name, name.capitalize())
-            for name in ("user", "token", "service", "system", "anonymous")
-        ]
-
-    def queryset(
-        self, request: HttpRequest, queryset: QuerySet[AuditEntry]
-    ) -> QuerySet[AuditEntry]:
-        return queryset.filter(actor_type=self.value()) if self.value() else queryset
-
-
-@admin.register(AuditEntry)
-class AuditEntryAdmin(ModelAdmin):
-    paginator = CappedPaginator
-    show_full_result_count = False
-    list_per_page = 50
-    list_display = (
-        "recorded_at",
-        "action",
-        "shown_outcome",
-        "actor_name",
-        "target",
-        "source_ip",
-        "reason",
-    )
-    list_filter = ("outcome", ActorTypeFilter)
-    search_fields = ("=action", "=actor_name", "=target_id", "=request_id")
-    search_help_text = "Exactly: an action, an actor, an object's number or a request id"
-    ordering = ("-recorded_at",)
-    fields = [
-        "shown_trace" if field.name == "trace_id" else field.name
-        for field in AuditEntry._meta.fields
-    ]
-    readonly_fields = fields
+class TrailColumns:
+    """What the list and the page show of an entry."""
 
     @display(
         description="Outcome",
@@ -74,6 +42,38 @@ class AuditEntryAdmin(ModelAdmin):
     def target(self, entry: AuditEntry) -> str:
         return entry.target_name or f"{entry.target_type} {entry.target_id}".strip() or "—"
 
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(TrailColumns, ModelAdmin):
+    change_list_template = "audit/changelist.html"
+    list_before_template = "audit/trail_bar.html"
+    show_full_result_count = False
+    list_per_page = 50
+    list_display = (
+        "recorded_at",
+        "action",
+        "shown_outcome",
+        "actor_name",
+        "target",
+        "source_ip",
+        "reason",
+    )
+    sortable_by = ()
+    actions = None
+    fields = [
+        "shown_trace" if field.name == "trace_id" else field.name
+        for field in AuditEntry._meta.fields
+    ]
+    readonly_fields = fields
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[TrailChangeList]:
+        return TrailChangeList
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        context = {**(extra_context or {}), **bar(request)}
+        page: HttpResponse = super().changelist_view(request, context)
+        return page
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -82,3 +82,31 @@ class AuditEntryAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+def bar(request: HttpRequest) -> dict[str, Any]:
+    """Return what stands above the list: saved filters, the filter form, the export."""
+    shown = filters.given(request.GET)
+    saved = list(SavedFilter.objects.visible_to(request.user).order_by("name", "id")[:30])
+    groups = [("", "---------"), *((name, name) for name in sorted(taxonomy.GROUPS))]
+    if (wanted := shown.get("group", "")) and wanted not in dict(groups):
+        groups.append((wanted, wanted))
+    return {
+        "saved_filters": saved,
+        "may_save": request.user.has_perm("audit.add_savedfilter"),
+        "shown_query": shown,
+        "shown_query_string": urlencode({"query": urlencode(shown)}),
+        "is_saved": any(row.query == shown for row in saved),
+        "has_more": bool(shown.keys() - ALWAYS_SHOWN),
+        "group_field": forms.Select(choices=groups).render("group", wanted),
+        "export_url": _export_url(request),
+    }
+
+
+def _export_url(request: HttpRequest) -> str:
+    """Return where an export is made, for who may."""
+    try:
+        url = reverse("admin:audit_exportrecord_create")
+    except NoReverseMatch:
+        return ""
+    return url if request.user.has_perm("audit.add_exportrecord") else ""

@@ -1,13 +1,33 @@
-"""`audit/entries/`: the trail, newest first, filtered, also as CSV."""
+"""`audit/entries/`: the trail, newest first, filtered, also as CSV; and entries of other applications."""
 
-from ipaddress import ip_address
+from typing import Any
 
-import django_filters as filters
-from drf_spectacular.utils import extend_schema, extend_schema_view
-from rest_framework import mixins, serializers
+from django.utils import timezone
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema, extend_schema_view
+from rest_framework import mixins, serializers, status
+from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from uuid6 import uuid7
 
-from audit.models import AuditEntry, AuditEntryQuerySet
+from audit import bounded, ingest
+from audit.filters import TrailFilter
+from audit.ingest_serializers import (
+    MAX_ENTRIES,
+    IngestReportSerializer,
+    NewEntrySerializer,
+)
+from audit.models import AuditEntry
 from audit.viewsets import PortalViewSet
+from portal.core import sanitize
+from portal.core.problems import LenientJSONParser
+
+
+class TooWide(APIException):
+    """The filter reads more than a list may."""
+
+    status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
+    default_code = "too_wide"
 
 
 class AuditEntrySerializer(serializers.ModelSerializer[AuditEntry]):
@@ -23,41 +43,94 @@ class AuditEntrySerializer(serializers.ModelSerializer[AuditEntry]):
         read_only_fields = fields
 
 
-class AuditEntryFilter(filters.FilterSet):
-    action = filters.CharFilter()
-    outcome = filters.ChoiceFilter(choices=AuditEntry.Outcome.choices)
-    actor = filters.CharFilter(field_name="actor_name", help_text="Exactly the name of who acted.")
-    target_type = filters.CharFilter()
-    target_id = filters.CharFilter()
-    source_ip = filters.CharFilter(method="from_address")
-    request_id = filters.CharFilter()
-    since = filters.IsoDateTimeFilter(field_name="recorded_at", lookup_expr="gte")
-    until = filters.IsoDateTimeFilter(field_name="recorded_at", lookup_expr="lt")
-
-    class Meta:
-        model = AuditEntry
-        fields: tuple[str, ...] = ()
-
-    def from_address(
-        self, queryset: AuditEntryQuerySet, _name: str, value: str
-    ) -> AuditEntryQuerySet:
-        try:
-            return queryset.filter(source_ip=str(ip_address(value)))
-        except ValueError:
-            return queryset.none()
+ENTRY_OR_ENTRIES = PolymorphicProxySerializer(
+    component_name="EntryOrEntries",
+    serializers=[NewEntrySerializer, NewEntrySerializer(many=True)],
+    resource_type_field_name=None,
+    many=False,
+)
 
 
 @extend_schema_view(list=extend_schema(filters=True))
 class AuditEntryViewSet(mixins.RetrieveModelMixin, PortalViewSet):
-    """The audit trail, newest first. Reading needs the scope `audit:read`."""
+    """The audit trail, newest first. Reading needs the scope `audit:read`, writing `audit:write`."""
 
     queryset = AuditEntry.objects.all()
     serializer_class = AuditEntrySerializer
-    filterset_class = AuditEntryFilter
+    filterset_class = TrailFilter
+    parser_classes = (LenientJSONParser,)
     read_scope = "audit:read"
     write_scope = "audit:write"
     ordering = ("-recorded_at",)
     ordering_fields = ("recorded_at", "id")
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Any:
+        """Return the entries of a filter. 422 when it reads too much for a list."""
+        if request.query_params.get("format") == "csv":
+            return super().list(request, *args, **kwargs)
+        try:
+            with bounded.reading():
+                return super().list(request, *args, **kwargs)
+        except bounded.TooWideError as error:
+            raise TooWide(str(error)) from error
+
+    @extend_schema(
+        request=ENTRY_OR_ENTRIES,
+        responses={
+            200: IngestReportSerializer,
+            201: IngestReportSerializer,
+            207: IngestReportSerializer,
+        },
+    )
+    def create(self, request: Request) -> Response:
+        """Write one entry, or a list of up to 1,000, each once by its `uid`.
+
+        201 when something was written, 200 when all were duplicates, 207 when an item of a list was
+        refused: the others are kept, and the result of each says what became of it.
+        """
+        given: Any = request.data
+        items = given if isinstance(given, list) else [given]
+        if len(items) > MAX_ENTRIES:
+            raise ValidationError(
+                {"non_field_errors": [f"Send at most {MAX_ENTRIES} entries at once."]}
+            )
+        results = _ingested(items)
+        if not isinstance(given, list) and "errors" in results[0]:
+            raise ValidationError(results[0]["errors"])
+        counts = {name: sum(r["status"] == name for r in results) for name in STATUS_WORDS}
+        code = 207 if counts["refused"] else 201 if counts["created"] else 200
+        return Response({**counts, "results": results}, status=code)
+
+
+STATUS_WORDS = ("created", "duplicate", "refused")
+
+
+def _ingested(items: list[Any]) -> list[dict[str, Any]]:
+    """Validate each item, write the good ones, and return what became of each."""
+    results: list[dict[str, Any]] = []
+    told: list[dict[str, Any]] = []
+    for index, item in enumerate(items):
+        checked = NewEntrySerializer(data=item)
+        if checked.is_valid():
+            facts = {"uid": uuid7(), **checked.validated_data}
+            told.append(facts)
+            results.append({"index": index, "uid": str(facts["uid"]), "status": "created"})
+        else:
+            # A sentence may quote what was sent, and that may be what no answer can hold.
+            errors = sanitize.json(checked.errors, limit=300)
+            refused = {"index": index, "uid": _uid_of(item), "status": "refused"}
+            results.append({**refused, "errors": errors})
+    written = iter(ingest.write(told, by=ingest.teller(), at=timezone.now()))
+    for result in results:
+        if result["status"] == "created" and not next(written):
+            result["status"] = "duplicate"
+    return results
+
+
+def _uid_of(item: Any) -> str | None:
+    """Return the uid a refused item came with, as far as it can be named."""
+    uid = item.get("uid") if isinstance(item, dict) else None
+    return uid[:36] if isinstance(uid, str) and uid.isascii() else None
 
 
 ROUTES = [("audit/entries", AuditEntryViewSet, "audit-entry")]

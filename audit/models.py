@@ -9,6 +9,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.urls import reverse
 
+from audit import export_models, ingest_models  # noqa: F401 - Django finds models through this module
+
 
 class Outcome(models.TextChoices):
     """ECS `event.outcome`; a denial is a failure whose `type` holds "denied"."""

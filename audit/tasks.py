@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from audit import partitions, services
+from audit import ingest, partitions, services
 from audit.services import Target
 
 
@@ -17,3 +17,9 @@ def ensure_partitions() -> None:
             target=Target("audit.partition"),
             data={"partitions": created},
         )
+
+
+@shared_task(expires=3600)
+def forget_ingested() -> None:
+    """Forget which entries of other applications were written more than a week ago."""
+    ingest.forget(at=timezone.now())

@@ -13,7 +13,7 @@ class Meaning:
     severity: int = 1
 
 
-_GROUPS: dict[str, tuple[str, ...]] = {
+GROUPS: dict[str, tuple[str, ...]] = {
     "auth": ("authentication", "session"),
     "mfa": ("authentication",),
     "password": ("iam",),
@@ -91,6 +91,6 @@ _SEVERITY: dict[str, int] = {
 def meaning(action: str) -> Meaning:
     """Return the ECS meaning of `object.verb_past`; an unknown object is a change in a database."""
     group, _, verb = action.partition(".")
-    category = _GROUPS.get(group, ("database",))
+    category = GROUPS.get(group, ("database",))
     kinds = _VERBS.get(verb) or _VERBS.get(verb.rpartition("_")[2]) or ("change",)
     return Meaning(category, kinds, _SEVERITY.get(action, 1))

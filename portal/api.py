@@ -9,6 +9,7 @@ from rest_framework.routers import SimpleRouter
 from alerts import api as alerts_api
 from alerts import notification_api
 from audit import api as audit_api
+from audit import api_filters
 from monitoring import api as monitoring_api
 from monitoring import api_checks, api_panels, api_traffic
 from monitoring.discovery import api as discovery_api
@@ -27,6 +28,7 @@ MODULES = (
     alerts_api,
     notification_api,
     audit_api,
+    api_filters,
     monitoring_api,
     api_checks,
     api_panels,

@@ -58,6 +58,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         "Govern",
         (
             ("Audit trail", "history_edu", "audit.AuditEntry"),
+            ("Saved filters", "filter_alt", "audit.SavedFilter"),
             ("API tokens", "key", "security.ApiToken"),
             ("Users", "group", "auth.User"),
             ("Groups", "shield_person", "auth.Group"),

@@ -30,8 +30,8 @@ def event_of(entry: AuditEntry) -> Event | None:
     """Return the event of an entry, or None when no rule cares."""
     kind = _KINDS.get(entry.action)
     data: dict[str, Any] = entry.data if isinstance(entry.data, dict) else {}
-    if kind is None or not _counts(entry, kind):
-        return None
+    if kind is None or "ingested_by" in data or not _counts(entry, kind):
+        return None  # what another application tells is about its accounts, not about ours
     account, name = _account(entry, kind, data)
     return Event(
         id=entry.pk,

@@ -33,7 +33,13 @@ RESPOND: dict[str, tuple[str, ...]] = {
     "monitoring": ("change_errorissue",),
 }
 AUDIT: dict[str, tuple[str, ...]] = {
-    "audit": ("view_auditentry",),
+    "audit": (
+        "view_auditentry",
+        "view_savedfilter",
+        "add_savedfilter",
+        "change_savedfilter",
+        "delete_savedfilter",
+    ),
     "security": ("view_flag", "view_block", "view_allowentry", "view_rulesetting"),
 }
 ADMINISTER: dict[str, tuple[str, ...]] = {

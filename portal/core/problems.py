@@ -152,11 +152,13 @@ def read_body(request: HttpRequest, limit: int = MAX_BODY_BYTES) -> bytes:
     return bytes(content)
 
 
-def decode_json(content: bytes) -> Any:
-    """Return the decoded JSON. Raises ParseError for anything Python or PostgreSQL could not carry."""
+def decode_json(content: bytes, *, strict: bool = True) -> Any:
+    """Return the decoded JSON. Raises ParseError for what Python or, when `strict`, PostgreSQL cannot carry."""
 
     def refuse(word: str) -> Any:
-        raise ValueError(f"{word} is no JSON number")
+        if strict:
+            raise ValueError(f"{word} is no JSON number")
+        return float("nan")
 
     def finite(written: str) -> float:
         value = float(written)
@@ -165,7 +167,7 @@ def decode_json(content: bytes) -> Any:
     try:
         text = content.decode("utf-8")
         decoded = json.loads(text, parse_constant=refuse, parse_float=finite)
-        if "\\u" in text and _is_unstorable(decoded):
+        if strict and "\\u" in text and _is_unstorable(decoded):
             raise ValueError("a text holds NUL or half a surrogate pair")
         return decoded
     except UnicodeDecodeError as error:
@@ -192,3 +194,10 @@ class StrictJSONParser(BaseParser):
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
         return decode_json(read_body(stream))
+
+
+class LenientJSONParser(StrictJSONParser):
+    """Also lets through what no row can hold (NUL, half surrogates, NaN), for views that sanitise each item."""
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        return decode_json(read_body(stream), strict=False)

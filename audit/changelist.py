@@ -1,0 +1,115 @@
+"""The list of the trail by keyset: a page deep in the past costs what the newest one costs.
+
+There are no page numbers and no count; "older" and "newer" carry the place of the last and of the
+first entry shown, and a moment is reached by the filter on time.
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin.views.main import ChangeList
+from django.http import HttpRequest
+
+from audit import bounded
+from audit.filters import NAMES, TrailFilter
+from audit.models import AuditEntry, AuditEntryQuerySet
+
+OLDER, NEWER = "older", "newer"
+_PLACE = re.compile(r"(\d{8}T\d{12})-(\d{1,18})")
+
+
+def place_of(entry: AuditEntry) -> str:
+    return f"{entry.recorded_at.astimezone(UTC):%Y%m%dT%H%M%S%f}-{entry.pk}"
+
+
+def parse_place(written: str) -> tuple[datetime, int] | None:
+    """Return the time and number of an entry, or None for anything that `place_of` does not write."""
+    match = _PLACE.fullmatch(written)
+    try:
+        moment = datetime.strptime(match[1], "%Y%m%dT%H%M%S%f") if match else None
+    except ValueError:
+        return None
+    return (moment.replace(tzinfo=UTC), int(match[2])) if match and moment else None
+
+
+class Pager:
+    """What unfold's footer asks of a paginator; the template links to the neighbours."""
+
+    template_name = "audit/pager.html"
+    older = newer = ""
+    is_newest = True
+
+
+class TrailChangeList(ChangeList):
+    """Django's changelist with the filters of `audit.filters` and pages by keyset."""
+
+    def get_filters_params(self, params: Any = None) -> dict[str, Any]:
+        left = super().get_filters_params(params)
+        return {name: value for name, value in left.items() if name not in (*NAMES, OLDER, NEWER)}
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> Any:
+        self.query = ""  # `q` is a filter like the others
+        entries = super().get_queryset(request, exclude_parameters)
+        found = TrailFilter(request.GET, queryset=entries)
+        self.trail_filter = found
+        if found.is_valid():
+            return found.qs
+        for name, sentences in found.errors.items():
+            messages.error(request, f"{name}: {sentences[0]}")
+        return entries.none()
+
+    def get_ordering(self, request: HttpRequest, queryset: Any) -> list[Any]:
+        return ["-recorded_at", "-id"]
+
+    def get_results(self, request: HttpRequest) -> None:
+        self.paginator = Pager()
+        try:
+            with bounded.reading():
+                self.result_list = self._page(request)
+        except bounded.TooWideError as error:
+            messages.error(request, str(error))
+            self.result_list = []
+        self.result_count = len(self.result_list)
+        self.full_result_count = self.result_count
+        self.show_full_result_count = self.show_admin_actions = False
+        self.can_show_all = self.multi_page = False
+
+    def _page(self, request: HttpRequest) -> list[AuditEntry]:
+        """Return the entries of one page and set the pager's links."""
+        size = self.list_per_page
+        older = parse_place(request.GET.get(OLDER, ""))
+        newer = parse_place(request.GET.get(NEWER, ""))
+        if newer and not older:
+            rows = list(_after(self.queryset, *newer)[: size + 1])
+            if len(rows) > size:  # else the newest page holds them all
+                return self._linked(rows[:size][::-1], has_newer=True, has_older=True)
+            older = None
+        entries = _before(self.queryset, *older) if older else self.queryset
+        rows = list(entries[: size + 1])
+        return self._linked(rows[:size], has_newer=bool(older), has_older=len(rows) > size)
+
+    def _linked(
+        self, rows: list[AuditEntry], *, has_newer: bool, has_older: bool
+    ) -> list[AuditEntry]:
+        pager, without = self.paginator, [OLDER, NEWER]
+        pager.is_newest = not has_newer
+        if rows and has_newer:
+            pager.newer = self.get_query_string({NEWER: place_of(rows[0])}, [OLDER])
+        if rows and has_older:
+            pager.older = self.get_query_string({OLDER: place_of(rows[-1])}, [NEWER])
+        pager.newest = self.get_query_string({}, without)
+        return rows
+
+
+def _before(entries: Any, moment: datetime, number: int) -> AuditEntryQuerySet:
+    """Entries older than a place: the first condition is what the index begins at."""
+    rows: AuditEntryQuerySet = entries.filter(recorded_at__lte=moment)
+    return rows.exclude(recorded_at=moment, id__gte=number)
+
+
+def _after(entries: Any, moment: datetime, number: int) -> AuditEntryQuerySet:
+    """Entries newer than a place, oldest first."""
+    rows: AuditEntryQuerySet = entries.filter(recorded_at__gte=moment)
+    return rows.exclude(recorded_at=moment, id__lte=number).order_by("recorded_at", "id")

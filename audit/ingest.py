@@ -1,0 +1,105 @@
+"""Entries of other applications: written as they tell, marked with who told them, each once.
+
+Sending a batch again is harmless: the `uid`s of a week are kept per application, and claimed in the
+transaction that writes the entries.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection, transaction
+
+from audit import ecs, logfile, services
+from audit.ingest_models import IngestedUid
+from audit.models import AuditEntry
+from audit.services import Target
+from portal.core import request_context
+from portal.core.request_context import Actor, Context
+
+KEPT = timedelta(days=7)
+# A clock that is further off, or an entry that waited longer, says so in the entry.
+NOTED_SKEW = timedelta(minutes=5)
+
+CLAIM = """
+INSERT INTO audit_ingesteduid (application, uid, recorded_at)
+SELECT %s, given.uid, %s FROM unnest(%s::uuid[]) AS given (uid) ORDER BY given.uid
+ON CONFLICT DO NOTHING RETURNING uid
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Teller:
+    """Who sends: the name of the token is the name of the application."""
+
+    application: str
+    account: str
+    token_fp: str
+    address: str | None
+
+    def as_data(self) -> dict[str, Any]:
+        return {"application": self.application, "account": self.account, "token_fp": self.token_fp,
+                "address": self.address or ""}  # fmt: skip
+
+
+def teller() -> Teller:
+    """Return who sends the current request."""
+    context = request_context.current()
+    names = [role.removeprefix("token:") for role in context.actor.roles if role[:6] == "token:"]
+    application = names[0] if names else context.actor.name
+    return Teller(application[:200], context.actor.name, context.token_fp, context.source_ip)
+
+
+@transaction.atomic
+def write(told: Sequence[dict[str, Any]], *, by: Teller, at: datetime) -> list[bool]:
+    """Write the entries that are new; return for each whether it was (False: a duplicate).
+
+    `told` holds validated facts (audit/ingest_serializers.py), each with a `uid`.
+    """
+    with connection.cursor() as cursor:
+        # In order of uid, so that two senders of the same batch wait for each other without deadlock.
+        cursor.execute(CLAIM, [by.application, at, list({facts["uid"] for facts in told})])
+        unwritten = {row[0] for row in cursor.fetchall()}
+    entries, is_new = [], []
+    for facts in told:
+        is_new.append(facts["uid"] in unwritten)
+        if is_new[-1]:
+            unwritten.discard(facts["uid"])
+            entries.append(_entry(facts, by, at))
+    for entry in entries:
+        logfile.write(ecs.document(entry), at=at)  # the file of the day it came
+    AuditEntry.objects.bulk_create(entries)
+    return is_new
+
+
+def _entry(facts: dict[str, Any], by: Teller, at: datetime) -> AuditEntry:
+    """Build an entry as `record` does, from what was told instead of from our request."""
+    actor = Actor(
+        facts["actor_type"], facts["actor_id"], facts["actor_name"] or by.application,
+        tuple(facts["actor_roles"]),
+    )  # fmt: skip
+    context = Context(
+        request_id=facts["request_id"], source_ip=facts["source_ip"], user_agent=facts["user_agent"],
+        http_method=facts["http_method"], url_path=facts["url_path"], actor=actor,
+        auth_method=facts["auth_method"],
+    )  # fmt: skip
+    with request_context.use(context):
+        entry = services.build(
+            facts["action"], actor=actor, outcome=facts["outcome"], reason=facts["reason"],
+            target=Target(facts["target_type"], facts["target_id"], facts["target_name"]),
+            changes=facts["changes"], data=facts["data"], severity=facts["severity"],
+            http_status=facts["http_status"],
+        )  # fmt: skip
+    entry.uid, entry.trace_id = facts["uid"], facts["trace_id"]
+    entry.occurred_at = facts["occurred_at"] or at
+    late = at - entry.occurred_at
+    if abs(late) > NOTED_SKEW:
+        entry.data["recorded_after_seconds"] = round(late.total_seconds())
+    entry.data["ingested_by"] = by.as_data()  # last: nothing that was told replaces it
+    return entry
+
+
+def forget(*, at: datetime) -> int:
+    """Forget the uids of more than a week ago; return how many."""
+    return IngestedUid.objects.filter(recorded_at__lt=at - KEPT).delete()[0]
