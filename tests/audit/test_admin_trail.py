@@ -90,9 +90,7 @@ def test_a_wrong_filter_is_named_and_shows_nothing(client: Client, auditor: User
 
 
 def test_a_filter_that_is_too_wide_says_what_to_do(client: Client, auditor: User) -> None:
-    with mock.patch.object(
-        changelist.bounded, "reading", side_effect=bounded.TooWideError("Narrow it.")
-    ):
+    with mock.patch.object(bounded, "reading", side_effect=bounded.TooWideError("Narrow it.")):
         answer = client.get(LIST)
     assert b"Narrow it." in answer.content
 
