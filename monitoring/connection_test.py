@@ -6,6 +6,7 @@ from typing import Any
 from alerts import polling as alertmanager
 from audit import services as audit
 from monitoring import scrape
+from monitoring.logs import polling as logs
 from monitoring.sentry import SORTS, Sentry
 from portal.core.http import UpstreamError
 from portal.core.models import Upstream
@@ -25,6 +26,11 @@ def run(upstream: Upstream, *, actor: Any) -> Result:
             said = f"Prometheus {found.build.version} answers with {len(found.targets)} targets."
         elif upstream.kind == Upstream.Kind.SENTRY:
             said = _sentry(upstream)
+        elif upstream.kind == Upstream.Kind.ELASTICSEARCH:
+            seen = logs.look(upstream)
+            said = f"{seen.sentence} answers."
+            if seen.warning:
+                return Result(False, f"{said} But: {seen.warning}")
         else:
             listed = alertmanager.fetch(upstream)
             said = f"Alertmanager {listed.version} answers with {len(listed.alerts)} alerts."

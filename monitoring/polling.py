@@ -5,6 +5,7 @@ from django.core.exceptions import ObjectDoesNotExist
 from alerts import polling as alertmanager
 from monitoring import scrape
 from monitoring.errors import sync
+from monitoring.logs import polling as logs
 from portal.core import polling
 from portal.core.models import Upstream
 from portal.core.polling import Outcome, Poller
@@ -13,6 +14,7 @@ POLLERS: dict[str, Poller] = {
     Upstream.Kind.PROMETHEUS: scrape.poll,
     Upstream.Kind.ALERTMANAGER: alertmanager.poll,
     Upstream.Kind.SENTRY: sync.poll,
+    Upstream.Kind.ELASTICSEARCH: logs.poll,
 }
 
 

@@ -11,7 +11,7 @@ from alerts import notification_api
 from audit import api as audit_api
 from audit import api_filters
 from monitoring import api as monitoring_api
-from monitoring import api_checks, api_panels, api_traffic
+from monitoring import api_checks, api_logs, api_panels, api_traffic
 from monitoring.discovery import api as discovery_api
 from monitoring.errors import api as errors_api
 from monitoring.rules import api as rules_api
@@ -63,6 +63,7 @@ urlpatterns = [
     path("services/<slug:slug>/timeline/", ServiceTimelineView.as_view(), name="service-timeline"),
     path("analytics/routes/", api_traffic.TrafficView.as_view(), name="analytics-routes"),
     path("discovery/prometheus/", PrometheusDiscoveryView.as_view(), name="discovery-prometheus"),
+    path("logs/search/", api_logs.LogSearchView.as_view(), name="logs-search"),
     path("metrics/query_range/", api_panels.QueryRangeView.as_view(), name="query-range"),
     path("schema/", SpectacularAPIView.as_view(api_version="v1"), name="schema"),
     path("docs/", DocsView.as_view(), name="docs"),

@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from django.apps import apps
 from django.conf import settings
@@ -21,6 +22,7 @@ WATCHDOG = {"watchdogs": [{"watchdog": ['alertname="Watchdog"'], "covers": []}]}
 
 # Sentry meters its API by the second and by the caller; errors are no matter of seconds.
 SENTRY_SECONDS = 60
+ELASTICSEARCH_SECONDS = 30  # only its health is polled
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ def wanted() -> dict[str, Wanted]:
             settings.CROWDSEC_URL,
             credentials={name: value for name, value in known.items() if value},
         )
+    if settings.ELASTICSEARCH_URL:
+        found["elasticsearch"] = _elasticsearch()
     if settings.SENTRY_API_URL:
         found["sentry"] = Wanted(
             Upstream.Kind.SENTRY.value,
@@ -74,6 +78,25 @@ def wanted() -> dict[str, Wanted]:
             interval_seconds=max(settings.POLL_SECONDS, SENTRY_SECONDS),
         )
     return found
+
+
+def _elasticsearch() -> Wanted:
+    """Return the row of ELASTICSEARCH_URL; user and password in it become credentials of the row."""
+    parts = urlsplit(settings.ELASTICSEARCH_URL)
+    known = {"token": settings.ELASTICSEARCH_API_KEY}
+    if not settings.ELASTICSEARCH_API_KEY:
+        known = {
+            "username": unquote(parts.username or ""),
+            "password": unquote(parts.password or ""),
+        }
+    index = settings.ELASTICSEARCH_INDEX
+    return Wanted(
+        Upstream.Kind.ELASTICSEARCH.value,
+        parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(),
+        enforced={"index": index} if index else {},
+        credentials={name: value for name, value in known.items() if value},
+        interval_seconds=max(settings.POLL_SECONDS, ELASTICSEARCH_SECONDS),
+    )
 
 
 def synchronise() -> list[str]:

@@ -15,6 +15,7 @@ from django.urls import reverse
 PAGES: dict[str, str] = {
     "admin:timeline": "alerts.view_alert",
     "admin:traffic": "monitoring.view_panel",
+    "admin:logs": "monitoring.view_panel",
 }
 
 # Group title, then (title, icon, model or page). Icons are names of Material Symbols.
@@ -31,6 +32,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Checks", "network_check", "monitoring.Check"),
             ("Targets", "radar", "monitoring.Target"),
             ("Deploys", "rocket_launch", "monitoring.Deploy"),
+            ("Logs", "receipt_long", "admin:logs"),
             ("API analytics", "query_stats", "admin:traffic"),
         ),
     ),

@@ -11,6 +11,7 @@ WHAT: dict[str, str] = {
     UpstreamKind.ALERTMANAGER: "alerts",
     UpstreamKind.PROMETHEUS: "service states",
     UpstreamKind.SENTRY: "errors",
+    UpstreamKind.ELASTICSEARCH: "logs",
 }
 
 

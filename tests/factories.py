@@ -213,6 +213,10 @@ def make_sentry(url: str = "http://127.0.0.1:9", *, live: bool = True, **over: A
     return make_upstream(live=live, kind=Upstream.Kind.SENTRY, url=url, **fields)
 
 
+def make_elasticsearch(url: str = "http://127.0.0.1:9", **over: Any) -> Upstream:
+    return make_upstream(kind=Upstream.Kind.ELASTICSEARCH, url=url, **over)
+
+
 def make_error(upstream: Upstream | None = None, **over: Any) -> ErrorIssue:
     """Return an unresolved issue that began three days ago and was last seen a minute ago."""
     number, now = next(_numbers), timezone.now()

@@ -23,7 +23,7 @@ from portal.core.retry import retry_at
 from portal.core.sockets import ForbiddenAddressError, GuardedAdapter, deadline
 from portal.core.upstream_errors import Fault, UpstreamError, explain
 
-__all__ = ["Client", "Fault", "Reply", "Target", "UpstreamError", "not_json"]
+__all__ = ["Client", "Fault", "Reply", "Target", "UpstreamError", "not_json", "refuse_errors"]
 
 CHUNK_BYTES = 256 * 1024
 CONNECT_SECONDS = 5.0
@@ -121,8 +121,8 @@ class Client:
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Reply:
         return self._send("GET", path, params=params)
 
-    def post(self, path: str, body: Any) -> Reply:
-        return self._send("POST", path, json=body)
+    def post(self, path: str, body: Any, *, any_status: bool = False) -> Reply:
+        return self._send("POST", path, json=body, any_status=any_status)
 
     def post_form(self, path: str, body: Mapping[str, Any]) -> Reply:
         """Send a form, as Prometheus takes queries too long for a URL."""
@@ -150,7 +150,7 @@ class Client:
             else:
                 reply, _location = self._exchange(method, url, started, body)
             if not any_status:
-                _refuse_errors(reply)
+                refuse_errors(reply)
         except UpstreamError as error:
             outcome = error.fault.value
             raise
@@ -244,11 +244,12 @@ def _read(response: requests.Response, url: str, target: Target) -> bytes:
     return b"".join(parts)
 
 
-def _refuse_errors(reply: Reply) -> None:
+def refuse_errors(reply: Reply, said: str | None = None) -> None:
+    """Raise UpstreamError unless the status is a success; `said` is the server's words as a clause."""
     status = reply.status
     if status < 300:
         return
-    said = _server_message(reply)
+    said = _server_message(reply) if said is None else said
     if status in (401, 403):
         raise UpstreamError(
             Fault.UNAUTHORISED,

@@ -22,6 +22,9 @@ OPTIONS: dict[str, tuple[type | tuple[type, ...], str]] = {
     "projects": (list, 'a list of project slugs, for example ["shop"]; left out: all'),
     "full_sync_minutes": (int, "a number of minutes between two readings of the whole list"),
     "alert_projects": (list, "a list of project slugs whose new and regressed errors raise alerts"),
+    "index": (str, 'the indices to search, for example "logs-*"'),
+    "dashboards": (str, '"kibana7", "kibana8", "opensearch1" or "opensearch2"'),
+    "data_view": (str, "the id of Kibana's data view or of the index pattern"),
     "public_url": (str, "the address people open in a browser"),
 }
 
@@ -81,6 +84,13 @@ def validate_options(value: Any) -> None:
             raise ValidationError(f"Option {name!r} lies between {least} and {most}.")
     if value.get("encoding", "identity") not in ("identity", "gzip"):
         raise ValidationError('Option "encoding" is "identity" or "gzip".')
+    if value.get("dashboards", "kibana8") not in (
+        "kibana7",
+        "kibana8",
+        "opensearch1",
+        "opensearch2",
+    ):
+        raise ValidationError(f'Option "dashboards" is {OPTIONS["dashboards"][1]}.')
     for name in ("projects", "alert_projects"):
         if not all(isinstance(slug, str) and slug for slug in value.get(name, [])):
             raise ValidationError(f"Option {name!r} is a list of texts.")

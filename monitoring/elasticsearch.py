@@ -1,0 +1,100 @@
+"""Client of Elasticsearch 7.10 to 9 and of OpenSearch over plain HTTP: the calls the portal needs.
+
+https://www.elastic.co/docs/api/doc/elasticsearch/ and https://docs.opensearch.org/latest/api-reference/ .
+The official clients refuse each other's servers, and servers of other versions.
+"""
+
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+from monitoring.logs import replies
+from portal.core.connect import target_of
+from portal.core.http import Client, Fault, Reply, UpstreamError, refuse_errors
+from portal.core.models import Upstream
+
+DEFAULT_INDEX = "logs-*"
+TIMEOUT_SECONDS = 15.0
+
+
+class QueryRefusedError(UpstreamError):
+    """The server understood the request and refuses the query: the asker's to mend, in the server's words."""
+
+
+class Elasticsearch:
+    """One cluster and the indices that are searched. Every method raises UpstreamError with a sentence."""
+
+    def __init__(self, upstream: Upstream, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        self.index = str(upstream.option("index", "")).strip() or DEFAULT_INDEX
+        target = target_of(upstream, upstream.members[0], timeout_seconds=timeout_seconds)
+        if key := target.credentials.get("token"):  # an API key; no server takes it as a bearer's
+            target = replace(target, credentials={}, headers={"Authorization": f"ApiKey {key}"})
+        self.client = Client(target)
+
+    def __enter__(self) -> "Elasticsearch":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.client.__exit__(*exc)
+
+    def about(self) -> tuple[dict[str, Any], Reply]:
+        """Return the answer of the root: cluster, version and distribution."""
+        reply = self.client.get("/")
+        decoded = reply.json()
+        if not isinstance(decoded, dict) or not isinstance(decoded.get("version"), dict):
+            raise self._stranger("The root does not name a version.")
+        return decoded, reply
+
+    def health(self) -> dict[str, Any] | None:
+        """Return the health of the cluster; None where the account may not ask, or nobody may."""
+        try:
+            decoded = self.client.get("/_cluster/health").json()
+        except UpstreamError as error:
+            if error.status in (400, 403, 404, 410):
+                return None
+            raise
+        return decoded if isinstance(decoded, dict) else None
+
+    def search(self, body: dict[str, Any]) -> Any:
+        """Return the decoded reply. Raises QueryRefusedError with the server's words."""
+        path = f"/{quote(self.index, safe='*,-_.+:')}/_search"
+        reply = self.client.post(
+            f"{path}?ignore_unavailable=true&allow_no_indices=true", body, any_status=True
+        )
+        if reply.status >= 300:
+            raise self._refusal(reply)
+        decoded = reply.json()
+        if not isinstance(decoded, dict) or not isinstance(decoded.get("hits"), dict):
+            raise self._stranger("Its answer to a search has no hits.")
+        return decoded
+
+    def _refusal(self, reply: Reply) -> UpstreamError:
+        try:
+            decoded = reply.json()
+        except UpstreamError:
+            decoded = None
+        said = replies.words(decoded)
+        if reply.status == 400 and said:
+            return QueryRefusedError(
+                Fault.REJECTED, f"The query was refused: {said.rstrip('.')}.", status=400
+            )
+        if replies.kind_of_error(decoded) == "index_not_found_exception":
+            sentence = (
+                f"{self.client.target.base_url} has no index {self.index!r}. Correct ELASTICSEARCH_INDEX, or the"
+                " option index of the upstream."
+            )
+            return UpstreamError(Fault.NOT_FOUND, sentence, status=404)
+        try:
+            refuse_errors(
+                replace(reply, url=self.client.target.base_url), f": {said}" if said else None
+            )
+        except UpstreamError as error:
+            return error
+        return self._stranger(f"It answered HTTP {reply.status}.")
+
+    def _stranger(self, why: str) -> UpstreamError:
+        return UpstreamError(
+            Fault.MALFORMED,
+            f"{self.client.target.base_url} does not answer as Elasticsearch or OpenSearch does. {why}"
+            " Check the URL and its path prefix.",
+        )

@@ -1,0 +1,67 @@
+"""Addresses of the same search in Kibana and in OpenSearch Dashboards (pure).
+
+Their Discover takes its state as rison after a `#`; each generation has its own names for it.
+"""
+
+from urllib.parse import quote
+
+from monitoring.logs.queries import LogQuery, stamp
+
+FLAVOURS = ("kibana7", "kibana8", "opensearch1", "opensearch2")
+
+
+def flavour_of(distribution: str, version: str) -> str:
+    """Return the generation that belongs to a server; Kibana's of Elasticsearch 8 for unknown ones."""
+    major = version.partition(".")[0]
+    if distribution == "OpenSearch":
+        return "opensearch1" if major == "1" else "opensearch2"
+    return "kibana7" if major in ("6", "7") else "kibana8"
+
+
+def discover_url(base: str, query: LogQuery, *, flavour: str, data_view: str = "") -> str:
+    """Return the page of Discover with this search, or nothing without `base`.
+
+    `base` may hold a space's prefix (`/s/ops`). Without the id of a data view, Discover takes its default.
+    """
+    if not base:
+        return ""
+    time = f"time:(from:{text(stamp(query.since))},to:{text(stamp(query.until))})"
+    shared = f"(filters:!(),refreshInterval:(pause:!t,value:0),{time})"
+    asked = f"query:(language:lucene,query:{text(lucene(query))})"
+    sort = "sort:!(!('@timestamp',desc))"
+    if flavour == "opensearch2":
+        view = f",indexPattern:{text(data_view)}" if data_view else ""
+        state = f"(discover:(columns:!(message),isDirty:!f,{sort}),metadata:(view:discover{view}))"
+        own = f"_q={_encoded(f'(filters:!(),{asked})')}"
+        place = "data-explorer/discover"
+        return f"{base}/app/{place}#?_a={_encoded(state)}&_g={_encoded(shared)}&{own}"
+    view = ""
+    if data_view and flavour == "kibana8":
+        view = f"dataSource:(dataViewId:{text(data_view)},type:dataView),"
+    elif data_view:
+        view = f"index:{text(data_view)},"
+    state = f"(columns:!(message),{view}interval:auto,{asked},{sort})"
+    return f"{base}/app/discover#/?_g={_encoded(shared)}&_a={_encoded(state)}"
+
+
+def lucene(query: LogQuery) -> str:
+    """Return text and filters as one Lucene query, in ECS names."""
+    parts = [f"({query.text})"] if query.text else []
+    parts += [f'service.name:"{_quoted(query.service)}"'] if query.service else []
+    parts += [f'host.name:"{_quoted(query.host)}"'] if query.host else []
+    parts += [f"log.level:({' OR '.join(query.levels)})"] if query.levels else []
+    return " AND ".join(parts)
+
+
+def text(value: str) -> str:
+    """Return a string of rison."""
+    escaped = value.replace("!", "!!").replace("'", "!'")
+    return f"'{escaped}'"
+
+
+def _quoted(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _encoded(rison: str) -> str:
+    return quote(rison, safe="!'()*:,@-_.~")

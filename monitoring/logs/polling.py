@@ -1,0 +1,86 @@
+"""Polls an Elasticsearch or OpenSearch for how it does; no line is read."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from monitoring.elasticsearch import Elasticsearch
+from monitoring.logs.replies import has_no_index
+from portal.core import sanitize
+from portal.core.models import Upstream
+from portal.core.polling import Report
+
+NOTHING: dict[str, Any] = {"size": 0, "track_total_hits": False, "timeout": "5s"}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a cluster said of itself; `warning` is a sentence, or nothing."""
+
+    distribution: str
+    version: str
+    cluster: str
+    status: str
+    warning: str
+    skew_seconds: float | None
+
+    @property
+    def sentence(self) -> str:
+        status = f", {self.status}" if self.status else ""
+        return f"{self.distribution} {self.version} ({self.cluster}{status})"
+
+
+def poll(upstream: Upstream) -> Report:
+    """Ask for version, health, and whether there is anything to search. Raises UpstreamError."""
+    seen = look(upstream)
+    return Report(
+        summary=seen.sentence,
+        skew_seconds=seen.skew_seconds,
+        warning=seen.warning,
+        observed={
+            "distribution": seen.distribution,
+            "version": seen.version,
+            "cluster": seen.cluster,
+            "status": seen.status,
+        },
+    )
+
+
+def look(upstream: Upstream) -> Seen:
+    with Elasticsearch(upstream) as client:
+        root, reply = client.about()
+        health = client.health() or {}
+        empty = has_no_index(client.search(NOTHING))
+        missing = (
+            f"No index matches {client.index!r}, so there is nothing to search. Correct ELASTICSEARCH_INDEX, or the"
+            " option index of the upstream; or nothing has been written yet."
+        )
+    version = root["version"]
+    other = version.get("distribution")
+    return Seen(
+        distribution="OpenSearch" if other == "opensearch" else "Elasticsearch",
+        version=sanitize.line(version.get("number", "of unknown version"), 40),
+        cluster=sanitize.line(root.get("cluster_name", "unnamed"), 100),
+        status=_word(health.get("status")),
+        warning=health_warning(health) or (missing if empty else ""),
+        skew_seconds=reply.skew_seconds,
+    )
+
+
+def health_warning(health: dict[str, Any]) -> str:
+    """Return what is wrong with the cluster in a sentence; a single node is always yellow, and well."""
+    waiting, nodes = health.get("unassigned_shards", 0), health.get("number_of_nodes", 1)
+    if health.get("status") == "red":
+        return (
+            f"The cluster is red: of its shards {waiting} are missing, so searches find only a part."
+            " GET _cluster/allocation/explain says why."
+        )
+    if health.get("status") == "yellow" and isinstance(nodes, int) and nodes > 1:
+        return (
+            f"The cluster is yellow: {waiting} copies of shards have no node. Nothing is missing, but another"
+            " node that fails would take lines with it. GET _cluster/allocation/explain says why."
+        )
+    return ""
+
+
+def _word(status: Any) -> str:
+    return status if status in ("green", "yellow", "red") else ""

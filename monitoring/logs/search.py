@@ -1,0 +1,98 @@
+"""Searches logs where they are kept, and finds the lines around one of them."""
+
+from dataclasses import dataclass
+
+from django.utils import timezone
+
+from monitoring.elasticsearch import Elasticsearch
+from monitoring.logs import queries, replies
+from monitoring.logs.queries import Cursor, LogQuery
+from monitoring.logs.replies import Found, LogLine, ReplyError
+from portal.core.http import Fault, UpstreamError
+from portal.core.models import Upstream, UpstreamKind
+
+PAGE_SIZE = 100
+LARGEST_PAGE = 500
+CONTEXT_LINES = 25
+NOT_CONFIGURED = (
+    "No Elasticsearch or OpenSearch is connected. Set ELASTICSEARCH_URL and ELASTICSEARCH_INDEX, or add an"
+    " upstream of the kind Elasticsearch."
+)
+
+
+class NotConfiguredError(UpstreamError):
+    """There is nowhere to search."""
+
+    def __init__(self) -> None:
+        super().__init__(Fault.NOT_FOUND, NOT_CONFIGURED)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One line with its neighbours of the same service and host, all oldest first."""
+
+    before: tuple[LogLine, ...]
+    line: LogLine
+    after: tuple[LogLine, ...]
+    notes: tuple[str, ...]
+
+
+def default_elasticsearch() -> Upstream | None:
+    """Return the upstream that is searched: the environment's, else the first by name."""
+    servers = Upstream.objects.enabled().filter(kind=UpstreamKind.ELASTICSEARCH)
+    return servers.order_by("-managed", "name").first()
+
+
+def search(query: LogQuery, *, size: int = PAGE_SIZE, cursor: Cursor | None = None) -> Found:
+    """Return one page, newest first. Raises UpstreamError: QueryRefusedError, NotConfiguredError among them."""
+    with _client() as client:
+        decoded = client.search(queries.search(query, size=size, cursor=cursor))
+        return _read(client, decoded, query, size=size, cursor=cursor)
+
+
+def context(line_id: str, *, lines: int = CONTEXT_LINES) -> Context | None:
+    """Return the line with that id and its neighbours; None when there is no such line."""
+    now = timezone.now()
+    whole = LogQuery(now, now)
+    with _client() as client:
+        found = _read(client, client.search(queries.one(line_id)), whole, size=1)
+        if not found.lines:
+            return None
+        line = found.lines[0]
+        before, after = (
+            _read(
+                client,
+                client.search(
+                    queries.neighbours(
+                        sort=line.sort,
+                        line_id=line.id,
+                        service=line.service,
+                        host=line.host,
+                        size=lines,
+                        before=is_before,
+                    )
+                ),
+                whole,
+                size=lines,
+            )
+            for is_before in (True, False)
+        )
+    notes = tuple(dict.fromkeys((*before.notes, *after.notes)))
+    return Context(before.lines[::-1], line, after.lines, notes)
+
+
+def _client() -> Elasticsearch:
+    upstream = default_elasticsearch()
+    if upstream is None:
+        raise NotConfiguredError
+    return Elasticsearch(upstream)
+
+
+def _read(
+    client: Elasticsearch, decoded: object, query: LogQuery, *, size: int, cursor: Cursor | None = None
+) -> Found:  # fmt: skip
+    try:
+        return replies.found(decoded, query, size=size, cursor=cursor)
+    except ReplyError as error:
+        sentence = f"{client.client.target.base_url} does not answer as Elasticsearch does. {error}"
+        raise UpstreamError(Fault.MALFORMED, sentence) from error

@@ -1,0 +1,157 @@
+"""Log search in the admin: a form, a histogram, lines that open, and the lines around one of them."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+
+from monitoring.api_logs import kibana_url
+from monitoring.elasticsearch import QueryRefusedError
+from monitoring.logs import search
+from monitoring.logs.asked import AROUND_MINUTES, DEFAULT_RANGE, RANGES, Asked, AskedError, asked
+from monitoring.logs.queries import stamp
+from monitoring.logs.replies import Bucket, Found, LogLine
+from monitoring.logs.search import NotConfiguredError
+from portal.core.http import UpstreamError
+from portal.core.links import trace_url
+from portal.core.models import Service
+
+PERMISSION = "monitoring.view_panel"
+LEVEL_CHOICES = (
+    ("", "Any level"),
+    ("critical,error", "Errors"),
+    ("critical,error,warning", "Warnings and worse"),
+    ("info", "Information"),
+    ("debug", "Debug"),
+)
+AROUND_CHOICES = (1, 5, 30, 120)
+KEPT = ("q", "service", "host", "level", "range", "since", "until", "around", "minutes")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the page shows: lines, or why there are none. `state` names the kind of trouble."""
+
+    state: str = "found"
+    sentence: str = ""
+    found: Found = field(default_factory=Found)
+    lines: tuple[tuple[LogLine, str], ...] = ()
+    anchor: str = ""
+
+
+def logs(request: HttpRequest) -> HttpResponse:
+    if not request.user.has_perm(PERMISSION):
+        raise PermissionDenied
+    parameters = request.GET.dict()
+    now = timezone.now()
+    try:
+        wanted = asked(parameters, at=now)
+    except AskedError as error:
+        wanted = asked({}, at=now)
+        shown = Shown("wrong", str(error))
+    else:
+        shown = _shown(wanted)
+    context = {
+        **admin.site.each_context(request),
+        "title": "Logs",
+        "shown": shown,
+        "wanted": wanted,
+        "chosen": {name: parameters.get(name, "") for name in KEPT},
+        "ranges": [(name, label) for name, (label, _seconds) in RANGES.items()],
+        "default_range": DEFAULT_RANGE,
+        "levels": LEVEL_CHOICES,
+        "services": Service.objects.order_by("slug").values_list("slug", flat=True)[:500],
+        "bars": _bars(shown.found.buckets, wanted, parameters),
+        "older": _older(wanted, shown.found, parameters),
+        "wider": _wider(wanted, parameters),
+        "kibana": kibana_url(wanted.query),
+    }
+    return TemplateResponse(request, "portal/logs.html", context)
+
+
+def _shown(wanted: Asked) -> Shown:
+    """Ask the server; whatever it cannot do becomes a sentence."""
+    try:
+        if wanted.context:
+            return _context(wanted)
+        found = search.search(wanted.query, size=wanted.page_size, cursor=wanted.cursor)
+    except NotConfiguredError as error:
+        return Shown("unset", str(error))
+    except QueryRefusedError as error:
+        return Shown("refused", str(error))
+    except UpstreamError as error:
+        return Shown("down", str(error))
+    return Shown(found=found, lines=_linked(found.lines))
+
+
+def _context(wanted: Asked) -> Shown:
+    context = search.context(wanted.context, lines=wanted.lines)
+    if context is None:
+        return Shown("gone", "No line has this id. It may have been deleted by now.")
+    lines = (*context.before, context.line, *context.after)
+    found = Found(lines=lines, total=len(lines), notes=context.notes)
+    return Shown(found=found, lines=_linked(lines), anchor=context.line.id)
+
+
+def _linked(lines: tuple[LogLine, ...]) -> tuple[tuple[LogLine, str], ...]:
+    return tuple((line, trace_url(line.trace_id)) for line in lines)
+
+
+def address(parameters: dict[str, str], **over: str) -> str:
+    """Return the query string of the same search with some parameters changed; empty ones vanish."""
+    kept = {name: parameters.get(name, "") for name in KEPT} | over
+    return "?" + urlencode({name: value for name, value in kept.items() if value})
+
+
+def _between(since: datetime, until: datetime) -> dict[str, str]:
+    return {"since": stamp(since), "until": stamp(until), "range": "", "around": "", "minutes": ""}
+
+
+def _bars(
+    buckets: tuple[Bucket, ...], wanted: Asked, parameters: dict[str, str]
+) -> list[dict[str, Any]]:
+    """Return the histogram in a view box of 100 by 100; each bar leads to its own time."""
+    most = max((bucket.lines for bucket in buckets), default=0)
+    width = 100 / max(1, len(buckets))
+    step = timedelta(seconds=wanted.query.step_seconds)
+
+    def height(count: int) -> float:
+        return max(2.0, 100 * count / most) if count else 0.0
+
+    return [
+        {
+            "bucket": bucket,
+            "x": f"{number * width + width * 0.08:.3f}",
+            "width": f"{width * 0.84:.3f}",
+            "all": f"{height(bucket.lines):.2f}",
+            "all_y": f"{100 - height(bucket.lines):.2f}",
+            "bad": f"{height(bucket.bad):.2f}",
+            "bad_y": f"{100 - height(bucket.bad):.2f}",
+            "link": address(parameters, **_between(bucket.at, bucket.at + step)),
+        }
+        for number, bucket in enumerate(buckets)
+    ]
+
+
+def _older(wanted: Asked, found: Found, parameters: dict[str, str]) -> str:
+    if found.next_cursor is None or wanted.context:
+        return ""
+    pinned = _between(wanted.query.since, wanted.query.until)
+    return address(parameters, **pinned, cursor=found.next_cursor.written())
+
+
+def _wider(wanted: Asked, parameters: dict[str, str]) -> list[tuple[int, str, bool]]:
+    """Return links to more or less time around a moment."""
+    if wanted.around is None:
+        return []
+    now = int((wanted.query.until - wanted.around).total_seconds() // 60) or AROUND_MINUTES
+    return [
+        (minutes, address(parameters, minutes=str(minutes)), minutes == now)
+        for minutes in AROUND_CHOICES
+    ]
