@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from unfold.sites import UnfoldAdminSite
 
-from portal import dashboard_page, logs_page, timeline_page, traffic_page
+from portal import dashboard_page, logs_page, snippets_page, timeline_page, traffic_page
 from security import views
 from security.verification import is_verified
 
@@ -31,6 +31,11 @@ class PortalAdminSite(UnfoldAdminSite):
     def extra_urls(self) -> list[URLPattern]:
         return [
             path("live/", self.admin_view(dashboard_page.live), name="dashboard_live"),
+            path(
+                "services/<slug:slug>/snippets/",
+                self.admin_view(snippets_page.snippets),
+                name="snippets",
+            ),
             path("timeline/", self.admin_view(timeline_page.timeline), name="timeline"),
             path("logs/", self.admin_view(logs_page.logs), name="logs"),
             path("analytics/", self.admin_view(traffic_page.routes), name="traffic"),

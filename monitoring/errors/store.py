@@ -109,8 +109,9 @@ def _copied(entry: Entry) -> tuple[Any, ...]:
 
 _STEPS = """
     INSERT INTO monitoring_errortransition (issue_id, service_id, kind, at, recorded_at, source, actor, text)
-    SELECT written.id, i.service_id, step, CASE step WHEN 'new' THEN i.first_seen_at WHEN 'regressed' THEN i.last_seen_at
-        ELSE %(at)s::timestamptz END, %(at)s, 'poll', '', CASE step WHEN 'assigned' THEN i.assigned_to ELSE '' END
+    SELECT written.id, i.service_id, step,
+        CASE step WHEN 'new' THEN i.first_seen_at WHEN 'regressed' THEN i.last_seen_at ELSE %(at)s::timestamptz END,
+        %(at)s, 'poll', '', CASE step WHEN 'assigned' THEN i.assigned_to ELSE '' END
     FROM written JOIN monitoring_incoming_issue i ON i.issue_id = written.issue_id CROSS JOIN unnest(i.steps) step
 """
 _INSERT = f"""

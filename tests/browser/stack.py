@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -22,6 +22,9 @@ scrape_configs:
     static_configs: [{{targets: ["127.0.0.1:{prometheus}"]}}]
   - job_name: node
     static_configs: [{{targets: ["127.0.0.1:{node}"]}}]
+"""
+JOB = """  - job_name: {job}
+    static_configs: [{{targets: ["{target}"]}}]
 """
 START_SECONDS = 30
 
@@ -68,16 +71,19 @@ def until(condition: object, complaint: str, seconds: float = START_SECONDS) -> 
 
 
 @contextmanager
-def real_prometheus(past: str = "") -> Iterator[str]:
+def real_prometheus(past: str = "", jobs: Mapping[str, str] | None = None) -> Iterator[str]:
     """Yield the URL of a Prometheus that scrapes itself and a node-exporter every second.
 
-    `past` is history in OpenMetrics text, for which promtool is needed.
+    `past` is history in OpenMetrics text, for which promtool is needed; `jobs` are further jobs
+    with the address of their one target.
     """
     prometheus, exporter = program("prometheus"), program("node_exporter")
     port, node = free_port(), free_port()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        (folder / "prometheus.yml").write_text(CONFIGURATION.format(prometheus=port, node=node))
+        more = "".join(JOB.format(job=job, target=target) for job, target in (jobs or {}).items())
+        written = CONFIGURATION.format(prometheus=port, node=node) + more
+        (folder / "prometheus.yml").write_text(written)
         if past:
             _backfill(past, folder)
         exporting = [exporter, f"--web.listen-address=127.0.0.1:{node}"]

@@ -14,21 +14,12 @@ from monitoring.tasks import poll_upstream
 from portal import telemetry
 from security import tokens
 from tests.factories import make_upstream, make_user
-from tests.receiver import CannotInstallError, Receiver, running
+from tests.receiver import Receiver
 from tests.stack import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.stack]
 # Made of parts, because reports quote the lines of source around an error.
 SECRET = "-".join(["hunter", "two", "of", "the", "test"])
-
-
-@pytest.fixture(scope="module")
-def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
-    try:
-        with running(tmp_path_factory.mktemp("receiver")) as started:
-            yield started
-    except CannotInstallError as error:
-        pytest.skip(f"skipped: no error receiver. Bugsink cannot be installed: {error}")
 
 
 @pytest.fixture

@@ -1,20 +1,16 @@
 """Traces: nothing is loaded without an endpoint; with one, spans arrive and their id is everywhere."""
 
-import gzip
 import json
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from django.conf import settings
 
 from portal.core.embedded.places import BASE_DIR
 from portal.core.links import trace_url
+from tests.otlp import receiving
 
 QUIET = """
 import django, sys
@@ -44,70 +40,6 @@ Http(Target("loopback", "{receiver}")).ask("GET")
 Client().get("/healthz")
 print(json.dumps(answer.json()))
 """
-
-
-# In a process of its own: this one hides OpenTelemetry, as the portal does without an endpoint.
-DECODE = """
-import json, sys
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest as Request
-spans = []
-for body in json.load(sys.stdin):
-    for resource in Request.FromString(bytes.fromhex(body)).resource_spans:
-        for scope in resource.scope_spans:
-            kind = scope.scope.name.rpartition(".")[2]
-            spans += [(kind, span.name, span.trace_id.hex()) for span in scope.spans]
-print(json.dumps(spans))
-"""
-
-
-class Receiver(ThreadingHTTPServer):
-    """Takes OTLP over HTTP, and keeps the bodies."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.bodies: list[str] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-    def spans(self) -> list[list[str]]:
-        """Return instrumentation, name and trace id of each span."""
-        found = subprocess.run(
-            [sys.executable, "-c", DECODE],
-            input=json.dumps(self.bodies), capture_output=True, text=True, check=True, timeout=60,
-        )  # fmt: skip
-        return list(json.loads(found.stdout))
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Receiver
-
-    def do_GET(self) -> None:
-        self.send_response(204)
-        self.end_headers()
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.headers.get("Content-Encoding") == "gzip":
-            body = gzip.decompress(body)
-        self.server.bodies.append(body.hex())
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_args: object) -> None: ...
-
-
-@contextmanager
-def receiving() -> Iterator[Receiver]:
-    server = Receiver()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def run(code: str, **environment: str) -> str:

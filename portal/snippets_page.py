@@ -1,0 +1,71 @@
+"""How to connect one service's application: snippets to copy, and a token made for it."""
+
+from datetime import timedelta
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+
+from portal.core.models import Service
+from portal.snippets import DEPLOY, ENVIRONMENT, LANGUAGES, NO_TOKEN, Snippet, render
+from security import once, tokens
+from security.models import Scope
+from security.scopes import holds
+from security.stepup import require_recent_auth
+
+PERMISSION = "core.view_service"
+LIFETIME = timedelta(days=90)
+WANTED = (Scope.AUDIT_WRITE, Scope.MONITORING_WRITE)
+
+
+def snippets(request: HttpRequest, slug: str) -> HttpResponse:
+    if not request.user.has_perm(PERMISSION):
+        raise PermissionDenied
+    service = get_object_or_404(Service, slug=slug)
+    if request.method == "POST":
+        return make_token(request, service)
+    shown = once.take(request.session) or {}
+    token = str(shown.get("token") or NO_TOKEN)
+
+    def filled(snippet: Snippet) -> tuple[Snippet, str]:
+        return snippet, render(snippet, service, token=token)
+
+    context = {
+        **admin.site.each_context(request),
+        "title": f"Connect {service.name}",
+        "service": service,
+        "environment": filled(ENVIRONMENT),
+        "deploy": filled(DEPLOY),
+        "languages": {name: [filled(s) for s in found] for name, found in LANGUAGES.items()},
+        "has_token": token != NO_TOKEN,
+        "scopes": [scope for scope in WANTED if holds(request.user, scope)],
+    }
+    page = TemplateResponse(request, "portal/snippets.html", context)
+    page["Cache-Control"] = "no-store"
+    return page
+
+
+@require_recent_auth()
+def make_token(request: HttpRequest, service: Service) -> HttpResponse:
+    """Make a token that may write audit entries and tell of deploys, and show it once on the page."""
+    back = HttpResponseRedirect(reverse("admin:snippets", args=[service.slug]))
+    scopes = [scope for scope in WANTED if holds(request.user, scope)]
+    if not scopes or not request.user.has_perm("security.add_apitoken"):
+        raise PermissionDenied
+    try:
+        _row, written = tokens.create(
+            user=request.user,  # type: ignore[arg-type] # the page is closed to the anonymous
+            name=service.slug,
+            scopes=scopes,
+            expires_at=timezone.now() + LIFETIME,
+            actor=request.user,
+        )
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+        return back
+    once.put(request.session, token=written)
+    return back
