@@ -13,16 +13,13 @@ from portal.core.models import Service
 from security import tokens
 from tests.applications import Application, node_shop, run_python
 from tests.browser.stack import real_prometheus
+from tests.conftest import Trail
 from tests.factories import make_service, make_upstream, make_user
 from tests.otlp import receiving
 from tests.receiver import Receiver
 from tests.stack import until
 
-pytestmark = [
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.stack,
-    pytest.mark.usefixtures("trail"),
-]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.stack]
 
 
 @pytest.fixture
@@ -50,21 +47,27 @@ def shop(
         yield application
 
 
-def test_an_audit_entry_of_the_node_application_is_in_the_trail(shop: Application) -> None:
+def told(trail: Trail, action: str) -> list[AuditEntry]:
+    return [entry for entry in trail() if entry.action == action]
+
+
+def test_an_audit_entry_of_the_node_application_is_in_the_trail(
+    shop: Application, trail: Trail
+) -> None:
     assert shop.get("/pay").text == "paid\n"
-    entry = until(
-        lambda: AuditEntry.objects.filter(action="payment.taken").first(), "no entry came", 20
-    )
+    entry = until(lambda: told(trail, "payment.taken"), "no entry came", 20)[0]
     assert (entry.actor_name, entry.target_type, entry.target_id) == ("shop-till", "payment", "77")
     assert entry.data["service"] == "shop"
     assert entry.data["ingested_by"]["application"] == "shop"
 
 
-def test_what_still_waits_is_sent_when_the_node_application_ends(shop: Application) -> None:
+def test_what_still_waits_is_sent_when_the_node_application_ends(
+    shop: Application, trail: Trail
+) -> None:
     for _ in range(30):
         shop.get("/pay")
     shop.stop()
-    assert AuditEntry.objects.filter(action="payment.taken").count() == 30, shop.lines
+    assert len(told(trail, "payment.taken")) == 30, shop.lines
 
 
 def test_metrics_of_the_node_application_are_on_a_chart(
@@ -104,8 +107,8 @@ def test_traces_and_logs_of_the_node_application_carry_the_same_id(
     service: Service, environment: dict[str, str]
 ) -> None:
     with receiving() as collector:
-        told = {**environment, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
-        with node_shop(service, told, "traces") as shop:
+        where = {**environment, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+        with node_shop(service, where, "traces") as shop:
             shop.get("/pay")
             shop.stop()
         spans = collector.spans()
@@ -130,13 +133,13 @@ print(generate_latest().decode())
 
 
 def test_the_python_snippets_run_as_they_are_printed(
-    service: Service, environment: dict[str, str], tmp_path: Path
+    service: Service, environment: dict[str, str], tmp_path: Path, trail: Trail
 ) -> None:
     with receiving() as collector:
-        told = {**environment, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
-        printed = run_python(PYTHON, service, tmp_path, told)
+        where = {**environment, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+        printed = run_python(PYTHON, service, tmp_path, where)
         assert [name for _kind, name, _trace in collector.spans()] == ["charge"]
     assert '"message": "An invoice was deleted."' in printed
     assert 'route="/pay",service="shop",status_code="200"' in printed
-    entry = AuditEntry.objects.get(action="invoice.deleted")
+    (entry,) = told(trail, "invoice.deleted")
     assert (entry.actor_name, entry.target_id, entry.data["service"]) == ("billing", "9", "shop")
