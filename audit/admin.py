@@ -15,7 +15,7 @@ from audit import admin_saved_filters, filters, taxonomy
 from audit.changelist import TrailChangeList
 from audit.export_models import SavedFilter
 from audit.models import AuditEntry
-from portal.core.links import trace_url
+from portal.core.links import logs_url, trace_url
 
 __all__ = ["AuditEntryAdmin", "admin_saved_filters"]  # the other is imported to register its model
 ALWAYS_SHOWN = {"q", "last", "group", "outcome"}
@@ -37,6 +37,18 @@ class TrailColumns:
         if not url:
             return entry.trace_id or "—"
         return format_html('<a href="{}" rel="noopener">{}</a>', url, entry.trace_id)
+
+    @display(description="Log lines")
+    def shown_logs(self, entry: AuditEntry) -> str:
+        around = logs_url(entry.occurred_at)
+        if not around:
+            return "—"
+        if not entry.request_id:
+            return format_html('<a href="{}">Around this moment</a>', around)
+        own = logs_url(entry.occurred_at, text=f'http.request.id:"{entry.request_id}"')
+        return format_html(
+            '<a href="{}">Of this request</a> · <a href="{}">around this moment</a>', own, around
+        )
 
     @display(description="Target")
     def target(self, entry: AuditEntry) -> str:
@@ -61,8 +73,11 @@ class AuditEntryAdmin(TrailColumns, ModelAdmin):
     sortable_by = ()
     actions = None
     fields = [
-        "shown_trace" if field.name == "trace_id" else field.name
-        for field in AuditEntry._meta.fields
+        *(
+            "shown_trace" if field.name == "trace_id" else field.name
+            for field in AuditEntry._meta.fields
+        ),
+        "shown_logs",
     ]
     readonly_fields = fields
 

@@ -32,6 +32,7 @@ LEVEL_CHOICES = (
 )
 AROUND_CHOICES = (1, 5, 30, 120)
 KEPT = ("q", "service", "host", "level", "range", "since", "until", "around", "minutes")
+TIMES = ("since", "until", "around", "minutes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ def logs(request: HttpRequest) -> HttpResponse:
     if not request.user.has_perm(PERMISSION):
         raise PermissionDenied
     parameters = request.GET.dict()
+    if parameters.get("range"):  # chosen in the form, where an earlier time may still be kept
+        parameters = {name: value for name, value in parameters.items() if name not in TIMES}
     now = timezone.now()
     try:
         wanted = asked(parameters, at=now)
@@ -67,6 +70,8 @@ def logs(request: HttpRequest) -> HttpResponse:
         "default_range": DEFAULT_RANGE,
         "levels": LEVEL_CHOICES,
         "services": Service.objects.order_by("slug").values_list("slug", flat=True)[:500],
+        "kept_times": [(name, parameters[name]) for name in TIMES if parameters.get(name)],
+        "here": address(parameters),
         "bars": _bars(shown.found.buckets, wanted, parameters),
         "older": _older(wanted, shown.found, parameters),
         "wider": _wider(wanted, parameters),

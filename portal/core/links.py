@@ -1,8 +1,13 @@
-"""Addresses of pages elsewhere: the trace of a request in Tempo, Jaeger or Grafana."""
+"""Addresses of what belongs to a moment or a request: its trace elsewhere, its log lines here."""
 
 import re
+from datetime import UTC, datetime
+from urllib.parse import urlencode
 
 from django.conf import settings
+from django.urls import NoReverseMatch, reverse
+
+from portal.core.models import Upstream, UpstreamKind
 
 _TRACE_ID = re.compile(r"^[0-9a-f]{16}([0-9a-f]{16})?$")
 PLACEHOLDER = "{trace_id}"
@@ -20,3 +25,16 @@ def trace_url(trace_id: str) -> str:
     if PLACEHOLDER in settings.TRACES_URL:
         return str(settings.TRACES_URL.replace(PLACEHOLDER, wanted))
     return f"{settings.TRACES_URL}/trace/{wanted}"
+
+
+def logs_url(at: datetime, *, service: str = "", text: str = "") -> str:
+    """Return the log search around `at`, or nothing where no logs can be searched."""
+    try:
+        page = reverse("admin:logs")
+    except NoReverseMatch:
+        return ""
+    if not Upstream.objects.enabled().filter(kind=UpstreamKind.ELASTICSEARCH).exists():
+        return ""
+    moment = at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    wanted = {"around": moment, "service": service, "q": text}
+    return f"{page}?{urlencode({name: value for name, value in wanted.items() if value})}"

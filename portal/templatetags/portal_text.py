@@ -7,7 +7,8 @@ from django.db import models
 from django.urls import NoReverseMatch
 from django.utils import timezone
 
-from portal.core.models import Upstream
+from portal.core.links import logs_url
+from portal.core.models import Service, Upstream
 from portal.sight import Source, source_of
 
 register = template.Library()
@@ -87,3 +88,9 @@ def admin_link(thing: models.Model) -> str:
 @register.filter
 def freshness(upstream: Upstream) -> Source:
     return source_of(upstream, at=timezone.now())
+
+
+@register.simple_tag
+def logs_around(at: datetime | None, service: Service | None) -> str:
+    """Return the log search around a moment, of one service where it is known."""
+    return logs_url(at, service=service.slug if service else "") if at else ""

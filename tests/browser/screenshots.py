@@ -8,7 +8,7 @@ import os
 import random
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,10 @@ from portal.core.embedded.places import BASE_DIR
 from portal.core.models import Service, Upstream
 from tests.browser.conftest import DESKTOP, PHONE, Open
 from tests.browser.stack import real_prometheus
+from tests.elastic import fake_elasticsearch, wire_line
 from tests.factories import (
     make_alert,
+    make_elasticsearch,
     make_panel,
     make_service,
     make_silence,
@@ -248,3 +250,32 @@ def test_notifications(open_tab: Open) -> None:
     told = Alert.objects.filter(severity="critical", state="firing").first()
     assert told is not None
     _shoot(open_tab, told.get_absolute_url(), "alert-explained", ("light", "phone"))
+
+
+def test_logs(open_tab: Open) -> None:
+    _shoot(open_tab, "/admin/logs/", "logs-unset", ("light", "phone"))
+    now = timezone.now()
+    said = random.Random(3)
+    with fake_elasticsearch() as fake:
+        make_elasticsearch(fake.url, name="elasticsearch")
+        for _ in range(900):
+            ago = said.expovariate(1 / 900) if said.random() < 0.7 else said.gauss(1200, 90)
+            fake.documents.append(_log_line(now - timedelta(seconds=min(3500, max(1, ago))), said))
+        _shoot(open_tab, "/admin/logs/?q=&service=checkout", "logs")
+        _shoot(open_tab, "/admin/logs/?context=id-7", "logs-context", ("light", "dark", "phone"))
+        _shoot(open_tab, "/admin/logs/?q=level:(", "logs-refused", ("light", "dark", "phone"))
+        _shoot(open_tab, "/admin/logs/?q=nothing", "logs-empty", ("light",))
+    _shoot(open_tab, "/admin/logs/", "logs-down", ("light", "dark"))
+
+
+def _log_line(at: datetime, said: random.Random) -> dict[str, Any]:
+    level, message = said.choice(
+        [("info", "POST /checkout/pay 200"), ("info", "GET /cart 200"), ("debug", "cache hit for basket 4711"),
+         ("warning", "payment provider answered after 2.4 s"), ("info", "POST /checkout/pay 201"),
+         ("error", "PaymentError: provider refused the card: insufficient funds (request 7f3a)"),
+         ("info", "order 90817 confirmed, mail queued for the customer with the invoice attached and 3 items")]
+    )  # fmt: skip
+    return wire_line(at, message, **{
+        "log.level": level, "service.name": "checkout", "host.name": "web-2",
+        "trace.id": f"{said.getrandbits(128):032x}", "url.path": "/checkout/pay", "http.response.status_code": 200, "process.pid": 41,
+    })  # fmt: skip

@@ -2,14 +2,24 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from urllib.parse import parse_qsl
 
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import timezone
 
+from audit import services as audit
+from audit.models import AuditEntry
 from tests.elastic import FakeElasticsearch, fake_elasticsearch, reply, wire_line
-from tests.factories import make_elasticsearch, make_user, sign_in
+from tests.factories import (
+    make_alert,
+    make_elasticsearch,
+    make_error,
+    make_service,
+    make_user,
+    sign_in,
+)
 
 pytestmark = pytest.mark.django_db
 URL = "/admin/logs/"
@@ -132,3 +142,47 @@ def test_who_may_not_look_is_refused(client: Client, elastic: FakeElasticsearch)
 def test_the_index_that_is_missing_is_named(staff: Client, elastic: FakeElasticsearch) -> None:
     elastic.refuse = (404, reply("index-missing"))
     assert "Correct ELASTICSEARCH_INDEX" in html(staff)
+
+
+def link_to_logs(page: str) -> dict[str, str]:
+    """Return the parameters of the first link to the logs of a page."""
+    found = page.split('href="/admin/logs/?')[1].split('"')[0].replace("&amp;", "&")
+    return dict(parse_qsl(found))
+
+
+def test_an_alert_and_an_error_lead_to_the_logs_of_their_moment(staff: Client) -> None:
+    service = make_service(slug="shop")
+    alert = make_alert(service=service)
+    issue = make_error(service=service)
+    assert "/admin/logs/?" not in staff.get(alert.get_absolute_url()).content.decode()
+    make_elasticsearch()
+    for thing, at in ((alert, alert.starts_at), (issue, issue.last_seen_at)):
+        link = link_to_logs(staff.get(thing.get_absolute_url()).content.decode())
+        assert link == {"around": f"{at:%Y-%m-%dT%H:%M:%SZ}", "service": "shop"}
+
+
+def test_an_audit_entry_leads_to_the_lines_of_its_request(staff: Client) -> None:
+    make_elasticsearch()
+    audit.record("config.changed", target=make_service())
+    entry = AuditEntry.objects.latest("id")
+    page = staff.get(entry.get_absolute_url()).content.decode()
+    assert link_to_logs(page)["around"] == f"{entry.occurred_at:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def test_a_range_that_is_chosen_replaces_the_moment_that_was_kept(
+    staff: Client, elastic: FakeElasticsearch
+) -> None:
+    page = html(staff, around="2026-01-01T00:00:00Z", q="payment")
+    assert 'name="around" value="2026-01-01T00:00:00Z"' in page
+    page = html(staff, around="2026-01-01T00:00:00Z", q="payment", range="15m")
+    assert 'name="around"' not in page
+    assert "2 lines" in page
+
+
+def test_an_entry_of_a_request_leads_to_its_own_lines(staff: Client) -> None:
+    make_elasticsearch()
+    body = {"slug": "new-one", "name": "New"}
+    assert staff.post("/api/v1/services/", body, "application/json").status_code == 201
+    entry = AuditEntry.objects.exclude(request_id="").latest("id")
+    link = link_to_logs(staff.get(entry.get_absolute_url()).content.decode())
+    assert link["q"] == f'http.request.id:"{entry.request_id}"'
