@@ -34,7 +34,7 @@ ROLES = {
     "auditor": ["read", "audit:read", "audit:write"],
     "administrator": ["admin"],
 }
-EXAMPLES = 6
+EXAMPLES = 4
 # Ends the session of whoever fuzzes, or waits for servers that are not there.
 LEFT_OUT = ("/api/v1/docs/",)
 
