@@ -31,6 +31,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "check": ("configuration",),
     "rule": ("configuration",),
     "deploy": ("configuration",),
+    "search": ("configuration",),
     "object": ("database",),
     "data": ("database",),
     "audit": ("configuration",),

@@ -13,6 +13,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from monitoring import admin_checks  # noqa: F401 - registers its pages
 from monitoring.discovery import admin as discovery_admin  # noqa: F401 - registers
 from monitoring.errors import admin as errors_admin  # noqa: F401 - registers
+from monitoring.logs import admin as logs_admin  # noqa: F401 - registers its pages
 from monitoring.models import Panel, Target
 from monitoring.panels import check_promql
 from monitoring.rules import admin as rules_admin  # noqa: F401 - registers

@@ -19,6 +19,7 @@ from monitoring.errors.models import ErrorIssue as ErrorIssue
 from monitoring.errors.models import ErrorSync as ErrorSync
 from monitoring.errors.models import ErrorTally as ErrorTally
 from monitoring.errors.models import ErrorTransition as ErrorTransition
+from monitoring.logs.models import SavedSearch as SavedSearch
 from monitoring.rules.models import LoadedState as LoadedState
 from monitoring.rules.models import Rule as Rule
 from monitoring.statuses import Part, combine

@@ -14,6 +14,7 @@ from monitoring import api as monitoring_api
 from monitoring import api_checks, api_logs, api_panels, api_traffic
 from monitoring.discovery import api as discovery_api
 from monitoring.errors import api as errors_api
+from monitoring.logs import api as searches_api
 from monitoring.rules import api as rules_api
 from portal.core import problems
 from portal.dashboard_api import DashboardView
@@ -33,6 +34,7 @@ MODULES = (
     api_checks,
     api_panels,
     errors_api,
+    searches_api,
     discovery_api,
     rules_api,
     security_api,

@@ -9,14 +9,17 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
 
 from monitoring.api_logs import kibana_url
 from monitoring.elasticsearch import QueryRefusedError
 from monitoring.logs import search
 from monitoring.logs.asked import AROUND_MINUTES, DEFAULT_RANGE, RANGES, Asked, AskedError, asked
+from monitoring.logs.models import SavedSearch
 from monitoring.logs.queries import stamp
 from monitoring.logs.replies import Bucket, Found, LogLine
+from monitoring.logs.saved import KEPT as KEPT_SEARCH
 from monitoring.logs.search import NotConfiguredError
 from portal.core.http import UpstreamError
 from portal.core.links import trace_url
@@ -70,6 +73,8 @@ def logs(request: HttpRequest) -> HttpResponse:
         "default_range": DEFAULT_RANGE,
         "levels": LEVEL_CHOICES,
         "services": Service.objects.order_by("slug").values_list("slug", flat=True)[:500],
+        "saved": SavedSearch.objects.visible_to(request.user)[:30],
+        "save_url": _save_url(request, parameters),
         "kept_times": [(name, parameters[name]) for name in TIMES if parameters.get(name)],
         "here": address(parameters),
         "bars": _bars(shown.found.buckets, wanted, parameters),
@@ -78,6 +83,14 @@ def logs(request: HttpRequest) -> HttpResponse:
         "kibana": kibana_url(wanted.query),
     }
     return TemplateResponse(request, "portal/logs.html", context)
+
+
+def _save_url(request: HttpRequest, parameters: dict[str, str]) -> str:
+    """Return the form that keeps this search, where there is one worth it and the account may."""
+    query = {name: parameters[name] for name in KEPT_SEARCH if parameters.get(name)}
+    if not query.keys() - {"range"} or not request.user.has_perm("monitoring.add_savedsearch"):
+        return ""
+    return f"{reverse('admin:monitoring_savedsearch_add')}?{urlencode({'query': urlencode(query)})}"
 
 
 def _shown(wanted: Asked) -> Shown:

@@ -26,6 +26,10 @@ VIEW: dict[str, tuple[str, ...]] = {
         "view_deploy",
         "view_errorissue",
         "view_errortransition",
+        "view_savedsearch",
+        "add_savedsearch",
+        "change_savedsearch",
+        "delete_savedsearch",
     ),
 }
 RESPOND: dict[str, tuple[str, ...]] = {

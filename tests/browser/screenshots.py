@@ -277,5 +277,6 @@ def _log_line(at: datetime, said: random.Random) -> dict[str, Any]:
     )  # fmt: skip
     return wire_line(at, message, **{
         "log.level": level, "service.name": "checkout", "host.name": "web-2",
-        "trace.id": f"{said.getrandbits(128):032x}", "url.path": "/checkout/pay", "http.response.status_code": 200, "process.pid": 41,
+        "trace.id": f"{said.getrandbits(128):032x}", "url.path": "/checkout/pay",
+        "http.response.status_code": 200, "process.pid": 41,
     })  # fmt: skip

@@ -1,0 +1,57 @@
+"""Writes of saved log searches, for the admin and the API."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+from django.utils import timezone
+
+from audit import services as audit
+from monitoring.logs.asked import AskedError, asked
+from monitoring.logs.models import SavedSearch
+
+KEPT = ("q", "service", "host", "level", "range")
+
+
+def checked(query: Mapping[str, Any]) -> dict[str, str]:
+    """Return what of a search is worth keeping: all but its moment. Raises ValidationError."""
+    written = {name: str(query[name]).strip() for name in KEPT if query.get(name)}
+    if unknown := set(query) - {*KEPT, "since", "until", "around", "minutes", "cursor", "context"}:
+        raise ValidationError(
+            f"A search has no {sorted(unknown)[0][:50]!r}. It has {', '.join(KEPT)}."
+        )
+    try:
+        asked(written, at=timezone.now())
+    except AskedError as error:
+        raise ValidationError(str(error)) from error
+    if not written:
+        raise ValidationError("Keep at least a text or a filter, such as level=error.")
+    return written
+
+
+@transaction.atomic
+def save(
+    saved: SavedSearch, *, name: str, query: Mapping[str, Any], shared: bool, actor: Any
+) -> SavedSearch:
+    """Create or change a search. Raises ValidationError, or PermissionDenied for another's."""
+    is_new = saved.pk is None
+    if is_new:
+        saved.owner = actor
+    elif saved.owner_id != actor.pk:
+        raise PermissionDenied
+    saved.name, saved.shared, saved.query = name.strip(), shared, checked(query)
+    saved.full_clean()
+    saved.save()
+    verb = "search.created" if is_new else "search.changed"
+    audit.record(verb, actor=actor, target=saved, data={"query": saved.query, "shared": shared})
+    return saved
+
+
+@transaction.atomic
+def delete(saved: SavedSearch, *, actor: Any) -> None:
+    """Delete a search. Raises PermissionDenied for another's."""
+    if saved.owner_id != actor.pk and not actor.is_superuser:
+        raise PermissionDenied
+    audit.record("search.deleted", actor=actor, target=saved)
+    saved.delete()
