@@ -47,6 +47,11 @@ WITH services AS (
         (30 + power(random(), 3) * 14400) * interval '1 second' AS lasted,
         g <= least(%(count)s / 2, 60) AS is_open
     FROM generate_series(1, %(count)s) g CROSS JOIN services
+), ended AS (
+    -- What began lately has not lasted longer than until now.
+    SELECT n, rule, host, service, luck, starts, is_open,
+        CASE WHEN is_open THEN lasted ELSE least(lasted, %(now)s - starts - interval '1 minute') END AS lasted
+    FROM picked
 ), described AS (
     SELECT p.*, services.ids[p.service] AS service_id, coalesce(services.slugs[p.service], 'api') AS slug,
         (ARRAY['HighErrorRate', 'InstanceDown', 'SlowResponses', 'DiskFillingUp', 'HighCPU', 'QueueBacklog',
@@ -56,7 +61,7 @@ WITH services AS (
             'needs more than a second for every tenth request', 'fills its disk within four hours',
             'uses 96 %% of its CPU', 'has 12,000 waiting messages', 'shows a certificate with 9 days left',
             'has less than 5 %% of memory free'])[p.rule] AS complaint
-    FROM picked p CROSS JOIN services
+    FROM ended p CROSS JOIN services
 )
 INSERT INTO alerts_alert (upstream_id, fingerprint, alertname, severity, service_id, state, labels, annotations,
     receivers, generator_url, content_hash, starts_at, ends_at, resolved_after, resolved_before, first_seen_at,

@@ -38,7 +38,7 @@ def snippets(request: HttpRequest, slug: str) -> HttpResponse:
         **admin.site.each_context(request),
         "title": f"Connect {service.name}",
         "service": service,
-        "environment": filled(ENVIRONMENT),
+        "settings_file": filled(ENVIRONMENT),
         "deploy": filled(DEPLOY),
         "languages": {name: [filled(s) for s in found] for name, found in LANGUAGES.items()},
         "has_token": token != NO_TOKEN,

@@ -186,6 +186,20 @@ def _shoot(
         tab.page.screenshot(path=FOLDER / f"{name}-{look}.png", full_page="/change/" not in path)
 
 
+DEMO_LISTS = {
+    "checks": "/admin/monitoring/check/",
+    "errors": "/admin/monitoring/errorissue/",
+    "deploys": "/admin/monitoring/deploy/",
+    "notifications": "/admin/alerts/notification/",
+    "channels": "/admin/alerts/channel/",
+    "routes": "/admin/alerts/route/",
+    "flags": "/admin/security/flag/",
+    "blocks": "/admin/security/block/",
+    "detection-rules": "/admin/security/rulesetting/",
+    "audit": "/admin/audit/auditentry/",
+}
+
+
 def test_full(open_tab: Open, prometheus_url: str) -> None:
     _fill(prometheus_url)
     _shoot(open_tab, "/admin/", "dashboard")
@@ -280,3 +294,16 @@ def _log_line(at: datetime, said: random.Random) -> dict[str, Any]:
         "trace.id": f"{said.getrandbits(128):032x}", "url.path": "/checkout/pay",
         "http.response.status_code": 200, "process.pid": 41,
     })  # fmt: skip
+
+
+def test_demonstration(open_tab: Open) -> None:
+    """Shoot the pages that `seed_demo` fills, one of each kind."""
+    demo.seed(demo.Sizes())
+    service = Service.objects.get(slug="checkout")
+    _shoot(open_tab, "/admin/timeline/", "timeline")
+    _shoot(open_tab, service.get_absolute_url(), "service-checks", ("light", "phone"))
+    check = service.checks.get(kind="http")
+    _shoot(open_tab, check.get_absolute_url(), "check", ("light", "dark"))
+    _shoot(open_tab, f"/admin/services/{service.slug}/snippets/", "snippets", ("light", "phone"))
+    for name, path in DEMO_LISTS.items():
+        _shoot(open_tab, path, name, ("light",))

@@ -29,6 +29,14 @@ def test_a_token_is_made_and_shown_once(client: Client) -> None:
     assert token.hint not in client.get("/admin/services/shop/snippets/").content.decode()
 
 
+def test_what_is_printed_is_text_and_no_markup(client: Client) -> None:
+    sign_in(client)
+    make_service(slug="shop")
+    page = client.get("/admin/services/shop/snippets/").content.decode()
+    assert "PORTAL_TOKEN=&lt;make a token on this page&gt;" in page
+    assert "[&quot;method&quot;, &quot;route&quot;" in page
+
+
 def test_who_may_make_no_token_is_told(client: Client) -> None:
     user = make_user(is_superuser=False)
     sign_in(client, user)
