@@ -8,9 +8,11 @@ same channel: its lease is taken by compare-and-swap.
 import logging
 import random
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -46,34 +48,47 @@ def deliver(channel_id: int, *, seconds: float = RUN_SECONDS) -> int:
     if channel is None:
         return 0
     ends_at = time.monotonic() + seconds
-    sent = 0
-    _wait_for_disk(False)
     try:
-        while time.monotonic() < ends_at:
-            queue = storm.next_in_line(channel, at=timezone.now(), limit=CHUNK)
-            if not queue:
-                break
-            for notification in queue:
-                verdict = _attempt(channel, notification)
-                sent += verdict.delivered
-                if verdict.retryable or time.monotonic() >= ends_at:
-                    # The next message would fare the same; the channel rests first.
-                    return sent
+        with _not_waiting_for_the_disk():
+            return _deliver(channel, ends_at)
     finally:
         Channel.objects.filter(pk=channel.pk, lease_until=channel.lease_until).update(
             lease_until=None
         )
+
+
+def _deliver(channel: Channel, ends_at: float) -> int:
+    """Deliver until nothing waits, the time is over, or the channel needs a rest."""
+    sent = 0
+    while time.monotonic() < ends_at:
+        queue = storm.next_in_line(channel, at=timezone.now(), limit=CHUNK)
+        if not queue:
+            break
+        for notification in queue:
+            verdict = _attempt(channel, notification)
+            sent += verdict.delivered
+            if verdict.retryable or time.monotonic() >= ends_at:
+                # The next message would fare the same; the channel rests first.
+                return sent
     return sent
 
 
-def _wait_for_disk(wanted: bool) -> None:
-    """Say whether a commit of this connection waits for the disk.
+@contextmanager
+def _not_waiting_for_the_disk() -> Iterator[None]:
+    """Let commits inside the block return before they are on the disk.
 
-    The noted answers need not: what a crash of PostgreSQL forgets of the last half second is sent
-    again, as after a crash of the worker. Waiting would cost as much as the sending.
+    The noted answers need not wait: what a crash of PostgreSQL forgets of the last half second is
+    sent again, as after a crash of the worker. Waiting would cost as much as the sending. The
+    connection is the worker's own, and what else it writes must be durable: hence the way back.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SET synchronous_commit TO " + ("DEFAULT" if wanted else "off"))
+        cursor.execute("SET synchronous_commit TO off")
+    try:
+        yield
+    finally:
+        # A connection that broke is replaced by one with the server's own setting.
+        with suppress(DatabaseError), connection.cursor() as cursor:
+            cursor.execute("RESET synchronous_commit")
 
 
 def _lease(channel_id: int, seconds: float) -> Channel | None:

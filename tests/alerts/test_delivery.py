@@ -77,6 +77,16 @@ def test_an_alert_is_announced_once_and_its_end_too(receiver: Receiver) -> None:
     assert not Transition.objects.filter(routed_at=None).exists()
 
 
+def test_delivering_leaves_the_connection_as_durable_as_it_was(receiver: Receiver) -> None:
+    make_route(make_channel(receiver.url()))
+    fire()
+    dispatch_notifications()
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW synchronous_commit")
+        assert cursor.fetchone()[0] == "on"
+    assert log() == [("sent", "first")]
+
+
 def test_a_message_has_summary_since_labels_and_links(receiver: Receiver) -> None:
     make_route(make_channel(receiver.url()))
     alert = fire(annotations={"summary": "Too hot", "runbook_url": "https://runbooks.example/cpu"})
