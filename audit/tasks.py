@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from audit import ingest, partitions, services
+from audit import exports, ingest, partitions, services
 from audit.services import Target
 
 
@@ -23,3 +23,9 @@ def ensure_partitions() -> None:
 def forget_ingested() -> None:
     """Forget which entries of other applications were written more than a week ago."""
     ingest.forget(at=timezone.now())
+
+
+@shared_task(expires=60)
+def end_lost_exports() -> None:
+    """Close the rows of exports whose process died."""
+    exports.end_lost(at=timezone.now())

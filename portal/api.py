@@ -16,6 +16,7 @@ from monitoring.discovery import api as discovery_api
 from monitoring.errors import api as errors_api
 from monitoring.logs import api as searches_api
 from monitoring.rules import api as rules_api
+from portal import exports_api
 from portal.core import problems
 from portal.dashboard_api import DashboardView
 from portal.discovery import PrometheusDiscoveryView
@@ -30,6 +31,7 @@ MODULES = (
     notification_api,
     audit_api,
     api_filters,
+    exports_api,
     monitoring_api,
     api_checks,
     api_panels,

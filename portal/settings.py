@@ -262,6 +262,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
+        "AuditOutcome": "audit.models.Outcome",
         "IssueStatus": "monitoring.errors.models.IssueStatus",
         "FlagStatus": "security.models.FlagStatus",
         "SubjectKind": "security.models.SubjectKind",

@@ -43,6 +43,8 @@ AUDIT: dict[str, tuple[str, ...]] = {
         "add_savedfilter",
         "change_savedfilter",
         "delete_savedfilter",
+        "view_exportrecord",
+        "add_exportrecord",
     ),
     "security": ("view_flag", "view_block", "view_allowentry", "view_rulesetting"),
 }

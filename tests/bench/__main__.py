@@ -20,6 +20,7 @@ CASES = (
     "checks",
     "notifications",
     "detection",
+    "audit",
     "pages",
     "timeline",
 )

@@ -1,0 +1,188 @@
+"""Exports of the trail: asked for, streamed once straight from COPY, hashed on the way, audited.
+
+Nothing is stored but the row that says what left the house. A download has a connection of its own,
+so that its end, whatever it is, ends the COPY too.
+"""
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import DatabaseError, connection, connections, transaction
+from django.utils import timezone
+
+from audit import export_sql, filters, services
+from audit.export_models import ExportRecord, ExportState
+from portal.core import request_context
+
+log = logging.getLogger(__name__)
+AT_ONCE = 2
+LONGEST_SECONDS = 3600
+BEAT_SECONDS = 1.0
+STALE = timedelta(minutes=2)
+BLOCK_BYTES = 128 * 1024
+_LOCK = 0x61756469  # any number that nobody else takes
+
+
+class BusyError(Exception):
+    """As many exports run as may."""
+
+
+class SpentError(Exception):
+    """The export was downloaded, or ended, before."""
+
+
+class CancelledError(Exception):
+    """Somebody cancelled it while it ran."""
+
+
+def create(query: Mapping[str, Any], *, actor: Any) -> ExportRecord:
+    """Ask for an export. Raises ValidationError for a filter that is none."""
+    kept = filters.fixed(filters.checked(query), at=timezone.now())
+    return ExportRecord.objects.create(
+        requested_by=services.actor_of(actor).name,
+        query=kept,
+        estimated_rows=export_sql.estimated_rows(kept),
+    )
+
+
+def begin(export: ExportRecord, *, actor: Any) -> Iterator[bytes]:
+    """Claim the export and return its bytes, to be sent as they come. Raises BusyError, SpentError."""
+    now = timezone.now()
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        running = ExportRecord.objects.filter(state=ExportState.RUNNING)
+        if running.filter(heartbeat_at__gte=now - STALE).count() >= AT_ONCE:
+            raise BusyError(f"{AT_ONCE} exports are running. Wait until one has ended.")
+        changes = {"state": ExportState.RUNNING, "started_at": now, "heartbeat_at": now}
+        claimed = ExportRecord.objects.filter(pk=export.pk, state=ExportState.WAITING)
+        if not claimed.update(**changes):
+            raise SpentError("This export was downloaded, or ended, before. Ask for another one.")
+        facts = {"query": export.query, "estimated_rows": export.estimated_rows}
+        services.record("audit.export_started", actor=actor, target=export, data=facts)
+    return _Download(export, actor).stream()
+
+
+class _Download:
+    """The bytes of one export, and what is told of them."""
+
+    def __init__(self, export: ExportRecord, actor: Any) -> None:
+        self.export, self.actor = export, services.actor_of(actor)
+        self.context = request_context.current()  # the request is over when the last byte is out
+        self.digest, self.bytes, self.rows = hashlib.sha256(), 0, 0
+        self.beaten_at = time.monotonic()
+
+    def stream(self) -> Iterator[bytes]:
+        """Yield the CSV. However it ends, the row and the trail say so."""
+        try:
+            with _own_cursor() as cursor:
+                with cursor.copy(*export_sql.copy_statement(self.export.query)) as rows:
+                    for block, count in _blocks(rows):
+                        self._count(block, count)
+                        yield block
+                self.rows = cursor.rowcount  # as PostgreSQL says
+        except GeneratorExit:
+            self._end(ExportState.FAILED, "The client went away before the end.")
+            raise
+        except CancelledError:
+            self._end(ExportState.CANCELLED, "Cancelled while it ran.")
+            raise
+        except DatabaseError as error:
+            log.error("An export of the audit trail broke off: %s", error)
+            self._end(ExportState.FAILED, f"The database ended it: {error}")
+            raise
+        self._end(ExportState.COMPLETED, "")
+
+    def _count(self, block: bytes, rows: int) -> None:
+        self.digest.update(block)
+        self.bytes, self.rows = self.bytes + len(block), self.rows + rows
+        if time.monotonic() - self.beaten_at >= BEAT_SECONDS:
+            self.beaten_at = time.monotonic()
+            facts = {"rows": self.rows, "bytes": self.bytes, "heartbeat_at": timezone.now()}
+            running = ExportRecord.objects.filter(pk=self.export.pk, state=ExportState.RUNNING)
+            if not running.update(**facts):
+                raise CancelledError
+
+    @transaction.atomic
+    def _end(self, state: ExportState, reason: str) -> None:
+        now, is_whole = timezone.now(), state == ExportState.COMPLETED
+        sha256 = self.digest.hexdigest() if is_whole else ""
+        facts = {"rows": self.rows, "bytes": self.bytes, "sha256": sha256}
+        ExportRecord.objects.filter(pk=self.export.pk).update(
+            state=state, error=reason, finished_at=now, heartbeat_at=now, **facts
+        )
+        data = {"query": self.export.query, **facts}
+        with request_context.use(self.context):
+            if is_whole:
+                services.record("audit.exported", actor=self.actor, target=self.export, data=data)
+            else:
+                services.record(
+                    "audit.export_failed", actor=self.actor, target=self.export, data=data,
+                    outcome="failure", reason=reason,
+                )  # fmt: skip
+
+
+@contextmanager
+def _own_cursor() -> Iterator[Any]:
+    """Open a connection for one export; closing it ends the COPY at once."""
+    own = connections.create_connection("default")
+    try:
+        with own.cursor() as cursor:
+            cursor.execute(
+                "SELECT set_config('statement_timeout', %s, false), set_config('TimeZone', 'UTC', false),"
+                " set_config('DateStyle', 'ISO', false)",
+                [f"{LONGEST_SECONDS}s"],
+            )
+            yield cursor
+    finally:
+        own.close()
+
+
+def _blocks(rows: Iterable[Any]) -> Iterator[tuple[bytes, int]]:
+    """Join rows to blocks; the number beside each is its rows, of which the first is the header."""
+    pending, size, header = [], 0, 1
+    for row in rows:
+        pending.append(row)
+        size += len(row)
+        if size >= BLOCK_BYTES:
+            yield b"".join(pending), len(pending) - header
+            pending, size, header = [], 0, 0
+    yield b"".join(pending), len(pending) - header
+
+
+def cancel(export: ExportRecord, *, actor: Any) -> bool:
+    """Cancel a waiting or running export; False when it had ended."""
+    open_ones = ExportRecord.objects.filter(
+        pk=export.pk, state__in=[ExportState.WAITING, ExportState.RUNNING]
+    )
+    with transaction.atomic():
+        facts = {
+            "state": ExportState.CANCELLED,
+            "finished_at": timezone.now(),
+            "error": "Cancelled.",
+        }
+        if not open_ones.update(**facts):
+            return False
+        services.record("audit.export_cancelled", actor=actor, target=export)
+    return True
+
+
+def end_lost(*, at: datetime) -> int:
+    """Close the rows of downloads whose process died; return how many."""
+    lost = ExportRecord.objects.filter(state=ExportState.RUNNING, heartbeat_at__lt=at - STALE)
+    reason = "The process that sent it ended."
+    ended = 0
+    for export in lost:
+        still = lost.filter(pk=export.pk, heartbeat_at=export.heartbeat_at)
+        if still.update(state=ExportState.FAILED, finished_at=at, error=reason):
+            data = {"query": export.query, "rows": export.rows, "bytes": export.bytes}
+            services.record(
+                "audit.export_failed", target=export, data=data, outcome="failure", reason=reason
+            )
+            ended += 1
+    return ended

@@ -1,0 +1,190 @@
+"""The export: the same cells as our other CSV, the hash of what was sent, and a trace of every end."""
+
+import csv
+import hashlib
+import io
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.db import connection
+from django.test import Client
+from django.utils import timezone
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.django import TestCase
+
+from audit import export_sql, exports, services
+from audit.export_models import ExportRecord, ExportState
+from portal.core.csv import DANGEROUS, cell
+from security import sessions
+from tests.audit.builders import make_entries
+from tests.conftest import Trail
+from tests.factories import make_user, sign_in
+
+pytestmark = pytest.mark.django_db(transaction=True)
+URL = "/api/v1/audit/exports/"
+
+
+@pytest.fixture
+def auditor(client: Client) -> User:
+    user = make_user(is_superuser=False)
+    user.groups.add(Group.objects.get(name="auditor"))
+    return sign_in(client, user)
+
+
+def ask(client: Client, **query: str) -> int:
+    answer = client.post(URL, {"query": query}, content_type="application/json")
+    assert answer.status_code == 201, answer.content
+    return int(answer.json()["id"])
+
+
+def rows_of(content: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(content.decode(), newline="")))
+
+
+def in_sql(text: str) -> str:
+    with connection.cursor() as cursor:
+        cell_of_t = export_sql.neutral("t")
+        cursor.execute(f"SELECT {cell_of_t} FROM (SELECT %s::text) AS x (t)", [text])  # noqa: S608
+        return str(cursor.fetchone()[0])
+
+
+class TestCells(TestCase):
+    @settings(max_examples=300, deadline=None)
+    @given(
+        st.text(st.characters(exclude_characters="\x00", exclude_categories=("Cs",)), max_size=5)
+    )
+    def test_postgresql_neutralises_what_python_does(self, text: str) -> None:
+        assert in_sql(text) == cell(text)
+
+    def test_every_dangerous_beginning_and_its_neighbours(self) -> None:
+        firsts = [*DANGEROUS, *map(chr, range(1, 256)), "\uff0e", "'=", "−", "%", "\\", "]", "^"]
+        for first in firsts:
+            if first != "\x00":
+                assert in_sql(f"{first}1+1") == cell(f"{first}1+1"), ascii(first)
+
+
+def test_the_file_has_the_filtered_entries_and_the_hash_of_its_bytes(
+    client: Client, auditor: User, trail: Trail
+) -> None:
+    reason = '=HYPERLINK("http://x")\nsecond line, with é and "quotes"'
+    for number in range(3):
+        services.record(
+            "secret.viewed", reason=reason, target=services.Target("vault", f"-{number}")
+        )
+    services.record("config.changed")
+    pk = ask(client, action="secret.viewed", last="1h")
+    answer = client.get(f"{URL}{pk}/download/")
+    content = b"".join(answer.streaming_content)  # type: ignore[attr-defined]
+    rows = [row for row in rows_of(content) if row["target_type"] == "vault"]
+    assert {row["reason"] for row in rows} >= {f"'{reason}"}
+    assert {"'-0", "'-1", "'-2"} <= {row["target_id"] for row in rows}
+    assert rows[0]["recorded_at"].endswith("Z")
+    assert rows[0]["recorded_at"] == max(row["recorded_at"] for row in rows)
+    export = ExportRecord.objects.get(pk=pk)
+    assert export.state == ExportState.COMPLETED
+    assert export.sha256 == hashlib.sha256(content).hexdigest()
+    assert (export.rows, export.bytes) == (len(rows_of(content)), len(content))
+    assert "last" not in export.query
+    start, end = (e for e in trail() if e.action.startswith("audit.export"))
+    assert (start.action, end.action) == ("audit.export_started", "audit.exported")
+    assert end.data["sha256"] == export.sha256
+    assert (end.data["rows"], end.actor_name, end.source_ip) == (
+        export.rows,
+        auditor.username,
+        "127.0.0.1",
+    )
+
+
+def test_it_is_downloaded_once(client: Client, auditor: User) -> None:
+    pk = ask(client, action="no.such")
+    content = b"".join(client.get(f"{URL}{pk}/download/").streaming_content)  # type: ignore[attr-defined]
+    assert content.decode().strip() == ",".join(export_sql.COLUMNS)
+    assert client.get(f"{URL}{pk}/download/").status_code == 409
+
+
+def test_a_client_that_goes_away_leaves_a_failure_and_no_running_copy(
+    client: Client, auditor: User, trail: Trail
+) -> None:
+    make_entries(20_000, until=timezone.now(), days=1)
+    export = exports.create({}, actor=auditor)
+    blocks = exports.begin(export, actor=auditor)
+    first = next(blocks)
+    blocks.close()  # type: ignore[attr-defined]
+    export.refresh_from_db()
+    assert (export.state, export.bytes) == (ExportState.FAILED, len(first))
+    assert "went away" in next(e.reason for e in trail() if e.action == "audit.export_failed")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%' AND state = 'active'"
+        )
+        assert cursor.fetchone()[0] == 0
+
+
+def test_a_cancelled_download_stops_and_says_so(
+    client: Client, auditor: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_entries(20_000, until=timezone.now(), days=1)
+    monkeypatch.setattr(exports, "BEAT_SECONDS", 0.0)
+    export = exports.create({}, actor=auditor)
+    blocks = exports.begin(export, actor=auditor)
+    next(blocks)
+    page = client.get(f"/admin/audit/exportrecord/{export.pk}/progress/").json()
+    assert page["state"] == "running"
+    assert page["rows"] > 100
+    assert client.post(f"{URL}{export.pk}/cancel/").json()["state"] == "cancelled"
+    with pytest.raises(exports.CancelledError):
+        list(blocks)
+    assert client.post(f"{URL}{export.pk}/cancel/").status_code == 409
+
+
+def test_no_more_than_two_run_at_once_and_dead_ones_do_not_count(auditor: User) -> None:
+    now = timezone.now()
+    running: dict[str, Any] = {"state": "running", "estimated_rows": 1, "requested_by": "x"}
+    first, _second = (ExportRecord.objects.create(heartbeat_at=now, **running) for _ in range(2))
+    export = exports.create({"action": "no.such"}, actor=auditor)
+    with pytest.raises(exports.BusyError):
+        exports.begin(export, actor=auditor)
+    ExportRecord.objects.filter(pk=first.pk).update(heartbeat_at=now - timedelta(minutes=3))
+    assert exports.end_lost(at=now) == 1
+    assert b"".join(exports.begin(export, actor=auditor)).startswith(b"uid,")
+
+
+def test_a_wrong_filter_is_refused(client: Client, auditor: User) -> None:
+    answer = client.post(URL, {"query": {"actr": "x"}}, content_type="application/json")
+    assert answer.status_code == 400
+    assert "is no filter" in answer.json()["detail"]
+
+
+def test_an_old_code_is_asked_for_again(client: Client, auditor: User) -> None:
+    session = client.session
+    session[sessions.VERIFIED_AT] -= 3600
+    session.save()
+    assert client.post(URL, {"query": {}}, content_type="application/json").status_code == 403
+    answer = client.post("/admin/audit/exportrecord/create/")
+    assert "step-up" in answer["Location"]
+
+
+def test_the_admin_asks_shows_and_sends(client: Client, auditor: User) -> None:
+    page = client.get("/admin/audit/auditentry/", {"action": "config.changed"}).content.decode()
+    assert "Export what is filtered as CSV" in page
+    made = client.post("/admin/audit/exportrecord/create/", {"action": "config.changed"})
+    export = ExportRecord.objects.get()
+    assert made["Location"] == export.get_absolute_url()
+    shown = client.get(made["Location"]).content.decode()
+    assert "Download CSV" in shown
+    sent = client.get(f"/admin/audit/exportrecord/{export.pk}/download/")
+    assert b"".join(sent.streaming_content).startswith(b"uid,")  # type: ignore[attr-defined]
+    export.refresh_from_db()
+    assert export.sha256 in client.get(made["Location"]).content.decode()
+
+
+def test_a_viewer_exports_nothing(client: Client) -> None:
+    viewer = make_user(is_superuser=False)
+    viewer.groups.add(Group.objects.get(name="viewer"))
+    sign_in(client, viewer)
+    assert client.post(URL, {"query": {}}, content_type="application/json").status_code == 403
+    assert client.post("/admin/audit/exportrecord/create/").status_code == 403
+    assert ExportRecord.objects.count() == 0
