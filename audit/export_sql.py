@@ -20,22 +20,21 @@ TEXTS = frozenset(
      "url_path", "request_id", "trace_id", "target_type", "target_id", "target_name")
 )  # fmt: skip
 MOMENTS = frozenset(("occurred_at", "recorded_at"))
-# No text of PostgreSQL holds NUL. The minus comes last, where a character class takes it as itself.
-_FIRST = "".join(sorted((char for char in DANGEROUS if char != "\x00"), key=lambda c: c == "-"))
-IS_DANGEROUS = "^[" + _FIRST + "]"
+# No text of PostgreSQL holds NUL.
+FIRST = ", ".join("'" + char.replace("'", "''") + "'" for char in DANGEROUS if char != "\x00")
 
 
 def neutral(column: str) -> str:
     """Return the SQL of a text cell that no spreadsheet takes for a formula."""
-    literal = "'" + IS_DANGEROUS.replace("'", "''") + "'"
-    return f"CASE WHEN {column} ~ {literal} THEN '''' || {column} ELSE {column} END"
+    # A comparison of the first character costs a third of a regular expression.
+    return f"CASE WHEN left({column}, 1) = ANY (ARRAY[{FIRST}]) THEN '''' || {column} ELSE {column} END"
 
 
 def _cell(column: str) -> str:
     if column in TEXTS:
         return f"{neutral(column)} AS {column}"
     if column in MOMENTS:  # RFC 3339; the session's time zone is UTC
-        return f"replace({column}::timestamp::text, ' ', 'T') || 'Z' AS {column}"
+        return f"""to_char({column}, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS {column}"""
     if column == "actor_roles":
         return "to_json(actor_roles) AS actor_roles"
     return column

@@ -53,9 +53,7 @@ def in_sql(text: str) -> str:
 
 class TestCells(TestCase):
     @settings(max_examples=300, deadline=None)
-    @given(
-        st.text(st.characters(exclude_characters="\x00", exclude_categories=("Cs",)), max_size=5)
-    )
+    @given(st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=5))
     def test_postgresql_neutralises_what_python_does(self, text: str) -> None:
         assert in_sql(text) == cell(text)
 
