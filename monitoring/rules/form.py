@@ -37,10 +37,14 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class PreviewForm(RuleForm):
-    """The same fields without a question: the preview asks for itself, and stores nothing."""
+    """The same fields without a question: the preview asks for itself, and stores nothing.
+
+    Without the group, the database is not asked whether the name is free: it may be that very rule.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        del self.fields["group"]
 
     def clean(self) -> dict[str, Any]:
         return self.cleaned_data
-
-    def validate_constraints(self) -> None:
-        """Leave the name alone: the rule on the page may be stored already."""

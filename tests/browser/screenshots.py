@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from alerts.models import Alert
 from alerts.notification_models import Channel, Route
-from monitoring.models import ErrorIssue, Panel, StatusChange
+from monitoring.models import ErrorIssue, Panel, Rule, StatusChange
 from portal import demo
 from portal.core.embedded.places import BASE_DIR
 from portal.core.models import Service, Upstream
@@ -307,3 +307,23 @@ def test_demonstration(open_tab: Open) -> None:
     _shoot(open_tab, f"/admin/services/{service.slug}/snippets/", "snippets", ("light", "phone"))
     for name, path in DEMO_LISTS.items():
         _shoot(open_tab, path, name, ("light",))
+
+
+def test_rules(open_tab: Open, prometheus_url: str) -> None:
+    demo.seed(demo.Sizes(alerts=0, audit_entries=0, services=12, issues=0))
+    prometheus = make_upstream(name="prometheus", kind="prometheus", url=prometheus_url)
+    rule = Rule.objects.filter(name__endswith="Down").first()
+    assert rule is not None
+    Rule.objects.filter(pk=rule.pk).update(
+        upstream=prometheus, expr="up >= 0", labels={"team": "payments"}
+    )
+    _shoot(open_tab, "/admin/monitoring/rule/", "rules", ("light", "dark", "phone"))
+    _shoot(open_tab, "/admin/monitoring/scrapetarget/", "scrape-targets", ("light",))
+    _shoot(open_tab, rule.service.get_absolute_url(), "service-targets", ("light",))  # type: ignore[union-attr]
+    for look, dark, viewport in LOOKS:
+        tab = open_tab(dark=dark, viewport=viewport)
+        tab.page.goto(rule.get_absolute_url())
+        tab.page.get_by_role("button", name="Preview now").click()
+        tab.page.get_by_text("would fire now").wait_for()
+        tab.page.screenshot(path=FOLDER / f"rule-{look}.png")
+        assert tab.complaints == []
