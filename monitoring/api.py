@@ -89,6 +89,10 @@ def server_names(url: str) -> set[str]:
 class ConnectionTestSerializer(serializers.Serializer[Any]):
     ok = serializers.BooleanField()
     sentence = serializers.CharField()
+    warnings = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="What to mend on a server that answers all the same.",
+    )
 
 
 class UpstreamFilter(filters.FilterSet):
@@ -129,7 +133,7 @@ class UpstreamViewSet(
     def test(self, request: Request, pk: str | None = None) -> Response:
         """Ask the server now and say in one sentence whether it works, or what is wrong."""
         result = connection_test.run(self.get_object(), actor=None)
-        return Response({"ok": result.ok, "sentence": result.sentence})
+        return Response(ConnectionTestSerializer(result).data)
 
 
 class ServiceStatusSerializer(serializers.ModelSerializer[ServiceStatus]):

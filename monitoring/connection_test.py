@@ -1,54 +1,107 @@
 """Asks an upstream once, without touching what is stored, and says what is wrong in one sentence."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
+from django.db.models import Max
+from django.urls import reverse
+from django.utils import timezone
+
 from alerts import polling as alertmanager
+from alerts.alertmanager import Alertmanager
+from alerts.models import HookDelivery
+from alerts.payloads import instant
 from audit import services as audit
-from monitoring import scrape
+from monitoring import certificates, diagnosis, scrape
 from monitoring.logs import polling as logs
 from monitoring.sentry import SORTS, Sentry
 from portal.core.http import UpstreamError
 from portal.core.models import Upstream
+from portal.core.probing import Answer, asker_of
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
+    """`warnings` are of a server that answers all the same."""
+
     ok: bool
     sentence: str
+    warnings: tuple[str, ...] = ()
 
 
 def run(upstream: Upstream, *, actor: Any) -> Result:
     """Return the verdict; a failure is audited as `integration.test_failed`."""
-    try:
-        if upstream.kind == Upstream.Kind.PROMETHEUS:
-            found = scrape.fetch(upstream)
-            said = f"Prometheus {found.build.version} answers with {len(found.targets)} targets."
-        elif upstream.kind == Upstream.Kind.SENTRY:
-            said = _sentry(upstream)
-        elif upstream.kind == Upstream.Kind.ELASTICSEARCH:
-            seen = logs.look(upstream)
-            said = f"{seen.sentence} answers."
-            if seen.warning:
-                return Result(False, f"{said} But: {seen.warning}")
-        else:
-            listed = alertmanager.fetch(upstream)
-            said = f"Alertmanager {listed.version} answers with {len(listed.alerts)} alerts."
-            if listed.failures:
-                return Result(False, f"{said} But one member failed: {listed.failures[0]}")
-    except UpstreamError as error:
+    result = judge(upstream, *ask(upstream))
+    if not result.ok:
         audit.record(
             "integration.test_failed",
             actor=actor,
             target=upstream,
             outcome="failure",
-            reason=str(error),
+            reason=result.sentence,
         )
-        return Result(False, str(error))
-    return Result(True, said)
+    return result
 
 
-def _sentry(upstream: Upstream) -> str:
+def ask(upstream: Upstream) -> tuple[Answer | str, datetime | None]:
+    """Return what the server says, or what is wrong with it, and when a certificate ends; reads no database."""
+    asker = asker_of(upstream.kind)
+    if asker is None:
+        kind = upstream.get_kind_display()
+        return f"The portal cannot ask a server of the kind {kind}. Choose another kind.", None
+    try:
+        answer = asker(upstream)
+    except UpstreamError as error:
+        return diagnosis.hinted(str(error), error.status, upstream.members[0]), None
+    ends = [end for member in upstream.members if (end := certificates.end_of(member))]
+    return answer, min(ends, default=None)
+
+
+def judge(upstream: Upstream, answer: Answer | str, certificate_end: datetime | None) -> Result:
+    """Join what the server said with what the portal has received from it."""
+    if isinstance(answer, str):
+        return Result(False, answer)
+    now = timezone.now()
+    host = upstream.members[0].partition("://")[2].partition("/")[0]
+    said = (
+        diagnosis.skewed(answer.skew_seconds),
+        diagnosis.certificate_ends(certificate_end, host=host, at=now),
+        _webhook(upstream, answer, at=now),
+    )
+    warnings = tuple(filter(None, said))
+    sentence = f"{answer.sentence} {answer.failure}".strip()
+    return Result(not answer.failure, sentence, warnings)
+
+
+def hook_url(upstream: Upstream) -> str:
+    return f"{settings.PORTAL_URL}{reverse('hook-alertmanager', args=[upstream.name])}"
+
+
+def _webhook(upstream: Upstream, answer: Answer, *, at: datetime) -> str:
+    if upstream.kind != Upstream.Kind.ALERTMANAGER:
+        return ""
+    deliveries = HookDelivery.objects.filter(upstream=upstream)
+    return diagnosis.webhook(
+        has_hook=answer.has_hook,
+        firing_since=answer.firing_since,
+        last_delivery=deliveries.aggregate(last=Max("received_at"))["last"],
+        url=hook_url(upstream),
+        at=at,
+    )
+
+
+# --- How each kind is asked -----------------------------------------------------------------------
+
+
+def ask_prometheus(upstream: Upstream) -> Answer:
+    found = scrape.fetch(upstream)
+    sentence = f"Prometheus {found.build.version} answers with {len(found.targets)} targets."
+    return Answer(sentence, found.skew_seconds)
+
+
+def ask_sentry(upstream: Upstream) -> Answer:
     """Read one page, in whichever order the server knows."""
     with Sentry(upstream) as client:
         try:
@@ -58,4 +111,47 @@ def _sentry(upstream: Upstream) -> str:
                 raise
             page = client.issues(sort=SORTS[1])
         more = "and more" if page.next_query else "all there are"
-        return f"{client.organization} answers with {len(page.issues)} issues, {more}."
+        said = f"{client.organization} answers with {len(page.issues)} issues, {more}."
+    return Answer(said, page.skew_seconds)
+
+
+def ask_elasticsearch(upstream: Upstream) -> Answer:
+    seen = logs.look(upstream)
+    failure = f"But: {seen.warning}" if seen.warning else ""
+    return Answer(f"{seen.sentence} answers.", seen.skew_seconds, failure)
+
+
+def ask_alertmanager(upstream: Upstream) -> Answer:
+    """List what is there, and look whether its configuration tells us of alerts."""
+    listed = alertmanager.fetch(upstream)
+    now = timezone.now() + timedelta(seconds=listed.skew_seconds or 0)
+    starts = [
+        start
+        for alert in listed.alerts.values()
+        if alert.status.state == "active"
+        and (start := instant(alert.startsAt))
+        and now - diagnosis.HOOK_MEMORY < start
+    ]
+    return Answer(
+        f"Alertmanager {listed.version} answers with {len(listed.alerts)} alerts.",
+        listed.skew_seconds,
+        f"But one member failed: {listed.failures[0]}" if listed.failures else "",
+        has_hook=_has_hook(upstream, listed.failed_members),
+        firing_since=min(starts, default=None),
+    )
+
+
+def _has_hook(upstream: Upstream, failed: list[str]) -> bool | None:
+    """Return whether the configuration names our webhook; None when it keeps its URLs secret (since 0.26)."""
+    member = next((name for name in upstream.members if name not in failed), None)
+    if member is None:
+        return None
+    with Alertmanager(upstream, member) as client:
+        status = client.status().json()
+    config = status.get("config") if isinstance(status, dict) else None
+    text = config.get("original") if isinstance(config, dict) else None
+    if not isinstance(text, str):
+        return None
+    if reverse("hook-alertmanager", args=[upstream.name]) in text:
+        return True
+    return None if "webhook_configs" in text and "url: <secret>" in text else False

@@ -7,7 +7,14 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from unfold.sites import UnfoldAdminSite
 
-from portal import dashboard_page, logs_page, snippets_page, timeline_page, traffic_page
+from portal import (
+    dashboard_page,
+    doctor_page,
+    logs_page,
+    snippets_page,
+    timeline_page,
+    traffic_page,
+)
 from security import views
 from security.verification import is_verified
 
@@ -38,5 +45,6 @@ class PortalAdminSite(UnfoldAdminSite):
             ),
             path("timeline/", self.admin_view(timeline_page.timeline), name="timeline"),
             path("logs/", self.admin_view(logs_page.logs), name="logs"),
+            path("doctor/", self.admin_view(doctor_page.doctor), name="doctor"),
             path("analytics/", self.admin_view(traffic_page.routes), name="traffic"),
         ]

@@ -166,4 +166,6 @@ class UpstreamAdmin(UpstreamColumns, ModelAdmin):
         messages.add_message(
             request, messages.SUCCESS if result.ok else messages.ERROR, result.sentence
         )
+        for warning in result.warnings:
+            messages.warning(request, warning)
         return redirect(upstream.get_absolute_url())

@@ -21,6 +21,7 @@ from portal.core import problems
 from portal.dashboard_api import DashboardView
 from portal.discovery import PrometheusDiscoveryView
 from portal.docs import DocsView
+from portal.doctor_api import DoctorView
 from portal.timeline_api import ServiceTimelineView, TimelineView
 from security import api as security_api
 from security import api_blocks, api_flags
@@ -61,6 +62,7 @@ urlpatterns = [
         alerts_api.AlertmanagerHookView.as_view(),
         name="hook-alertmanager",
     ),
+    path("doctor/", DoctorView.as_view(), name="doctor"),
     path("dashboard/", DashboardView.as_view(), name="dashboard"),
     path("detections/replay/", api_flags.ReplayView.as_view(), name="detection-replay"),
     path("timeline/", TimelineView.as_view(), name="timeline"),

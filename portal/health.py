@@ -55,14 +55,19 @@ def _database() -> Finding:
     return True, "The database answers."
 
 
+def pending_migrations() -> int:
+    """Return how many migrations of this version the database lacks. Raises DatabaseError."""
+    executor = MigrationExecutor(connection)
+    return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
 def _migrations() -> Finding:
     try:
-        executor = MigrationExecutor(connection)
-        pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        pending = pending_migrations()
     except DatabaseError:
         return False, "Not known while the database cannot be used."
     if pending:
-        return False, f"{len(pending)} migrations are not applied. Run: manage.py migrate."
+        return False, f"{pending} migrations are not applied. Run: manage.py migrate."
     return True, "All migrations are applied."
 
 

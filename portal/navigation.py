@@ -16,6 +16,7 @@ PAGES: dict[str, str] = {
     "admin:timeline": "alerts.view_alert",
     "admin:traffic": "monitoring.view_panel",
     "admin:logs": "monitoring.view_panel",
+    "admin:doctor": "core.change_upstream",
 }
 
 # Group title, then (title, icon, model or page). Icons are names of Material Symbols.
@@ -52,6 +53,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Alert rules", "rule", "monitoring.Rule"),
             ("Scrape targets", "my_location", "monitoring.ScrapeTarget"),
             ("Upstreams", "cloud_sync", "core.Upstream"),
+            ("Doctor", "stethoscope", "admin:doctor"),
             ("Channels", "campaign", "alerts.Channel"),
             ("Routes", "alt_route", "alerts.Route"),
         ),

@@ -7,24 +7,18 @@ from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.db import connection, transaction
-from django.db.migrations.executor import MigrationExecutor
+from django.db import transaction
 from django.utils import timezone
 
 from portal import managed
 from portal.core.request_context import Actor
+from portal.health import pending_migrations
 from security import enrolment, tokens
 from security.models import ApiToken, Scope, TotpDevice
 
 WEBHOOK_USER = "alertmanager"
 WEBHOOK_TOKEN_NAME = "alertmanager-webhook"  # noqa: S105 - the name of one
 PREPARING = Actor("system", "", "manage.py prepare")
-
-
-def pending_migrations() -> int:
-    """Return how many migrations of this version the database lacks."""
-    executor = MigrationExecutor(connection)
-    return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 
 
 def migrate() -> str:

@@ -8,8 +8,11 @@ class SecurityConfig(AppConfig):
     verbose_name = "Security"
 
     def ready(self) -> None:
-        from security import roles, rule_settings
+        from portal.core import probing
+        from portal.core.models import UpstreamKind
+        from security import crowdsec, roles, rule_settings
 
         # After its own app, so that the permissions of every app before it exist.
         roles.connect(self)
         rule_settings.connect()
+        probing.register(UpstreamKind.CROWDSEC, crowdsec.ask)

@@ -15,9 +15,10 @@ from django.utils import timezone
 from audit import services as audit
 from portal.core import polling, sanitize
 from portal.core.connect import target_of
-from portal.core.http import Client, Fault, Target, UpstreamError
+from portal.core.http import Client, Fault, Reply, Target, UpstreamError
 from portal.core.models import Upstream
 from portal.core.polling import Report
+from portal.core.probing import Answer
 from portal.core.request_context import SYSTEM
 from security import crowdsec_payloads as payloads
 from security import gate_store
@@ -53,6 +54,12 @@ class Lapi:
             said = client.get("/v1/decisions/stream", query).json()
         return said if isinstance(said, dict) else {}
 
+    def look(self) -> Reply:
+        """Ask about one address, as a bouncer may at any time."""
+        headers = {"X-Api-Key": str(self._credentials.get("bouncer_key", ""))}
+        with Client(self._target(headers=headers)) as client:
+            return client.get("/v1/decisions", {"ip": "192.0.2.1"})
+
     def machine(self) -> Client:
         """Return a client that is signed in as a machine. Raises UpstreamError."""
         who = {
@@ -70,6 +77,22 @@ class Lapi:
                 "CrowdSec answered the sign-in without a token. Is this its local API?",
             )
         return Client(self._target(credentials={"token": str(token)}))
+
+
+def ask(upstream: Upstream) -> Answer:
+    """Use both credentials once, without moving the bouncer's place in the stream. Raises UpstreamError."""
+    lapi, credentials, said = Lapi(upstream), upstream.credentials or {}, []
+    skew = None
+    if credentials.get("bouncer_key"):
+        skew = lapi.look().skew_seconds
+        said.append("the bouncer may read decisions")
+    if credentials.get("machine"):
+        lapi.machine().__exit__()
+        said.append("the machine may tell blocks")
+    if not said:
+        sentence = f"{upstream.name} has neither a bouncer key nor a machine. Set CROWDSEC_BOUNCER_KEY, or CROWDSEC_MACHINE and CROWDSEC_PASSWORD."  # noqa: E501
+        raise UpstreamError(Fault.UNAUTHORISED, sentence)
+    return Answer(f"CrowdSec answers: {' and '.join(said)}.", skew)
 
 
 def poll(upstream: Upstream) -> Report:

@@ -47,6 +47,7 @@ class FakeAlertmanager:
         self.body: bytes | None = None
         self.clock_offset = timedelta(0)
         self.url = ""
+        self.config = ""
 
     def answer(self, path: str) -> tuple[int, bytes]:
         if self.broken:
@@ -57,6 +58,7 @@ class FakeAlertmanager:
             "uptime": stamp(self.started_at),
             "cluster": {"status": "disabled"},
             "versionInfo": {"version": "0.25.0"},
+            "config": {"original": self.config},
         }
         content = {
             "/api/v2/status": status,

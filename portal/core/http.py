@@ -250,11 +250,18 @@ def refuse_errors(reply: Reply, said: str | None = None) -> None:
     if status < 300:
         return
     said = _server_message(reply) if said is None else said
-    if status in (401, 403):
+    if status == 401:
         raise UpstreamError(
             Fault.UNAUTHORISED,
-            f"{reply.url} refused the credentials (HTTP {status}{said}). "
+            f"{reply.url} refused the credentials (HTTP 401{said}). "
             "Set a valid user or token on the upstream.",
+            status=status,
+        )
+    if status == 403:
+        raise UpstreamError(
+            Fault.UNAUTHORISED,
+            f"{reply.url} refused the credentials for this (HTTP 403{said}). Give the user or token of the upstream"
+            " the permission or scope it lacks, or set another one.",
             status=status,
         )
     if status == 404:

@@ -119,6 +119,8 @@ def test_a_service_shows_status_targets_and_history(staff: Client) -> None:
         "slug": service.slug,
         "matchers": 'job="a,b"\r\nenv=~"x|z"',
         "labels": "{}",
+        "scrape_targets-TOTAL_FORMS": "0",
+        "scrape_targets-INITIAL_FORMS": "0",
     }
     assert staff.post(service.get_absolute_url(), data).status_code == 302
     assert Service.objects.get().matchers == ['job="a,b"', 'env=~"x|z"']

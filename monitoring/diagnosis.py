@@ -1,0 +1,62 @@
+"""What is wrong with an upstream that does answer (pure): each a sentence with fault and cure, or nothing."""
+
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+SKEW_LIMIT_SECONDS = 30
+CERTIFICATE_WARNING = timedelta(days=14)
+# A group waits, then Alertmanager tells; what began longer ago has been told and forgotten.
+HOOK_PATIENCE = timedelta(minutes=15)
+HOOK_MEMORY = timedelta(hours=5)
+
+
+def skewed(seconds: float | None) -> str:
+    """Judge the server's clock minus ours."""
+    if seconds is None or abs(seconds) <= SKEW_LIMIT_SECONDS:
+        return ""
+    side = "ahead of" if seconds > 0 else "behind"
+    return f"Its clock is {abs(seconds):.0f} s {side} the portal's. Set both by NTP."
+
+
+def certificate_ends(ends: datetime | None, *, host: str, at: datetime) -> str:
+    if ends is None or ends - at > CERTIFICATE_WARNING:
+        return ""
+    if ends <= at:
+        return (
+            f"The TLS certificate of {host} has expired on {ends:%Y-%m-%d}; it is only accepted because the option"
+            " verify_tls is false. Renew it on that server."
+        )
+    return (
+        f"The TLS certificate of {host} ends on {ends:%Y-%m-%d}, in {(ends - at).days} days. Renew it on that"
+        " server before then."
+    )
+
+
+def webhook(
+    *, has_hook: bool | None, firing_since: datetime | None, last_delivery: datetime | None,
+    url: str, at: datetime,
+) -> str:  # fmt: skip
+    """Judge whether Alertmanager tells us by webhook; `last_delivery` is of the last hours, or None."""
+    if has_hook is False:
+        return (
+            f"Its configuration has no webhook to this portal, so alerts arrive only by polling. Add a receiver with"
+            f" webhook_configs and the URL {url}, and a token of the scope alerts:write."
+        )
+    if firing_since is None or at - firing_since < HOOK_PATIENCE:
+        return ""
+    if last_delivery is not None and last_delivery >= firing_since:
+        return ""
+    return (
+        f"Alerts have been firing since {firing_since:%H:%M} UTC, and no webhook of this Alertmanager has arrived"
+        f" since. Look for the reason in its log; the URL is {url}, and the token needs the scope alerts:write."
+    )
+
+
+def hinted(sentence: str, status: int | None, url: str) -> str:
+    """Add to what a 404 says where the path may be wrong."""
+    if status != 404:
+        return sentence
+    path = urlsplit(url).path.rstrip("/")
+    if path:
+        return f"{sentence} The URL ends in {path[:100]}: leave that out if the server lives at the root."
+    return f"{sentence} A server behind a proxy often lives under a path, such as {url}/prometheus."

@@ -1,0 +1,161 @@
+"""Judges PostgreSQL, Redis and the disks by what was read from them (pure)."""
+
+from dataclasses import dataclass
+
+from portal.doctor.findings import Finding, fail, ok, warn
+
+OLDEST_POSTGRESQL = 14
+SKEW_LIMIT_SECONDS = 5
+FULL = 0.9
+CROWDED = 0.8
+LITTLE_SPACE = 1024**3
+NO_SPACE = 100 * 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseFacts:
+    """`skew_seconds` is the database's clock minus ours."""
+
+    version: int
+    connections: int
+    connections_max: int
+    default_partition_rows: int | None  # None while the table is not there
+    pending_migrations: int
+    skew_seconds: float
+
+
+def database(facts: DatabaseFacts) -> list[Finding]:
+    return [
+        _version(facts.version),
+        _migrations(facts.pending_migrations),
+        _connections(facts.connections, facts.connections_max),
+        _partitions(facts.default_partition_rows),
+        _clock(facts.skew_seconds),
+    ]
+
+
+def _version(number: int) -> Finding:
+    major = number // 10_000
+    if major < OLDEST_POSTGRESQL:
+        return fail(
+            "postgresql",
+            f"PostgreSQL {major} answers, and the portal needs {OLDEST_POSTGRESQL} or later.",
+            "Upgrade the server, or point DATABASE_URL to a newer one.",
+        )
+    return ok("postgresql", f"PostgreSQL {major} answers.")
+
+
+def _migrations(pending: int) -> Finding:
+    if pending:
+        return fail(
+            "migrations", f"{pending} migrations are not applied.", "Run manage.py prepare."
+        )
+    return ok("migrations", "All migrations are applied.")
+
+
+def _connections(used: int, most: int) -> Finding:
+    said = f"{used} of {most} connections to the database server are in use."
+    cure = "Raise max_connections there, or run fewer processes and threads."
+    if used >= FULL * most:
+        return fail("connections", said, cure)
+    return warn("connections", said, cure) if used >= CROWDED * most else ok("connections", said)
+
+
+def _partitions(rows: int | None) -> Finding:
+    if rows is None:
+        return warn("audit partitions", "They are not known while migrations are missing.")
+    if rows:
+        return warn(
+            "audit partitions",
+            "The default partition of the audit trail holds rows, so a month had no partition of its own.",
+            "Start beat and a worker, which make partitions ahead, and set the clock of the machine by NTP.",
+        )
+    return ok("audit partitions", "Every month of the audit trail has its partition.")
+
+
+def _clock(skew: float) -> Finding:
+    if abs(skew) > SKEW_LIMIT_SECONDS:
+        side = "ahead of" if skew > 0 else "behind"
+        return warn(
+            "clock",
+            f"The database server's clock is {abs(skew):.0f} s {side} this machine's.",
+            "Set both by NTP.",
+        )
+    return ok("clock", "This machine and the database server agree on the time.")
+
+
+@dataclass(frozen=True, slots=True)
+class RedisFacts:
+    version: str
+    eviction: str
+    used_bytes: int
+    max_bytes: int
+    append_only: bool
+    saves: bool
+    last_save_ok: bool
+
+
+def redis(facts: RedisFacts) -> list[Finding]:
+    return [_eviction(facts), _persistence(facts), _memory(facts)]
+
+
+def _eviction(facts: RedisFacts) -> Finding:
+    if facts.max_bytes and facts.eviction != "noeviction":
+        return fail(
+            "redis",
+            f"Redis {facts.version} answers, but its policy {facts.eviction} throws queued tasks and limits away when"
+            " memory is short.",
+            "Set maxmemory-policy noeviction.",
+        )
+    return ok("redis", f"Redis {facts.version} answers and evicts nothing.")
+
+
+def _persistence(facts: RedisFacts) -> Finding:
+    if not facts.last_save_ok:
+        return fail(
+            "redis persistence",
+            "The last write of Redis to its disk failed.",
+            "Look at its log; the disk may be full.",
+        )
+    if not (facts.append_only or facts.saves):
+        return warn(
+            "redis persistence",
+            "Redis keeps nothing on disk, so a restart loses queued tasks and running limits.",
+            "Set appendonly yes.",
+        )
+    kept = "an append-only file" if facts.append_only else "snapshots"
+    return ok("redis persistence", f"Redis keeps its data in {kept}.")
+
+
+def _memory(facts: RedisFacts) -> Finding:
+    used = f"{facts.used_bytes / 1024**2:.0f} MB"
+    if not facts.max_bytes:
+        return ok("redis memory", f"Redis uses {used}; it has no limit of its own.")
+    said = f"Redis uses {used} of {facts.max_bytes / 1024**2:.0f} MB."
+    cure = "Raise maxmemory, or find out what fills it with redis-cli --bigkeys."
+    share = facts.used_bytes / facts.max_bytes
+    if share >= FULL:
+        return fail("redis memory", said, cure)
+    return warn("redis memory", said, cure) if share >= CROWDED else ok("redis memory", said)
+
+
+def disk(name: str, *, free_bytes: int) -> Finding:
+    """Judge the space left where `name` lies."""
+    thing, free = f"disk of {name}", f"{free_bytes / 1024**3:.1f} GB"
+    cure = "Delete what is not needed there, or give it a larger disk."
+    if free_bytes < NO_SPACE:
+        return fail(thing, f"Only {free_bytes / 1024**2:.0f} MB are free.", cure)
+    if free_bytes < LITTLE_SPACE:
+        return warn(thing, f"{free} are free.", cure)
+    return ok(thing, f"{free} are free.")
+
+
+def folder(thing: str, path: str, *, problem: str, used_for: str) -> Finding:
+    """Judge a folder the portal writes into; `problem` is the system's word, empty when all is well."""
+    if problem:
+        return fail(
+            thing,
+            f"{path} cannot be written ({problem}), so {used_for}.",
+            "Create it, and give it to the account the portal runs under.",
+        )
+    return ok(thing, f"{path} can be written.")

@@ -1,0 +1,133 @@
+"""Judges whether the work gets done: worker, beat, queues, checks, channels, scraping (pure)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from portal.doctor.findings import Finding, fail, ok, warn
+
+HEARTBEAT_LIMIT_SECONDS = 60
+MANY_TASKS = 200
+WAITS_LONG_SECONDS = 60
+WAITS_TOO_LONG_SECONDS = 600
+START_BOTH = "Start the worker and beat; see their logs when they do run."
+
+
+def worker(age_seconds: float | None) -> Finding:
+    """Judge the age of the newest sign of life of any worker."""
+    if age_seconds is None:
+        return fail("worker", "No worker has shown a sign of life.", START_BOTH)
+    if age_seconds > HEARTBEAT_LIMIT_SECONDS:
+        return fail(
+            "worker", f"No worker has shown a sign of life for {age_seconds:.0f} s.", START_BOTH
+        )
+    return ok("worker", f"A worker showed a sign of life {age_seconds:.0f} s ago.")
+
+
+def beat(live: Sequence[str]) -> Finding:
+    """Judge which schedulers have ticked in the last seconds, as `host:pid`."""
+    if not live:
+        return fail(
+            "beat", "No beat is running, so nothing is polled or checked.", "Start one beat."
+        )
+    if len(live) > 1:
+        return fail(
+            "beat",
+            f"{len(live)} beats are running ({', '.join(sorted(live)[:5])}), so every tick is sent more than once.",
+            "Stop all but one; a beat that was just replaced is forgotten within 20 seconds.",
+        )
+    return ok("beat", f"One beat is running ({live[0]}).")
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFacts:
+    """Celery's queue: its length, and for how long its oldest task has been past its time to live."""
+
+    tasks: int
+    expired_seconds: float
+
+
+def queue(facts: QueueFacts) -> Finding:
+    said = f"{facts.tasks} tasks wait in the queue"
+    cure = "Start more workers, or look in the worker's log for what holds them."
+    if facts.expired_seconds > WAITS_LONG_SECONDS:
+        return fail(
+            "queue",
+            f"{said}, and the oldest should have run {facts.expired_seconds:.0f} s ago.",
+            cure,
+        )
+    return warn("queue", f"{said}.", cure) if facts.tasks > MANY_TASKS else ok("queue", f"{said}.")
+
+
+def backlog(thing: str, count: int, oldest_seconds: float, *, what: str, cure: str) -> Finding:
+    """Judge rows that wait for a task to work on them."""
+    if not count or oldest_seconds <= WAITS_LONG_SECONDS:
+        return ok(thing, f"{count} {what}." if count else f"No {what}.")
+    said = f"{count} {what}, the oldest for {oldest_seconds:.0f} s."
+    return (fail if oldest_seconds > WAITS_TOO_LONG_SECONDS else warn)(thing, said, cure)
+
+
+def detector(lag_seconds: float) -> Finding:
+    if lag_seconds > WAITS_LONG_SECONDS:
+        said = f"The detection rules are {lag_seconds:.0f} s behind the audit trail."
+        cure = "Look in the worker's log for the task detect_threats."
+        return (fail if lag_seconds > WAITS_TOO_LONG_SECONDS else warn)("detector", said, cure)
+    return ok("detector", "The detection rules have read the audit trail.")
+
+
+def checks(overdue: int) -> Finding:
+    if overdue:
+        return warn(
+            "checks",
+            f"{overdue} checks should have run a minute ago.",
+            "Start more workers, or lengthen the intervals and shorten the timeouts of checks.",
+        )
+    return ok("checks", "Every check runs in time.")
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelFacts:
+    name: str
+    failures: int
+    error: str
+
+
+def channels(failing: Sequence[ChannelFacts], *, enabled: int) -> list[Finding]:
+    if not enabled:
+        return [
+            warn(
+                "channels",
+                "Nobody is told of alerts: there is no enabled channel.",
+                "Add one under Channels.",
+            )
+        ]
+    if not failing:
+        return [ok("channels", f"{enabled} channels deliver.")]
+    return [
+        fail(f"channel {row.name}", f"Its last {row.failures} attempts failed: {_ended(row.error)}",
+             "Correct its URL, and press its test button.")
+        for row in failing
+    ]  # fmt: skip
+
+
+def scraping(name: str, *, series: int, down_because: str) -> Finding:
+    """Judge whether the Prometheus `name` scrapes this portal: it has our metric, or a target that is down."""
+    thing = f"scraping by {name}"
+    if series:
+        return ok(thing, "It scrapes the portal's /metrics.")
+    if down_because:
+        return fail(
+            thing,
+            f"Its target for the portal is down: {_ended(down_because)}",
+            "Compare its token with METRICS_TOKEN, and its address with PORTAL_URL and ALLOWED_HOSTS.",
+        )
+    return warn(
+        thing,
+        "It does not scrape the portal's /metrics, so charts and alerts of the portal itself are missing.",
+        "Add the job `portal` as in docker/prometheus/prometheus.yml.",
+    )
+
+
+def _ended(sentence: str) -> str:
+    """Return somebody else's words as the end of a sentence."""
+    words = " ".join(sentence.split())[:300] or "no reason given"
+    return words if words.endswith((".", "!", "?")) else f"{words}."
