@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -15,10 +16,12 @@ def until(condition: Callable[[], bool], complaint: str, seconds: float = 15) ->
 
 
 class Receiver:
-    """`cut_after` hangs up once after so many bytes; `deaf` accepts and never reads."""
+    """`cut_after` hangs up once after so many bytes; `deaf` accepts and never reads; `tls` encrypts."""
 
-    def __init__(self, *, port: int = 0, cut_after: int = 0, deaf: bool = False) -> None:
-        self.cut_after, self.deaf = cut_after, deaf
+    def __init__(
+        self, *, port: int = 0, cut_after: int = 0, deaf: bool = False, tls: ssl.SSLContext | None = None
+    ) -> None:  # fmt: skip
+        self.cut_after, self.deaf, self.tls = cut_after, deaf, tls
         self.received: list[bytes] = []
         self.connections: list[socket.socket] = []
         self.listening = socket.create_server(("127.0.0.1", port))
@@ -28,7 +31,7 @@ class Receiver:
 
     @property
     def url(self) -> str:
-        return f"tcp://127.0.0.1:{self.port}"
+        return f"{'tls' if self.tls else 'tcp'}://127.0.0.1:{self.port}"
 
     @property
     def lines(self) -> list[bytes]:
@@ -54,6 +57,12 @@ class Receiver:
                 threading.Thread(target=self._read, args=(connection,), daemon=True).start()
 
     def _read(self, connection: socket.socket) -> None:
+        if self.tls is not None:
+            try:
+                connection = self.tls.wrap_socket(connection, server_side=True)
+            except OSError:
+                return
+            self.connections.append(connection)
         number = len(self.received)
         self.received.append(b"")
         while True:

@@ -20,6 +20,8 @@ from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 from urllib.parse import urlsplit
 
+from prometheus_client import Counter
+
 from portal.core.log_lines import DROPPED, SHIPPED
 
 QUEUE_LINES = 10_000
@@ -107,7 +109,7 @@ class Shipper:
             try:
                 for done in self._sent(batch[sent:]):
                     sent += 1
-                    self._took(done)
+                    self._count(SHIPPED, done)
             except Exception as error:  # a thread that died would drop everything from then on
                 self._disconnect()
                 self._complain(str(error))
@@ -115,13 +117,13 @@ class Shipper:
                     break
                 self.stopping.wait(self.pause_seconds)
                 self.pause_seconds = min(self.pause_seconds * 2, LONGEST_PAUSE_SECONDS)
-        with _counting:
-            SHIPPED.labels(SINK).inc(sent)
-            DROPPED.labels(SINK).inc(len(batch) - sent)
         for line in batch[sent:]:
-            self._took(line)
+            self._count(DROPPED, line)
 
-    def _took(self, line: bytes) -> None:
+    def _count(self, counter: Counter, line: bytes) -> None:
+        """Count a line, and only then take it off: a process may end once nothing is left."""
+        with _counting:
+            counter.labels(SINK).inc()
         self.taken_lines += 1
         self.taken_bytes += len(line)
 

@@ -8,14 +8,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
-from prometheus_client import REGISTRY
+from django.test import Client
+from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from portal.core import log_shipping
 from portal.core.embedded.places import BASE_DIR
 from portal.core.log_lines import LineFormatter
 from portal.core.log_shipping import LogstashHandler
+from tests.core.hostile import certificate
 from tests.log_receiver import Receiver, until
 
 Make = Callable[[str], logging.Logger]
@@ -144,6 +148,40 @@ def test_a_hung_receiver_costs_a_caller_no_more_than_a_working_one(
     assert max(took[hung]) < 20 * max(max(took[working]), 0.01)
 
 
+@pytest.mark.django_db
+def test_a_hung_receiver_delays_no_request(
+    make_log: Make, receivers: list[Receiver], client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receivers.append(hung := Receiver(deaf=True))
+    (handler,) = make_log(hung.url).handlers
+    for _ in range(2000):  # more than the socket and the queue take
+        handler.handle(logging.makeLogRecord({"msg": "w" * 20_000, "levelno": logging.INFO}))
+    access = logging.getLogger("portal.access")
+    took: dict[bool, list[float]] = {False: [], True: []}
+    for number in range(120):
+        ships = bool(number % 2)
+        access.handlers = [handler] if ships else []
+        began = time.perf_counter()
+        assert client.get("/admin/login/").status_code == 200
+        took[ships].append(time.perf_counter() - began)
+    access.handlers = []
+    median = {ships: sorted(times)[len(times) // 2] for ships, times in took.items()}
+    assert median[True] < 1.5 * median[False]
+
+
+def test_tls_checks_the_receivers_certificate(
+    make_log: Make, receivers: list[Receiver], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, authority = certificate(tmp_path)
+    receivers.append(receiver := Receiver(tls=context))
+    say(make_log(receiver.url), 1)
+    until(lambda: len(receiver.connections) > 1, "no second attempt")
+    assert receiver.lines == []
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    say(make_log(receiver.url), 2, 3)
+    until(lambda: numbers(receiver) == [2, 3], "lines are missing")
+
+
 def test_a_line_above_the_limit_is_cut_marked_and_still_json() -> None:
     record = logging.LogRecord("big", logging.INFO, "f", 1, "é" * 200_000, None, None)
     record.__dict__.update({f"field{n}": "ü" * 5000 for n in range(40)})
@@ -200,14 +238,21 @@ for pid in children:
 """
 
 
-def test_each_process_of_a_fork_sends_its_own_lines_once(receivers: list[Receiver]) -> None:
+def test_each_process_of_a_fork_sends_its_own_lines_once(
+    receivers: list[Receiver], tmp_path: Path
+) -> None:
     receivers.append(receiver := Receiver())
     subprocess.run(
-        [sys.executable, "-c", FORKING, receiver.url], cwd=BASE_DIR, check=True, timeout=30, env=dict(os.environ)
+        [sys.executable, "-c", FORKING, receiver.url], cwd=BASE_DIR, check=True, timeout=30,
+        env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
     )  # fmt: skip
     until(lambda: len(receiver.lines) >= 5, "lines are missing")
     assert sorted(numbers(receiver)) == [0, 1, 2, 3, 4]
     assert len(receiver.connections) == 5
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=str(tmp_path))  # type: ignore[no-untyped-call]
+    summed = registry.get_sample_value("portal_log_lines_shipped_total", {"sink": "logstash"})
+    assert summed == 5
 
 
 ENDING = FORKING.split("children = []")[0]
