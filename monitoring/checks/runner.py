@@ -1,8 +1,10 @@
 """Runs the checks that are due, many at once, for a few seconds; one runner per portal at a time.
 
 A round claims due checks, asks them in threads and writes their answers as they come. It ends when
-nothing is due. At the latest after ROUND_SECONDS it stops claiming, gives its lock to the next
-round, and waits for what is still out: a target that hangs holds one thread, and delays nobody.
+nothing is due, or after ROUND_SECONDS. While a target hangs the round goes on, up to
+MAX_ROUND_SECONDS: that target holds one thread, not a process of the worker. Then the round stops
+claiming, gives its lock to the next one, and waits for what is still out; as no timeout is longer
+than a round may last, there are never more than two.
 """
 
 import logging
@@ -25,6 +27,8 @@ from portal.core.models import Upstream
 
 log = logging.getLogger(__name__)
 ROUND_SECONDS = 4.0
+MAX_ROUND_SECONDS = 32.0
+HANGS_AFTER_SECONDS = 1.0
 LOOK_SECONDS = 0.25
 MAX_AT_ONCE = 128
 LEASE_MARGIN = timedelta(seconds=30)
@@ -32,15 +36,19 @@ LEASE_MARGIN = timedelta(seconds=30)
 LOCK = 0x706F7274616C01
 
 
+# What is being asked, and since when.
+Out = dict["Future[Answer]", tuple[Check, float]]
+
+
 def run_round(*, seconds: float = ROUND_SECONDS) -> int:
     """Run due checks for `seconds`; return how many answers were written, 0 when another runs."""
-    out: dict[Future[Answer], tuple[Check, float]] = {}
+    out: Out = {}
     pool = ThreadPoolExecutor(MAX_AT_ONCE, thread_name_prefix="check")
     try:
         with _only_runner() as alone:
             if not alone:
                 return 0
-            written = _claim_and_collect(pool, out, until=time.monotonic() + seconds)
+            written = _claim_and_collect(pool, out, seconds=seconds)
         return written + _collect_rest(out)
     finally:
         # A thread that hangs in a name look-up cannot be stopped, and is not waited for.
@@ -60,39 +68,43 @@ def _only_runner() -> Iterator[bool]:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
 
 
-def _claim_and_collect(
-    pool: ThreadPoolExecutor, out: dict[Future[Answer], tuple[Check, float]], *, until: float
-) -> int:
-    written, servers = 0, _Servers()
-    while (left := until - time.monotonic()) > 0:
+def _claim_and_collect(pool: ThreadPoolExecutor, out: Out, *, seconds: float) -> int:
+    written, servers, began = 0, _Servers(), time.monotonic()
+    while not _is_over(out, time.monotonic() - began, seconds):
         room = MAX_AT_ONCE - len(out)
         due = claim_due(at=timezone.now(), limit=room) if room > 0 else []
         if not (due or out):
             break  # the next tick is at most a second away
         for check in due:
-            deadline = time.monotonic() + check.timeout_seconds + 2
-            out[pool.submit(probe, check, servers.of(check))] = (check, deadline)
-        written += _collect(out, seconds=min(LOOK_SECONDS, left))
+            out[pool.submit(probe, check, servers.of(check))] = (check, time.monotonic())
+        written += _collect(out, seconds=LOOK_SECONDS)
     return written
 
 
-def _collect_rest(out: dict[Future[Answer], tuple[Check, float]]) -> int:
+def _is_over(out: Out, lasted: float, seconds: float) -> bool:
+    """True when the round has had its time; a target that hangs prolongs it."""
+    if lasted < seconds:
+        return False
+    oldest = min((asked_at for _, asked_at in out.values()), default=None)
+    hangs = oldest is not None and time.monotonic() - oldest > HANGS_AFTER_SECONDS
+    return not hangs or lasted >= max(seconds, MAX_ROUND_SECONDS)
+
+
+def _collect_rest(out: Out) -> int:
     written = 0
     while out:
         written += _collect(out, seconds=LOOK_SECONDS)
     return written
 
 
-def _collect(out: dict[Future[Answer], tuple[Check, float]], *, seconds: float) -> int:
+def _collect(out: Out, *, seconds: float) -> int:
     """Write the answers that are there after `seconds`; one that is overdue is taken as a timeout."""
     began = time.monotonic()
     done, _ = wait(out, timeout=seconds, return_when=FIRST_COMPLETED)
     # Answers come in swarms: writing them together costs a fixed number of statements.
     if done and (rest := seconds - (time.monotonic() - began)) > 0:
         done, _ = wait(out, timeout=min(rest, 0.05))
-    overdue = [
-        f for f, (_, deadline) in out.items() if f not in done and time.monotonic() > deadline
-    ]
+    overdue = [future for future in out if future not in done and _is_overdue(out[future])]
     outcomes = []
     for future in [*done, *overdue]:
         check, _ = out.pop(future)
@@ -100,6 +112,12 @@ def _collect(out: dict[Future[Answer], tuple[Check, float]], *, seconds: float) 
     if outcomes:
         results.write(outcomes, at=timezone.now())
     return len(outcomes)
+
+
+def _is_overdue(asked: tuple[Check, float]) -> bool:
+    """True when a thread did not even keep its own timeout, as in a name look-up."""
+    check, at = asked
+    return time.monotonic() > at + check.timeout_seconds + 2
 
 
 def _answer(future: "Future[Answer]", check: Check) -> Answer:

@@ -159,3 +159,15 @@ def test_two_workers_ask_each_check_once(healthy: str) -> None:
         assert sum(pool.map(work, range(2))) == 40
     assert set(CheckHour.objects.values_list("runs", flat=True)) == {1}
     assert CheckHour.objects.count() == len(checks)
+
+
+def test_a_round_goes_on_while_a_target_hangs_and_serves_the_others(healthy: str) -> None:
+    """One process of the worker, however long a target hangs."""
+    stop = threading.Event()
+    with serving(lambda _peer: stop.wait(20)) as hanging:
+        due(target=hanging, timeout_seconds=3)
+        soon = due(target=healthy, next_run_at=timezone.now() + timedelta(seconds=1.6))
+        done = runner.run_round(seconds=0.2)
+        stop.set()
+    assert done == 2
+    assert Check.objects.get(pk=soon.pk).status == "up"
