@@ -264,7 +264,7 @@ def make_flag(**over: Any) -> Flag:
     now, number = timezone.now(), next(_numbers)
     address = f"198.51.100.{number % 250}"
     fact = {"id": number, "at": now.isoformat(), "action": "auth.login_failed", "outcome": "failure",
-            "reason": "bad_password", "actor": "anonymous", "target": "ada", "address": address,
+            "reason": "bad_password", "actor": "anonymous", "target": "operator", "address": address,
             "path": "/admin/login/"}  # fmt: skip
     fields: dict[str, Any] = {
         "rule": "brute_force_address", "subject_kind": "address", "subject": address, "score": 64,
