@@ -327,3 +327,16 @@ def test_rules(open_tab: Open, prometheus_url: str) -> None:
         tab.page.get_by_text("would fire now").wait_for()
         tab.page.screenshot(path=FOLDER / f"rule-{look}.png")
         assert tab.complaints == []
+
+
+def test_doctor(open_tab: Open) -> None:
+    with fake_elasticsearch() as fake:
+        make_elasticsearch(fake.url, name="elasticsearch")
+        make_upstream(name="prometheus", kind="prometheus")
+        for look, dark, viewport in LOOKS:
+            tab = open_tab(dark=dark, viewport=viewport)
+            tab.page.goto("/admin/doctor/")
+            tab.page.get_by_role("button", name="Examine now").click()
+            tab.page.get_by_text("No worker has shown").wait_for()
+            tab.page.screenshot(path=FOLDER / f"doctor-{look}.png", full_page=True)
+            assert (tab.complaints, tab.overflow()) == ([], 0)
