@@ -32,6 +32,18 @@ CHECK_STATE = [
     "pending_count",
     "certificate_ends_at",
 ]
+SIEM_STATE = [
+    "txid",
+    "entry_id",
+    "cluster",
+    "sent",
+    "sent_at",
+    "error",
+    "failures",
+    "failing_since",
+    "not_before",
+    "lease_until",
+]
 TRACKED: dict[str, list[str]] = {
     "core.Upstream": FRESHNESS,
     "core.Service": [],
@@ -49,6 +61,7 @@ TRACKED: dict[str, list[str]] = {
     "monitoring.Check": CHECK_STATE,
     "monitoring.ScrapeTarget": [],
     "monitoring.Rule": ["accepted_at", "loaded_state", "loaded_error"],
+    "security.SiemDestination": SIEM_STATE,
     "auth.User": ["last_login", "password"],
     "auth.Group": [],
 }

@@ -40,6 +40,7 @@ TICKS: dict[str, tuple[str, float]] = {
     "end-lost-exports": ("audit.tasks.end_lost_exports", 60),
     "forget-ingested-uids": ("audit.tasks.forget_ingested", 3600),
     "detect-threats": ("security.tasks.detect_threats", 5),
+    "forward-trail": ("security.tasks.forward_trail", 2),
     "keep-blocks": ("security.tasks.keep_blocks", 30),
     "sync-crowdsec": ("security.tasks.sync_crowdsec", 5),
     "clear-expired-sessions": ("security.tasks.clear_expired", 3600),

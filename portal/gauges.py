@@ -11,7 +11,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from alerts.models import Alert, HookDelivery
 from monitoring.models import Check, ServiceStatus, Status
-from portal import gauges_notifications
+from portal import gauges_notifications, gauges_siem
 from portal.core.models import Freshness, Upstream
 from security import detection
 from security.models import Block, Flag
@@ -44,6 +44,7 @@ class Rows:
     database_bytes: int
     connections_max: int
     notifications: gauges_notifications.Rows
+    siem: gauges_siem.Rows
 
 
 def read(*, at: datetime) -> Rows:
@@ -81,6 +82,7 @@ def read(*, at: datetime) -> Rows:
         database_bytes=int(size),
         connections_max=int(most),
         notifications=gauges_notifications.read(),
+        siem=gauges_siem.read(at=at),
     )
 
 
@@ -106,6 +108,7 @@ def families(rows: Rows) -> Iterator[Metric]:
     )  # fmt: skip
     yield from _of_checks(rows)
     yield from _of_security(rows)
+    yield from gauges_siem.families(rows.siem)
     yield _single(
         "portal_database_size_bytes", "Size of the portal's database.", rows.database_bytes
     )

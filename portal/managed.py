@@ -11,6 +11,7 @@ from django.db.models.signals import post_migrate
 
 from alerts import notify_env
 from portal.core.models import Upstream
+from security.siem import destinations
 
 log = logging.getLogger(__name__)
 
@@ -152,6 +153,8 @@ def after_migrate(**_kwargs: Any) -> None:
     changed = synchronise()
     if changed:
         log.info("Upstreams set from the environment: %s.", ", ".join(changed))
+    if destinations.synchronise(settings.SIEM_URL, settings.SIEM_CA_FILE):
+        log.info("The SIEM destination is set from the environment.")
     channels = notify_env.synchronise(settings.NOTIFY_URLS)
     if channels:
         log.info("Channels set from the environment: %s.", ", ".join(channels))

@@ -64,6 +64,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Audit trail", "history_edu", "audit.AuditEntry"),
             ("Saved filters", "filter_alt", "audit.SavedFilter"),
             ("Exports", "file_save", "audit.ExportRecord"),
+            ("SIEM", "outbox", "security.SiemDestination"),
             ("API tokens", "key", "security.ApiToken"),
             ("Users", "group", "auth.User"),
             ("Groups", "shield_person", "auth.Group"),

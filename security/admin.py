@@ -11,12 +11,12 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from unfold.admin import ModelAdmin
 
-from security import admin_blocks, admin_flags, enrolment, once, tokens
+from security import admin_blocks, admin_flags, admin_siem, enrolment, once, tokens
 from security.admin_forms import ApiTokenForm
 from security.models import ApiToken, TotpDevice
 from security.stepup import StepUpAdminMixin
 
-__all__ = ["admin_blocks", "admin_flags"]  # imported to register their models
+__all__ = ["admin_blocks", "admin_flags", "admin_siem"]  # imported to register their models
 
 # The stock admins register themselves at import; ours take their place.
 for model in (User, Group):

@@ -46,7 +46,13 @@ AUDIT: dict[str, tuple[str, ...]] = {
         "view_exportrecord",
         "add_exportrecord",
     ),
-    "security": ("view_flag", "view_block", "view_allowentry", "view_rulesetting"),
+    "security": (
+        "view_flag",
+        "view_block",
+        "view_allowentry",
+        "view_rulesetting",
+        "view_siemdestination",
+    ),
 }
 ADMINISTER: dict[str, tuple[str, ...]] = {
     "core": (
@@ -91,6 +97,9 @@ ADMINISTER: dict[str, tuple[str, ...]] = {
         "add_allowentry",
         "delete_allowentry",
         "change_rulesetting",
+        "add_siemdestination",
+        "change_siemdestination",
+        "delete_siemdestination",
     ),
     "auth": ("view_user", "view_group"),
 }

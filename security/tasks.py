@@ -4,6 +4,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from security import blocks, crowdsec, detection, gate_store, sessions
+from security.siem import forwarding
 
 
 @shared_task
@@ -29,3 +30,15 @@ def keep_blocks() -> None:
 def sync_crowdsec() -> None:
     """The tick: reads CrowdSec's decisions and tells it ours, where that is due."""
     crowdsec.poll_due(at=timezone.now())
+
+
+@shared_task(expires=30)
+def forward_trail() -> None:
+    """The tick: starts one task for each SIEM destination that has something to be sent."""
+    for pk in forwarding.claim_due(at=timezone.now()):
+        forward_to.delay(pk)
+
+
+@shared_task(expires=60)
+def forward_to(pk: int) -> None:
+    forwarding.forward(pk)

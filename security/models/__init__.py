@@ -11,6 +11,7 @@ from security.models.credentials import (
     TotpDevice,
 )
 from security.models.flags import DetectorCursor, Flag, FlagStatus, RuleSetting, SeenClient
+from security.models.siem import SiemDestination, SiemFormat
 
 __all__ = [
     "AllowEntry",
@@ -27,6 +28,8 @@ __all__ = [
     "RuleSetting",
     "Scope",
     "SeenClient",
+    "SiemDestination",
+    "SiemFormat",
     "SubjectKind",
     "TotpDevice",
 ]

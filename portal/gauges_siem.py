@@ -1,0 +1,32 @@
+"""Gauges of SIEM forwarding: how far behind each destination is, and which one fails."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from security.models import SiemDestination
+from security.siem import forwarding
+
+Rows = list[tuple[str, float, bool]]
+
+
+def read(*, at: datetime) -> Rows:
+    """Return name, lag and whether it works, of each destination that is on."""
+    found = SiemDestination.objects.filter(enabled=True).order_by("name")[:50]
+    return [(row.name, forwarding.lag_seconds(row, at=at), not row.failures) for row in found]
+
+
+def families(rows: Rows) -> Iterator[Metric]:
+    lag = GaugeMetricFamily(
+        "portal_siem_lag_seconds",
+        "Age of the oldest audit entry that a SIEM destination has not had; 0 when it has all.",
+        labels=["destination"],
+    )
+    up = GaugeMetricFamily(
+        "portal_siem_up", "1 while a SIEM destination takes what is sent.", labels=["destination"]
+    )
+    for name, seconds, works in rows:
+        lag.add_metric([name], seconds)
+        up.add_metric([name], float(works))
+    yield from (lag, up)

@@ -1,0 +1,93 @@
+"""`siem-destinations/`: where the trail is forwarded to, and how far behind each is."""
+
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import mixins, serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from audit.viewsets import PortalViewSet
+from portal.core.problems import Conflict
+from security.api_blocks import require_fresh
+from security.models import Scope, SiemDestination
+from security.siem import destinations, forwarding
+
+FROM_ENVIRONMENT = "This destination comes from SIEM_URL; change it there."
+
+
+class SiemDestinationSerializer(serializers.ModelSerializer[SiemDestination]):
+    lag_seconds = serializers.SerializerMethodField(
+        help_text="Age of the oldest entry that was not sent."
+    )
+
+    class Meta:
+        model = SiemDestination
+        fields = ("id", "name", "url", "format", "ca_pem", "max_bytes", "enabled", "managed", "sent", "sent_at",
+                  "error", "failing_since", "lag_seconds", "created_at")  # fmt: skip
+        read_only_fields = (
+            "id",
+            "managed",
+            "sent",
+            "sent_at",
+            "error",
+            "failing_since",
+            "created_at",
+        )
+
+    def get_lag_seconds(self, destination: SiemDestination) -> float:
+        return forwarding.lag_seconds(destination, at=timezone.now())
+
+
+@extend_schema_view(list=extend_schema(filters=True))
+class SiemDestinationViewSet(mixins.RetrieveModelMixin, PortalViewSet):
+    """Syslog receivers of the trail. Reading needs `audit:read`, changing `security:write`."""
+
+    queryset = SiemDestination.objects.all()
+    serializer_class = SiemDestinationSerializer
+    filterset_class = None
+    read_scope = Scope.AUDIT_READ
+    write_scope = Scope.SECURITY_WRITE
+    lookup_value_regex = r"\d{1,18}"
+    ordering = ("id",)
+
+    @extend_schema(request=SiemDestinationSerializer, responses={201: SiemDestinationSerializer})
+    def create(self, request: Request) -> Response:
+        """Add a receiver; it gets what is recorded from now on."""
+        made = self._save(request, SiemDestination(), partial=False)
+        return Response(self.get_serializer(made).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=SiemDestinationSerializer, responses=SiemDestinationSerializer)
+    def partial_update(self, request: Request, pk: str | None = None) -> Response:
+        """Change a receiver; it goes on where it was."""
+        return Response(
+            self.get_serializer(self._save(request, self.get_object(), partial=True)).data
+        )
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: str | None = None) -> Response:
+        """Remove a receiver."""
+        require_fresh(request)
+        destination = self.get_object()
+        if destination.managed:
+            raise Conflict(FROM_ENVIRONMENT)
+        destination.delete()
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @staticmethod
+    def _save(request: Request, destination: SiemDestination, *, partial: bool) -> SiemDestination:
+        require_fresh(request)
+        if destination.managed:
+            raise Conflict(FROM_ENVIRONMENT)
+        given = SiemDestinationSerializer(
+            destination if destination.pk else None, data=request.data, partial=partial
+        )
+        given.is_valid(raise_exception=True)
+        facts: dict[str, Any] = given.validated_data
+        for name, value in facts.items():
+            setattr(destination, name, value)
+        return destinations.save(destination)
+
+
+ROUTES = [("siem-destinations", SiemDestinationViewSet, "siem-destination")]

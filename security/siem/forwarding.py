@@ -1,0 +1,120 @@
+"""The sender: follows the stream of the trail for each destination, at least once, one sender each.
+
+The cursor moves when the receiver has read a whole batch; what fails is sent again from the cursor,
+later and later. One destination that hangs delays no other: each has a task of its own.
+"""
+
+import logging
+import socket
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from audit import ecs, stream
+from audit.models import AuditEntry
+from audit.stream import Position
+from portal import __version__
+from security.models.siem import SiemDestination, SiemFormat, place_of
+from security.siem import bodies, syslog, wire
+
+log = logging.getLogger(__name__)
+BATCH = 500
+MAX_BATCHES = 40
+LEASE = timedelta(seconds=90)
+LONGEST_WAIT_SECONDS = 300
+APP = "devops-portal"
+
+
+def claim_due(*, at: datetime) -> list[int]:
+    """Lease the destinations that are due and have something to read; return their numbers."""
+    with transaction.atomic():
+        due = SiemDestination.objects.due(at=at).select_for_update(skip_locked=True)
+        found = [row.pk for row in due if row.error or waiting(row)]
+        SiemDestination.objects.filter(pk__in=found).update(lease_until=at + LEASE)
+    return found
+
+
+def forward(pk: int) -> int:
+    """Send what the destination has not had, batch by batch; return how many entries were sent."""
+    sent = 0
+    try:
+        for _ in range(MAX_BATCHES):
+            count = _batch(SiemDestination.objects.get(pk=pk, enabled=True))
+            sent += count
+            if count < BATCH:
+                break
+    except SiemDestination.DoesNotExist:
+        return sent
+    except wire.WireError as error:
+        _failed(pk, str(error), at=timezone.now())
+    finally:
+        SiemDestination.objects.filter(pk=pk).update(lease_until=None)
+    return sent
+
+
+def _batch(destination: SiemDestination) -> int:
+    """Send one batch and move the cursor. Raises WireError."""
+    before = stream.horizon()
+    start = _position(destination, before)
+    entries = stream.read(start, before, limit=BATCH)
+    if not entries:
+        return 0
+    content = b"".join(syslog.frame(message_of(entry, destination)) for entry in entries)
+    wire.deliver(place_of(destination.url, destination.ca_pem), content)
+    end, now = stream.position_of(entries[-1]), timezone.now()
+    SiemDestination.objects.filter(
+        pk=destination.pk, txid=destination.txid, entry_id=destination.entry_id
+    ).update(
+        txid=end.txid, entry_id=end.entry_id, sent=destination.sent + len(entries), sent_at=now, error="",
+        failures=0, failing_since=None, not_before=None, lease_until=now + LEASE,
+    )  # fmt: skip
+    return len(entries)
+
+
+def _position(destination: SiemDestination, before: Position) -> Position:
+    """Return the cursor; a database restored into another cluster begins at this moment."""
+    cluster = stream.cluster()
+    if destination.cluster != cluster:
+        log.warning("The database was restored: %s continues at this moment.", destination.name)
+        destination.txid, destination.entry_id, destination.cluster = before.txid, 0, cluster
+        destination.save(update_fields=["txid", "entry_id", "cluster"])
+    return Position(destination.txid, destination.entry_id)
+
+
+def _failed(pk: int, sentence: str, *, at: datetime) -> None:
+    destination = SiemDestination.objects.get(pk=pk)
+    failures = destination.failures + 1
+    wait = min(2.0 ** min(failures, 10), LONGEST_WAIT_SECONDS)
+    SiemDestination.objects.filter(pk=pk).update(
+        error=sentence, failures=failures, failing_since=destination.failing_since or at,
+        not_before=at + timedelta(seconds=wait),
+    )  # fmt: skip
+
+
+def message_of(entry: AuditEntry, destination: SiemDestination) -> bytes:
+    """Return the syslog message of an entry, as the destination wants it."""
+    document, limit = ecs.document(entry), destination.max_bytes
+    is_cef = destination.format == SiemFormat.CEF
+    body = (
+        bodies.cef(document, version=__version__) if is_cef else bodies.ecs(document, limit - 300)
+    )
+    return syslog.message(
+        severity=entry.severity, at=entry.occurred_at, host=socket.gethostname(), app=APP, process="-",
+        message_id=entry.action, body=body, limit=limit,
+        data={"meta": {"sequenceId": str(entry.pk % 2147483647 + 1)},
+              "origin": {"software": APP, "swVersion": __version__}},
+    )  # fmt: skip
+
+
+def waiting(destination: SiemDestination) -> AuditEntry | None:
+    """Return the oldest entry that the destination has not had."""
+    cursor = Position(destination.txid, destination.entry_id)
+    found = stream.read(cursor, Position(2**62), limit=1)
+    return found[0] if found else None
+
+
+def lag_seconds(destination: SiemDestination, *, at: datetime) -> float:
+    """Return the age of the oldest entry that the destination has not had; 0 when it has all."""
+    entry = waiting(destination)
+    return max(0.0, (at - entry.recorded_at).total_seconds()) if entry else 0.0

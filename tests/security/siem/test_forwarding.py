@@ -1,0 +1,203 @@
+"""Forwarding to Debian's rsyslog by TCP and TLS: whole, in order, and nothing lost by a restart."""
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from audit import services, stream
+from audit.models import AuditEntry
+from security.models import SiemDestination
+from security.siem import destinations, forwarding, wire
+from security.tasks import forward_trail
+from tests import streams
+from tests.core import hostile
+from tests.factories import make_user, sign_in
+from tests.rsyslog import Rsyslog, rsyslog
+from tests.stack import free_port, until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+TEXT = 'first line\nsecond line — Grüße, 日本語, \U0001f4a1 "quoted" ] \\ end'
+
+
+def destination(url: str, **over: Any) -> SiemDestination:
+    """Return a destination that has had the entry of its own creation."""
+    made = destinations.save(SiemDestination(name="siem", url=url, **over))
+    streams.settled()
+    made.txid = stream.horizon().txid
+    made.save(update_fields=["txid"])
+    return made
+
+
+def record(count: int = 1) -> list[str]:
+    made = [str(services.record("config.changed", reason=f"{TEXT} {n}").uid) for n in range(count)]
+    streams.settled()
+    return made
+
+
+def uids(receiver: Rsyslog) -> list[str]:
+    return [json.loads(body)["event.id"] for _, body in receiver.received()]
+
+
+@pytest.fixture(params=["tcp", "tls"])
+def place(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[tuple[Rsyslog, SiemDestination]]:
+    if request.param == "tcp":
+        with rsyslog(tmp_path) as receiver:
+            yield receiver, destination(f"syslog+tcp://127.0.0.1:{receiver.port}")
+        return
+    _, pem = hostile.certificate(tmp_path)
+    with rsyslog(tmp_path, {"ca": pem, "cert": pem, "key": pem.with_suffix(".key")}) as receiver:
+        url = f"syslog+tls://localhost:{receiver.port}"
+        yield receiver, destination(url, ca_pem=pem.read_text())
+
+
+def test_entries_arrive_whole_once_and_in_order(place: tuple[Rsyslog, SiemDestination]) -> None:
+    receiver, row = place
+    wanted = record(700)  # more than a batch
+    assert forwarding.forward(row.pk) == 700
+    row.refresh_from_db()
+    assert row.error == ""
+    until(lambda: len(receiver.received()) >= 700, "rsyslog did not write everything")
+    assert uids(receiver) == wanted
+    head, body = receiver.received()[7]
+    assert head.startswith("110 devops-portal config.changed [meta sequenceId=")
+    assert json.loads(body)["event.reason"] == f"{TEXT} 7"
+    assert forwarding.forward(row.pk) == 0
+    assert forwarding.lag_seconds(row, at=timezone.now()) == 0
+
+
+def test_a_restart_of_the_receiver_loses_nothing(place: tuple[Rsyslog, SiemDestination]) -> None:
+    receiver, row = place
+    wanted = record(3)
+    forwarding.forward(row.pk)
+    receiver.stop()
+    wanted += record(5)
+    assert forwarding.forward(row.pk) == 0
+    row.refresh_from_db()
+    assert "Nothing listens at" in row.error
+    assert row.not_before is not None
+    assert forwarding.lag_seconds(row, at=timezone.now()) > 0
+    assert forwarding.claim_due(at=timezone.now()) == []
+    receiver.start()
+    assert forwarding.claim_due(at=row.not_before) == [row.pk]
+    assert forwarding.forward(row.pk) == 5
+    until(lambda: len(receiver.received()) >= 8, "rsyslog did not write everything")
+    assert uids(receiver) == wanted
+    row.refresh_from_db()
+    assert (row.error, row.failures) == ("", 0)
+
+
+def test_cef_arrives_with_its_unicode(tmp_path: Path) -> None:
+    with rsyslog(tmp_path) as receiver:
+        row = destination(f"syslog+tcp://127.0.0.1:{receiver.port}", format="cef")
+        record()
+        forwarding.forward(row.pk)
+        until(receiver.received, "nothing arrived")
+        body = receiver.received()[0][1]
+    assert body.startswith("CEF:0|DevOps Portal|")
+    assert "second line — Grüße, 日本語, \U0001f4a1" in body
+
+
+@pytest.mark.parametrize("given", ["", "other"])
+def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path, given: str) -> None:
+    context, _ = hostile.certificate(tmp_path)
+    ca = hostile.certificate(tmp_path, name="other")[1].read_text() if given else ""
+    with hostile.serving(lambda peer: peer.recv(9), context) as url:
+        port = int(url.rpartition(":")[2])
+        with pytest.raises(wire.WireError, match="certificate"):
+            wire.deliver(wire.Place("localhost", port, True, ca), b"x")
+
+
+def test_a_receiver_that_resets_or_hangs_has_not_taken_the_batch() -> None:
+    def reset(peer: socket.socket) -> None:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+
+    with hostile.serving(reset) as url, pytest.raises(wire.WireError):
+        wire.deliver(wire.Place("127.0.0.1", int(url.rpartition(":")[2]), False), b"x" * 5_000_000)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = wire.Place("127.0.0.1", silent.getsockname()[1], False)
+        with pytest.raises(wire.WireError, match="did not take"):
+            wire.deliver(place, b"x", seconds=0.5)
+
+
+def test_an_address_that_is_never_asked_is_refused() -> None:
+    with pytest.raises(wire.WireError):
+        wire.deliver(wire.Place("169.254.169.254", 1, False), b"x", seconds=1)
+
+
+def test_two_ticks_lease_a_destination_once() -> None:
+    row = destination(f"syslog+tcp://127.0.0.1:{free_port()}")
+    record()
+    now = timezone.now()
+    assert forwarding.claim_due(at=now) == [row.pk]
+    assert forwarding.claim_due(at=now) == []
+    assert forwarding.claim_due(at=now + forwarding.LEASE * 2) == [row.pk]
+
+
+def test_a_new_destination_begins_at_its_creation_and_the_tick_sends(
+    tmp_path: Path, settings: Any
+) -> None:
+    settings.CELERY_TASK_ALWAYS_EAGER = True
+    record(2)
+    with rsyslog(tmp_path) as receiver:
+        row = destination(f"syslog+tcp://127.0.0.1:{receiver.port}")
+        wanted = record(2)
+        while forwarding.waiting(SiemDestination.objects.get(pk=row.pk)):
+            for pk in forwarding.claim_due(at=timezone.now()):
+                forwarding.forward(pk)
+        forward_trail()
+        until(lambda: len(receiver.received()) >= 2, "nothing arrived")
+        assert [uid for uid in uids(receiver) if uid in wanted] == wanted
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://x",
+        "syslog+tcp://",
+        "syslog+tcp://h:99999",
+        "syslog+tls://u:p@h",
+        "syslog+tcp://[",
+        "x",
+    ],
+)
+def test_a_wrong_url_is_a_400_with_a_sentence(client: Client, url: str) -> None:
+    sign_in(client, make_user())
+    body = {"name": "a", "url": url}
+    answer = client.post("/api/v1/siem-destinations/", body, content_type="application/json")
+    assert answer.status_code == 400
+    assert "syslog+tcp://host:514" in json.dumps(answer.json()["errors"])
+
+
+def test_a_destination_is_made_changed_and_removed_by_api_and_audited(client: Client) -> None:
+    sign_in(client, make_user())
+    url = "/api/v1/siem-destinations/"
+    body = {"name": "a", "url": "syslog+tcp://siem.example"}
+    made = client.post(url, body, content_type="application/json").json()
+    one = f"{url}{made['id']}/"
+    changed = client.patch(one, {"format": "cef"}, content_type="application/json").json()
+    assert (changed["format"], changed["url"]) == ("cef", body["url"])
+    assert client.get(url).json()["results"][0]["lag_seconds"] >= 0
+    assert client.get("/admin/security/siemdestination/").status_code == 200
+    assert client.delete(one).status_code == 204
+    found = AuditEntry.objects.filter(target_type="security.siemdestination", target_id=made["id"])
+    assert [e.action for e in found.order_by("id")] == [
+        "object.created",
+        "object.updated",
+        "object.deleted",
+    ]
+
+
+def test_the_environment_keeps_a_managed_destination() -> None:
+    assert destinations.synchronise("syslog+tcp://siem.example:514", "")
+    assert not destinations.synchronise("syslog+tcp://siem.example:514", "")
+    assert destinations.synchronise("", "")
+    row = SiemDestination.objects.get(name="siem")
+    assert (row.managed, row.enabled) == (True, False)
