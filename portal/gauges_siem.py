@@ -1,20 +1,31 @@
-"""Gauges of SIEM forwarding: how far behind each destination is, and which one fails."""
+"""Gauges of SIEM forwarding: how far behind each destination is, and which one fails. One statement."""
 
 from collections.abc import Iterator
 from datetime import datetime
 
+from django.db import connection
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from security.models import SiemDestination
-from security.siem import forwarding
-
+# What each destination has not had, as security.siem.forwarding.waiting asks for one.
+LAGS = """
+    SELECT d.name, (
+        SELECT e.recorded_at FROM audit_entry e WHERE (e.txid, e.id) > (d.txid::text::xid8, d.entry_id)
+        ORDER BY e.txid, e.id LIMIT 1
+    ), d.failures = 0
+    FROM security_siemdestination d WHERE d.enabled ORDER BY d.name
+"""
 Rows = list[tuple[str, float, bool]]
 
 
 def read(*, at: datetime) -> Rows:
     """Return name, lag and whether it works, of each destination that is on."""
-    found = SiemDestination.objects.filter(enabled=True).order_by("name")[:50]
-    return [(row.name, forwarding.lag_seconds(row, at=at), not row.failures) for row in found]
+    with connection.cursor() as cursor:
+        cursor.execute(LAGS)
+        found = cursor.fetchall()
+    return [
+        (name, max(0.0, (at - oldest).total_seconds()) if oldest else 0.0, works)
+        for name, oldest, works in found
+    ]
 
 
 def families(rows: Rows) -> Iterator[Metric]:
