@@ -14,6 +14,7 @@ from playwright.sync_api import (
     Error,
     Page,
     Response,
+    expect,
     sync_playwright,
 )
 from pytest_django.live_server_helper import LiveServer
@@ -22,6 +23,9 @@ from tests.factories import make_session, make_user
 
 # pytest-django's fixtures touch the database while Playwright's event loop runs in this thread.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+# Two cores may be shared with other tests: what is awaited comes, but not always within five seconds.
+expect.set_options(timeout=20_000)
 
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from alerts.models import Alert
 from alerts.notification_models import Channel, Route
-from monitoring.models import ErrorIssue, Panel, Rule, StatusChange
+from monitoring.models import ErrorIssue, ErrorTally, Panel, Rule, StatusChange
 from portal import demo
 from portal.core.embedded.places import BASE_DIR
 from portal.core.models import Service, Upstream
@@ -27,7 +27,9 @@ from tests.elastic import fake_elasticsearch, wire_line
 from tests.factories import (
     make_alert,
     make_elasticsearch,
+    make_error,
     make_panel,
+    make_sentry,
     make_service,
     make_silence,
     make_status,
@@ -128,6 +130,28 @@ def _fill(url: str) -> None:
                                 reason="2 of 3 targets are down.", at=now - timedelta(minutes=26))  # fmt: skip
     _alerts(alertmanager, services)
     make_silence(upstream=alertmanager)
+    _errors(services)
+
+
+def _errors(services: dict[str, Service]) -> None:
+    """A Sentry with a day of events: one new error, one that came back, some that go on."""
+    sentry, now = make_sentry(name="sentry"), timezone.now()
+    for number, (slug, title, substatus, count) in enumerate((
+        ("checkout", "TypeError: cannot read amount of null", "regressed", 412),
+        ("search", "TimeoutError: index took more than 10 s", "ongoing", 96),
+        ("gateway", "ConnectionResetError: upstream went away", "new", 31),
+    )):  # fmt: skip
+        first = now - timedelta(hours=3 if substatus == "new" else 200)
+        issue = make_error(sentry, title=title, project=slug, service=services[slug], substatus=substatus,
+                           count=count, first_seen_at=first, last_seen_at=now - timedelta(minutes=2 + number),
+                           regressed_at=now - timedelta(hours=1) if substatus == "regressed" else None)  # fmt: skip
+        for hour in range(24):
+            ErrorTally.objects.update_or_create(
+                upstream=sentry, project=slug, service=services[slug],
+                hour=(now - timedelta(hours=hour)).replace(minute=0, second=0, microsecond=0),
+                defaults={"events": int(6 + 5 * math.sin(hour / 3 + number)) + (30 if hour == 1 else 0)},
+            )  # fmt: skip
+        assert issue.pk
 
 
 def _alerts(alertmanager: Upstream, services: dict[str, Service]) -> None:
