@@ -16,8 +16,8 @@ COLUMNS: tuple[str, ...] = (
 )  # fmt: skip
 # Free text. The others are numbers, times, addresses, words of ours, or JSON, which begins with a bracket.
 TEXTS = frozenset(
-    ("action", "reason", "actor_type", "actor_id", "actor_name", "auth_method", "user_agent", "http_method",
-     "url_path", "request_id", "trace_id", "target_type", "target_id", "target_name")
+    ("reason", "actor_id", "actor_name", "auth_method", "user_agent", "http_method",
+     "url_path", "request_id", "target_type", "target_id", "target_name")
 )  # fmt: skip
 MOMENTS = frozenset(("occurred_at", "recorded_at"))
 # No text of PostgreSQL holds NUL.

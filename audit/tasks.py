@@ -1,9 +1,10 @@
 """Housekeeping of the audit trail."""
 
 from celery import shared_task
+from django.conf import settings
 from django.utils import timezone
 
-from audit import exports, ingest, partitions, services
+from audit import exports, ingest, partitions, retention, services
 from audit.services import Target
 
 
@@ -29,3 +30,9 @@ def forget_ingested() -> None:
 def end_lost_exports() -> None:
     """Close the rows of exports whose process died."""
     exports.end_lost(at=timezone.now())
+
+
+@shared_task(expires=3600)
+def prune_trail() -> None:
+    """Drop the months that are past the policy."""
+    retention.prune(at=timezone.now(), months=settings.AUDIT_RETENTION_MONTHS)

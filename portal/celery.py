@@ -37,6 +37,7 @@ TICKS: dict[str, tuple[str, float]] = {
     "worker-heartbeat": ("portal.tasks.worker_heartbeat", 10),
     "forget-old-check-hours": ("monitoring.tasks.forget_old_hours", 3600),
     "ensure-audit-partitions": ("audit.tasks.ensure_partitions", 3600),
+    "prune-audit-trail": ("audit.tasks.prune_trail", 3600),
     "end-lost-exports": ("audit.tasks.end_lost_exports", 60),
     "forget-ingested-uids": ("audit.tasks.forget_ingested", 3600),
     "detect-threats": ("security.tasks.detect_threats", 5),

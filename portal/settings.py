@@ -280,6 +280,7 @@ SPECTACULAR_SETTINGS = {
 
 # --- Audit --------------------------------------------------------------------------------------
 AUDIT_LOG_DIR = env.text("AUDIT_LOG_DIR") or str(VAR_DIR / "audit")
+AUDIT_RETENTION_MONTHS = env.integer("AUDIT_RETENTION_MONTHS", 0, minimum=0, maximum=1200)
 AUTH_LOG_FILE = env.text("AUTH_LOG_FILE") or str(VAR_DIR / "log" / "auth.log")
 AUDITLOG_DISABLE_REMOTE_ADDR = (
     True  # its value comes from a middleware that trusts the left-most address
