@@ -1,6 +1,7 @@
 """Checks of services from outside: what is asked, how often, and what the last answers were."""
 
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -12,6 +13,7 @@ from monitoring.checks.targets import TargetError, address_of, statuses_of, url_
 from monitoring.choices import Status
 from portal.core.crypto import EncryptedJSONField
 from portal.core.models import Service, Upstream
+from portal.core.outbound import is_forbidden
 from portal.core.validators import validate_pattern
 
 OVERDUE_INTERVALS = 3
@@ -189,8 +191,14 @@ class Check(models.Model):
                 self.target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         except TargetError as error:
             raise ValidationError({"target": str(error)}) from error
+        if self.kind != CheckKind.PROMQL and is_forbidden(urlsplit(self._address()).hostname or ""):
+            said = "This is the address of a cloud metadata service, which is never asked."
+            raise ValidationError({"target": said})
         if self.kind == CheckKind.PROMQL and not self.promql.strip():
             raise ValidationError({"promql": 'Write an expression, for example up{job="api"}.'})
+
+    def _address(self) -> str:
+        return self.target if self.kind == CheckKind.HTTP else f"//{self.target}"
 
     def shown(self, *, at: datetime) -> tuple[str, str]:
         """Return status and sentence as far as they can be known at `at`."""

@@ -60,6 +60,8 @@ def test_a_check_is_made_changed_run_and_deleted(client: Client, healthy: str) -
     [
         ({"target": "shop.example"}, "target"),
         ({"kind": "tcp", "target": "db"}, "target"),
+        ({"target": "http://169.254.169.254/latest/meta-data/"}, "metadata"),
+        ({"kind": "tcp", "target": "[fd00:ec2::254]:80"}, "metadata"),
         ({"kind": "promql"}, "promql"),
         ({"expected_status": "2xx"}, "expected_status"),
         ({"body_pattern": "("}, "body_pattern"),
