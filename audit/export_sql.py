@@ -26,8 +26,14 @@ FIRST = ", ".join("'" + char.replace("'", "''") + "'" for char in DANGEROUS if c
 
 def neutral(column: str) -> str:
     """Return the SQL of a text cell that no spreadsheet takes for a formula."""
-    # A comparison of the first character costs a third of a regular expression.
-    return f"CASE WHEN left({column}, 1) = ANY (ARRAY[{FIRST}]) THEN '''' || {column} ELSE {column} END"
+    # Two comparisons of bytes settle what begins with a letter, as most texts do: between "A" and
+    # U+FF00 nothing is dangerous. Looking up the first character costs several times that, and a
+    # regular expression three times the look-up.
+    binary = f'{column} COLLATE "C"'
+    return (
+        f"CASE WHEN {binary} >= 'A' AND {binary} < '\uff00' THEN {column}"
+        f" WHEN left({column}, 1) = ANY (ARRAY[{FIRST}]) THEN '''' || {column} ELSE {column} END"
+    )
 
 
 def _cell(column: str) -> str:

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from audit import partitions
 from portal import (
+    demo_audit,
     demo_checks,
     demo_errors,
     demo_notifications,
@@ -77,6 +78,7 @@ def seed(sizes: Sizes) -> dict[str, int]:
         made |= demo_errors.seed(sizes.issues, now=now)
         made["audit entries"] = _audit_entries(sizes.audit_entries, now)
         made |= demo_threats.seed(now=now)
+        made |= demo_audit.seed(now=now)
     with connection.cursor() as cursor:
         cursor.execute(
             "ANALYZE alerts_alert, alerts_transition, alerts_notification, audit_entry, core_service,"

@@ -1,0 +1,39 @@
+"""Saved filters, an export and a SIEM destination for the demonstration; nothing is sent."""
+
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from django.contrib.auth import get_user_model
+
+from audit import stream
+from audit.export_models import ExportRecord, ExportState, SavedFilter
+from security.models import SiemDestination
+
+FILTERS = {
+    "Failed sign-ins, last day": {"group": "auth", "outcome": "failure", "last": "24h"},
+    "What was refused": {"action": "permission.denied", "last": "7d"},
+    "Changes of configuration": {"group": "config", "last": "30d"},
+}
+DEMO = "demo-3"
+
+
+def seed(*, now: datetime) -> dict[str, int]:
+    """Replace earlier demonstration rows; the filters belong to the first superuser, if there is one."""
+    owner = get_user_model().objects.filter(is_superuser=True).order_by("pk").first()
+    for name, query in FILTERS.items() if owner else ():
+        SavedFilter.objects.get_or_create(
+            owner=owner, name=name, defaults={"query": query, "shared": True}
+        )
+    ExportRecord.objects.filter(requested_by=DEMO).delete()
+    at = now - timedelta(hours=3)
+    ExportRecord.objects.create(
+        requested_by=DEMO, query={"group": "auth"}, state=ExportState.COMPLETED, estimated_rows=41_000, rows=41_283,
+        bytes=15_402_118, sha256=sha256(b"demo").hexdigest(), created_at=at, started_at=at,
+        finished_at=at + timedelta(seconds=2),
+    )  # fmt: skip
+    SiemDestination.objects.get_or_create(
+        name="demo-siem",
+        defaults={"url": "syslog+tls://siem.demo.invalid:6514", "enabled": False,
+                  "txid": stream.horizon().txid, "cluster": stream.cluster()},
+    )  # fmt: skip
+    return {"saved filters": len(FILTERS) if owner else 0}
