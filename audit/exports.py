@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from django.db import DatabaseError, connection, connections, transaction
@@ -24,7 +25,7 @@ AT_ONCE = 2
 LONGEST_SECONDS = 3600
 BEAT_SECONDS = 1.0
 STALE = timedelta(minutes=2)
-BLOCK_BYTES = 128 * 1024
+BLOCK_ROWS = 256
 _LOCK = 0x61756469  # any number that nobody else takes
 
 
@@ -145,14 +146,10 @@ def _own_cursor() -> Iterator[Any]:
 
 def _blocks(rows: Iterable[Any]) -> Iterator[tuple[bytes, int]]:
     """Join rows to blocks; the number beside each is its rows, of which the first is the header."""
-    pending, size, header = [], 0, 1
-    for row in rows:
-        pending.append(row)
-        size += len(row)
-        if size >= BLOCK_BYTES:
-            yield b"".join(pending), len(pending) - header
-            pending, size, header = [], 0, 0
-    yield b"".join(pending), len(pending) - header
+    source, header = iter(rows), 1
+    while pending := list(islice(source, BLOCK_ROWS)):  # no step of ours per row
+        yield b"".join(pending), len(pending) - header
+        header = 0
 
 
 def cancel(export: ExportRecord, *, actor: Any) -> bool:
