@@ -9,9 +9,15 @@ from django.db import transaction
 from django.utils import timezone
 
 from alerts import attempts, sender
+from alerts.delivery import ALERTNAME
 from alerts.notification_models import Channel, Kind, Notification, Outcome
+from alerts.raised import clear_alert
 from alerts.routing import Reason
 from audit import services as audit
+
+# Columns that the delivering worker writes.
+DELIVERYS = ("lease_until", "sent_at")
+FAILURE = ("failures", "error", "failing_since", "not_before")
 
 
 def check_url(url: str) -> tuple[str, str]:
@@ -26,7 +32,8 @@ def check_url(url: str) -> tuple[str, str]:
 def save(channel: Channel, *, url: str = "", actor: Any) -> Channel:
     """Store a channel; an empty `url` keeps what is stored. Raises ValidationError.
 
-    What waits for a channel that is switched off is withheld, with that reason.
+    What waits for a channel that is switched off is withheld, with that reason. A worker may be
+    delivering at this moment: of the columns it writes, only what a new URL makes untrue is written.
     """
     if url:
         channel.service, channel.shown_url = check_url(url)
@@ -40,7 +47,12 @@ def save(channel: Channel, *, url: str = "", actor: Any) -> Channel:
         )
     if not channel.url:
         raise ValidationError({"url": "Give an Apprise URL."})
-    channel.save()
+    before = Channel.objects.select_for_update().filter(pk=channel.pk).first()
+    kept = DELIVERYS if url else (*DELIVERYS, *FAILURE)
+    columns = [field.name for field in Channel._meta.concrete_fields if not field.primary_key]
+    channel.save(update_fields=[name for name in columns if name not in kept] if before else None)
+    if before and (url or not channel.enabled or before.name != channel.name):
+        _end_alert(before, "The channel was changed.")
     if url:
         audit.record("channel.url_changed", actor=actor, target=channel, data={"shown": channel.shown_url})  # fmt: skip
     if not channel.enabled:
@@ -54,7 +66,13 @@ def delete(channel: Channel, *, actor: Any) -> None:
     if channel.managed:
         raise ValidationError("This channel is set by NOTIFY_URLS; take it out there.")
     _withhold_waiting(channel)
+    _end_alert(channel, "The channel was deleted.")
     channel.delete()
+
+
+def _end_alert(channel: Channel, reason: str) -> None:
+    """End the alert of a channel that fails: what it told of is no longer so, or no longer asked."""
+    clear_alert(alertname=ALERTNAME, labels={"channel": channel.name}, reason=reason)
 
 
 def _withhold_waiting(channel: Channel) -> int:

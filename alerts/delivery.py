@@ -53,7 +53,7 @@ def deliver(channel_id: int, *, seconds: float = RUN_SECONDS) -> int:
             return _deliver(channel, ends_at)
     finally:
         Channel.objects.filter(pk=channel.pk, lease_until=channel.lease_until).update(
-            lease_until=None
+            lease_until=None, sent_at=channel.sent_at
         )
 
 

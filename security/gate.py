@@ -116,7 +116,10 @@ def _round_trip(question: Question) -> list[Any]:
         if question.token_hash:
             pipe.sismember(token_clients.KEY.format(question.token_hash), question.client)
         found: list[Any] = pipe.execute()
-        return found
+    if question.rule is not None and int(found[3]) < 0:
+        # It ended between the first two commands, and the second made it anew, to last for ever.
+        gate_store.client(settings.REDIS_URL).expire(key, question.rule.get_expiry())
+    return found
 
 
 def _blocked_by(values: list[bytes | None]) -> tuple[int, str] | None:

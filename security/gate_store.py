@@ -6,6 +6,7 @@ anew; a tick does so too, so that a write Redis missed heals by itself.
 
 import json
 import logging
+import threading
 import uuid
 from functools import lru_cache
 
@@ -24,6 +25,8 @@ READY = "ready"
 ALLOWED = "+"
 CHUNK = 5_000
 LOCK = 7_203_114  # of PostgreSQL: one writer of the hash at a time, so that the newest rows win
+
+_waiting = threading.local()  # whether a transaction of this thread has changed what the hash says
 
 
 @lru_cache(maxsize=4)
@@ -102,5 +105,15 @@ def _replace(server: redis.Redis, fields: dict[str, str]) -> None:
 
 
 def write_after_commit() -> None:
-    """Write the hash once the current transaction is there for others to read."""
-    transaction.on_commit(write)
+    """Write the hash once the current transaction is there for others to read.
+
+    Once for all its blocks: a wave of them in one look of the rules must not rewrite it for each.
+    """
+    _waiting.is_wanted = True
+    transaction.on_commit(_write_if_wanted)
+
+
+def _write_if_wanted() -> None:
+    if getattr(_waiting, "is_wanted", False):
+        _waiting.is_wanted = False
+        write()

@@ -253,6 +253,46 @@ def test_giving_up_raises_an_alert_which_the_next_success_clears(receiver: Recei
     assert raised.state == "resolved"
 
 
+@pytest.mark.parametrize("change", ["url", "off", "rename", "delete"])
+def test_the_alert_of_a_failing_channel_ends_when_the_channel_is_changed(
+    receiver: Receiver, change: str
+) -> None:
+    channel = make_channel(receiver.url())
+    make_route(channel)
+    receiver.status = 404
+    fire()
+    dispatch_notifications()
+    raised = Alert.objects.get(alertname="PortalNotificationFailing", state="firing")
+    channel = Channel.objects.get()
+    if change == "delete":
+        channels.delete(channel, actor=None)
+    else:
+        channel.enabled, channel.name = (
+            change != "off",
+            "new" if change == "rename" else channel.name,
+        )
+        channels.save(channel, url=receiver.url() if change == "url" else "", actor=None)
+    raised.refresh_from_db()
+    assert raised.state == "resolved"
+
+
+def test_a_save_leaves_the_columns_of_the_worker_alone(receiver: Receiver) -> None:
+    channel = make_channel(receiver.url())
+    make_route(channel)
+    fire()
+    seen_in_a_form = Channel.objects.get()
+    dispatch_notifications()
+    sent_at = Channel.objects.get().sent_at
+    assert sent_at is not None
+    until = timezone.now() + timedelta(seconds=60)
+    Channel.objects.update(lease_until=until, failures=3, error="away")
+    seen_in_a_form.budget_messages = 7
+    channels.save(seen_in_a_form, actor=None)
+    row = Channel.objects.get()
+    assert (row.lease_until, row.failures, row.error, row.sent_at) == (until, 3, "away", sent_at)
+    assert row.budget_messages == 7
+
+
 def test_a_channel_that_hangs_is_cut_off_and_rests(receiver: Receiver) -> None:
     make_route(make_channel(receiver.url(), timeout_seconds=1))
     receiver.hang.set()

@@ -1,5 +1,6 @@
 """The gate through the real door: who is refused, who never is, and what it costs."""
 
+import contextlib
 from datetime import timedelta
 from ipaddress import ip_network
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import redis
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -246,3 +248,32 @@ def test_no_header_breaks_the_gate(header: str) -> None:
         API, HTTP_AUTHORIZATION=header, HTTP_USER_AGENT="\x00\xff" * 300, REMOTE_ADDR="garbage"
     )
     assert reply.status_code in (401, 429)
+
+
+def test_a_count_that_lost_its_end_gets_one_again() -> None:
+    client, _token = bearer()
+    assert client.get(API).status_code == 200
+    with redis.Redis.from_url(settings.REDIS_URL) as server:
+        (key,) = server.keys("portal:gate:limit:*")
+        server.persist(key)
+        assert client.get(API).status_code == 200
+        assert 0 < server.ttl(key) <= 60
+
+
+def test_many_blocks_of_one_transaction_are_written_once() -> None:
+    with mock.patch.object(gate_store, "_replace", wraps=gate_store._replace) as replaced:
+        with transaction.atomic():
+            for number in range(1, 6):
+                block("address", f"192.0.2.{number}")
+        assert replaced.call_count == 1
+    assert Client().get(API, REMOTE_ADDR="192.0.2.5").status_code == 403
+
+
+def test_a_block_whose_forerunner_was_rolled_back_is_written_all_the_same() -> None:
+    with transaction.atomic():
+        with contextlib.suppress(KeyError), transaction.atomic():
+            block("address", "192.0.2.1")
+            raise KeyError
+        block("address", "192.0.2.2")
+    assert Client().get(API, REMOTE_ADDR="192.0.2.1").status_code != 403
+    assert Client().get(API, REMOTE_ADDR="192.0.2.2").status_code == 403
