@@ -14,7 +14,7 @@ from portal.doctor.findings import Level
 LEVELS = [(level.value, level.value) for level in Level]
 
 
-class FindingSerializer(serializers.Serializer[Any]):
+class ExaminedSerializer(serializers.Serializer[Any]):
     thing = serializers.CharField()
     level = serializers.ChoiceField(choices=LEVELS)
     sentence = serializers.CharField(help_text="How it is, or what is wrong.")
@@ -25,7 +25,7 @@ class FindingSerializer(serializers.Serializer[Any]):
 
 class ExaminationSerializer(serializers.Serializer[Any]):
     worst = serializers.ChoiceField(choices=LEVELS)
-    findings = FindingSerializer(many=True)
+    findings = ExaminedSerializer(many=True)
 
 
 class DoctorView(APIView):

@@ -159,7 +159,7 @@ def _valid(kind: Any, request: Request) -> dict[str, Any]:
     return dict(serializer.validated_data)
 
 
-class RuleSerializer(serializers.ModelSerializer[RuleSetting]):
+class DetectionRuleSerializer(serializers.ModelSerializer[RuleSetting]):
     """`thresholds` are what differs from `defaults`; `precision` is null while nothing is decided."""
 
     rule = serializers.CharField(read_only=True)
@@ -192,23 +192,23 @@ class RuleViewSet(mixins.RetrieveModelMixin, PortalViewSet):
     """The rules of detection and how they are set."""
 
     queryset = RuleSetting.objects.filter(rule__in=RULES)
-    serializer_class = RuleSerializer
+    serializer_class = DetectionRuleSerializer
     write_scope = Scope.SECURITY_WRITE
     lookup_field = "rule"
     lookup_value_regex = "[a-z_]{1,50}"
     filterset_class = None
     ordering = ("id",)
 
-    @extend_schema(request=RuleSerializer, responses=RuleSerializer)
+    @extend_schema(request=DetectionRuleSerializer, responses=DetectionRuleSerializer)
     def partial_update(self, request: Request, rule: str | None = None) -> Response:
         """Switch a rule on or off, or set its thresholds or its automatic block."""
-        serializer = RuleSerializer(self.get_object(), data=request.data, partial=True)
+        serializer = DetectionRuleSerializer(self.get_object(), data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)
         setting = self.get_object()
         for name, value in serializer.validated_data.items():
             setattr(setting, name, value)
         rule_settings.change(setting, actor=None)
-        return Response(RuleSerializer(setting).data)
+        return Response(DetectionRuleSerializer(setting).data)
 
 
 class ReplaySerializer(serializers.Serializer[Any]):

@@ -27,6 +27,7 @@ class ErrorIssueViewSet(mixins.RetrieveModelMixin, PortalViewSet):
     ordering = ("-last_seen_at",)
     ordering_fields = ("last_seen_at", "id")
     write_scope = "monitoring:write"
+    write_permission = "monitoring.change_errorissue"
 
     def get_serializer_class(self) -> Any:
         return (

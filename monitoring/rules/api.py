@@ -87,7 +87,7 @@ class FiringSerializer(serializers.Serializer[Any]):
     value = serializers.CharField()
 
 
-class PreviewSerializer(serializers.Serializer[Any]):
+class RulePreviewSerializer(serializers.Serializer[Any]):
     """`error` says why nothing could be shown; the status is 200 all the same."""
 
     count = serializers.IntegerField(help_text="Series the expression returns now.")
@@ -134,13 +134,13 @@ class RuleViewSet(
     ordering_fields = ("id",)
     write_scope = "monitoring:write"
 
-    @extend_schema(request=RuleSerializer, responses=PreviewSerializer)
+    @extend_schema(request=RuleSerializer, responses=RulePreviewSerializer)
     @action(detail=False, methods=["post"])
     def preview(self, request: Request) -> Response:
         """Run the expression of a rule that need not be saved, and show what would fire."""
         given = PreviewedSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        return Response(PreviewSerializer(preview(Rule(**given.validated_data))).data)
+        return Response(RulePreviewSerializer(preview(Rule(**given.validated_data))).data)
 
     @extend_schema(
         parameters=[

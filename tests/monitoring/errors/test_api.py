@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -13,7 +14,7 @@ from django.utils import timezone
 from monitoring.models import ErrorIssue
 from monitoring.tasks import poll_upstream
 from security import tokens
-from tests.factories import make_error, make_sentry, make_service, make_user
+from tests.factories import make_error, make_sentry, make_service, make_user, sign_in
 from tests.sentry import FakeSentry, fake_sentry, wire_issue
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -139,3 +140,17 @@ def test_what_sentry_refuses_is_a_502_with_its_sentence(client: Client, sentry: 
 def test_reading_is_not_writing() -> None:
     assert post(client_with("read"), make_error(), "resolve").status_code == 403
     assert client_with("metrics").get("/api/v1/errors/").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("permissions", "status"), [(["change_errorissue"], 200), (["view_errorissue"], 403)]
+)
+def test_a_person_needs_what_the_admin_asks_for(
+    sentry: FakeSentry, permissions: list[str], status: int
+) -> None:
+    poll_upstream(make_sentry(sentry.url).pk)
+    user = make_user(is_superuser=False)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    person = Client()
+    sign_in(person, user)
+    assert post(person, ErrorIssue.objects.get(), "resolve").status_code == status
