@@ -149,7 +149,7 @@ def _recovered(channel: Channel) -> None:
     log.info("Channel %s delivers again.", channel.name)
     channel.failures, channel.error, channel.failing_since, channel.not_before = 0, "", None, None
     with transaction.atomic():
-        channel.save(update_fields=["failures", "error", "failing_since", "not_before", "sent_at"])
+        channel.save(update_fields=["failures", "error", "failing_since", "not_before"])
         clear_alert(alertname=ALERTNAME, labels={"channel": channel.name})
 
 

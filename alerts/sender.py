@@ -22,8 +22,8 @@ from sentry_sdk.integrations.logging import ignore_logger
 from alerts.attempts import Attempt
 from alerts.opsgenie import opsgenie_plugin
 from portal.core import sanitize
-from portal.core.outbound import guarded, is_forbidden
-from portal.core.sockets import ForbiddenAddressError
+from portal.core.outbound import guarded
+from portal.core.sockets import ForbiddenAddressError, is_forbidden
 
 WORDS_LENGTH = 300
 CONNECT_SECONDS = 5.0

@@ -9,16 +9,17 @@ SECRET_KEY_NAME = re.compile(
     r"pass(word|wd|phrase)?|secret|token|api_?key|dsn|authorization|cookie|credential|otp|seed|private",
     re.I,
 )
+# Texts are hostile: bounded or possessive repeats keep the work in proportion to the length.
 _SECRET_VALUES = re.compile(
     r"dop_[a-z]+_[0-9A-Za-z]{20,}"
     r"|gh[pousr]_[0-9A-Za-z]{30,}"
     r"|glpat-[0-9A-Za-z_-]{20,}"
     r"|AKIA[0-9A-Z]{16}"
-    r"|eyJ[0-9A-Za-z_-]{10,}\.[0-9A-Za-z_-]{10,}\.[0-9A-Za-z_-]*"
+    r"|eyJ[0-9A-Za-z_-]{10,}+\.[0-9A-Za-z_-]{10,}+\.[0-9A-Za-z_-]*"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)"
     r"|https://hooks\.slack\.com/services/\S+"
 )
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\"'<>]+", re.I)
+_URL = re.compile(r"[a-z][a-z0-9+.-]{0,30}+://[^\s\"'<>]+", re.I)
 
 Fingerprint = Callable[[str], str]
 

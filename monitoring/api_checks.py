@@ -16,6 +16,7 @@ from audit.viewsets import PortalViewSet
 from monitoring import deploys
 from monitoring.checks import services
 from monitoring.checks.history import History
+from monitoring.checks.targets import TargetError, headers_of
 from monitoring.models import Check, Deploy, Status
 from monitoring.panels import check_promql
 from portal.core.models import Service, Upstream
@@ -68,6 +69,12 @@ class CheckSerializer(serializers.ModelSerializer[Check]):
     @extend_schema_field(serializers.CharField())
     def get_sentence(self, check: Check) -> str:
         return check.shown(at=timezone.now())[1]
+
+    def validate_headers(self, headers: dict[str, str]) -> dict[str, str]:
+        try:
+            return headers_of(headers)
+        except TargetError as error:
+            raise serializers.ValidationError(str(error)) from error
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Let the model's own rules look at the whole, old and new together."""

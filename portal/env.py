@@ -120,6 +120,19 @@ def server(name: str, schemes: tuple[str, ...]) -> str:
     return _parsed(name, "", parse, f"Use {' or '.join(f'{s}://host:port' for s in schemes)}.")
 
 
+def dsn(name: str) -> str:
+    """Return a Sentry DSN; empty when not set."""
+
+    def parse(value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or not parts.username:
+            raise ValueError
+        _ = parts.port, int(parts.path.rpartition("/")[2])  # both raise when they are no numbers
+        return value
+
+    return _parsed(name, "", parse, "Use https://key@host/project-number.")
+
+
 def choice(name: str, choices: tuple[str, ...]) -> str:
     """Return one of `choices`; the first is the default."""
 

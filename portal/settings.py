@@ -287,7 +287,7 @@ AUDITLOG_DISABLE_REMOTE_ADDR = (
 )
 
 # --- Observability of the portal itself ---------------------------------------------------------
-SENTRY_DSN = env.text("SENTRY_DSN")
+SENTRY_DSN = env.dsn("SENTRY_DSN")
 OTEL_EXPORTER_OTLP_ENDPOINT = env.url("OTEL_EXPORTER_OTLP_ENDPOINT", ("http", "https"))
 ENVIRONMENT = env.text("PORTAL_ENVIRONMENT", "production")
 INSTANCE = socket.gethostname()

@@ -6,10 +6,9 @@ from django import forms
 from django.core.exceptions import ValidationError
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldBooleanWidget
 
+from monitoring.checks.targets import TargetError, headers_of
 from monitoring.models import Check
 from monitoring.panels import check_promql
-
-HEADER_LIMIT = 20
 
 
 class CheckForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -43,13 +42,12 @@ class CheckForm(forms.ModelForm):  # type: ignore[type-arg]
         lines = [line.strip() for line in self.cleaned_data["new_headers"].splitlines()]
         found = {}
         for line in filter(None, lines):
-            name, colon, value = (part.strip() for part in line.partition(":"))
-            if not (colon and value and name.replace("-", "").isalnum() and name.isascii()):
-                raise ValidationError(f"{line[:60]!r} is no header. Write Name: value.")
+            name, _, value = (part.strip() for part in line.partition(":"))
             found[name] = value
-        if len(found) > HEADER_LIMIT:
-            raise ValidationError(f"At most {HEADER_LIMIT} headers are sent.")
-        return found
+        try:
+            return headers_of(found)
+        except TargetError as error:
+            raise ValidationError(str(error)) from error
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

@@ -13,7 +13,7 @@ from monitoring.checks.targets import TargetError, address_of, statuses_of, url_
 from monitoring.choices import Status
 from portal.core.crypto import EncryptedJSONField
 from portal.core.models import Service, Upstream
-from portal.core.outbound import is_forbidden
+from portal.core.sockets import is_forbidden
 from portal.core.validators import validate_pattern
 
 OVERDUE_INTERVALS = 3

@@ -1,8 +1,10 @@
 """What a check is pointed at: URLs, and host:port (pure)."""
 
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 MAX_PORT = 65_535
+MAX_HEADERS = 20
 
 
 class TargetError(ValueError):
@@ -25,6 +27,17 @@ def url_of(written: str) -> str:
     if parts.username or parts.password:
         raise TargetError("Leave user and password out of the URL; send a header instead.")
     return text
+
+
+def headers_of(written: Mapping[str, str]) -> dict[str, str]:
+    """Return headers that HTTP can carry. Raises TargetError."""
+    if len(written) > MAX_HEADERS:
+        raise TargetError(f"At most {MAX_HEADERS} headers are sent.")
+    for name, value in written.items():
+        named = name.isascii() and name.replace("-", "").replace("_", "").isalnum()
+        if not (named and value and value.isascii() and value.isprintable()):
+            raise TargetError(f"{name[:60]!r} is no header. Write Name: value, in ASCII.")
+    return dict(written)
 
 
 def address_of(written: str) -> tuple[str, int]:

@@ -7,7 +7,6 @@ its own is out of reach.
 """
 
 import contextlib
-import ipaddress
 import os
 import socket
 import sys
@@ -18,7 +17,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from portal.core.sockets import FORBIDDEN_NETWORKS, ForbiddenAddressError
+from portal.core.sockets import ForbiddenAddressError, is_forbidden
 
 
 class Guard:
@@ -59,16 +58,6 @@ class Guard:
 
 
 _current = threading.local()
-
-
-def is_forbidden(address: str) -> bool:
-    """True for an IP address in a network that is never asked; a name is not resolved here."""
-    try:
-        found = ipaddress.ip_address(address.strip("[]").partition("%")[0])
-    except ValueError:
-        return False
-    found = getattr(found, "ipv4_mapped", None) or found
-    return any(found in network for network in FORBIDDEN_NETWORKS)
 
 
 @cache

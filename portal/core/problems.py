@@ -120,9 +120,10 @@ def _answer(error: exceptions.APIException) -> Response:
     if wait := getattr(error, "wait", None):
         headers["Retry-After"] = str(int(wait))
     fields = error.detail if isinstance(error, exceptions.ValidationError) else None
-    title = error.default_detail if error.default_detail else "Not valid"
+    # Some of the framework's own sentences have places to fill in, which a title has nothing for.
+    title = str(error.default_detail or "Not valid").partition(' "{')[0]
     document = body(
-        str(title).rstrip("."),
+        title.rstrip("."),
         error.status_code,
         _first_sentence(error.detail),
         error.default_code,

@@ -4,9 +4,11 @@ import contextlib
 import ipaddress
 import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from requests.adapters import HTTPAdapter
@@ -21,7 +23,17 @@ FORBIDDEN_NETWORKS = tuple(
 
 
 class ForbiddenAddressError(Exception):
-    """The connected peer lies in a network that is never asked."""
+    """The peer lies in a network that is never asked."""
+
+
+def is_forbidden(address: str) -> bool:
+    """True for an IP address in a network that is never asked; a name is not resolved here."""
+    try:
+        found = ipaddress.ip_address(address.strip("[]").partition("%")[0])
+    except ValueError:
+        return False
+    found = getattr(found, "ipv4_mapped", None) or found
+    return any(found in network for network in FORBIDDEN_NETWORKS)
 
 
 class _Watch:
@@ -81,12 +93,36 @@ def deadline(seconds: float) -> Iterator[None]:
         raise TimeoutError("timed out")
 
 
+@cache
+def _install() -> None:
+    """Add the audit hook (PEP 578), once per process; it cannot be taken away."""
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "socket.connect" and getattr(_current, "refusing", False):
+            sock, address = arguments
+            if sock.family in (socket.AF_INET, socket.AF_INET6) and is_forbidden(str(address[0])):
+                sock.close()
+                raise ForbiddenAddressError(str(address[0]))
+
+    sys.addaudithook(hook)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Refuse a forbidden address before a packet is sent: where no such service is, asking would
+    only time out, and a check would blame its target."""
+    _install()
+    _current.refusing = True
+    try:
+        yield
+    finally:
+        _current.refusing = False
+
+
 def _refuse_forbidden_peer(sock: Any) -> None:
     """Check the address really connected to, which no DNS answer can change any more."""
     peer = sock.getpeername()[0]
-    address = ipaddress.ip_address(peer.partition("%")[0])
-    address = getattr(address, "ipv4_mapped", None) or address
-    if any(address in network for network in FORBIDDEN_NETWORKS):
+    if is_forbidden(peer):
         sock.close()
         raise ForbiddenAddressError(peer)
 
@@ -100,12 +136,14 @@ def _checked(sock: socket.socket) -> socket.socket:
 
 def connect(host: str, port: int, *, timeout_seconds: float) -> socket.socket:
     """Open a TCP connection under the address rule. Raises OSError, ForbiddenAddressError."""
-    return _checked(socket.create_connection((host, port), timeout=timeout_seconds))
+    with _refusing():
+        return _checked(socket.create_connection((host, port), timeout=timeout_seconds))
 
 
 class _GuardedHTTPConnection(HTTPConnection):
     def _new_conn(self) -> socket.socket:
-        return _checked(super()._new_conn())
+        with _refusing():
+            return _checked(super()._new_conn())
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is not None:  # a connection that is used again
@@ -115,7 +153,8 @@ class _GuardedHTTPConnection(HTTPConnection):
 
 class _GuardedHTTPSConnection(HTTPSConnection):
     def _new_conn(self) -> socket.socket:
-        return _checked(super()._new_conn())
+        with _refusing():
+            return _checked(super()._new_conn())
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is not None:  # a connection that is used again

@@ -75,6 +75,7 @@ def test_an_alert_is_announced_once_and_its_end_too(receiver: Receiver) -> None:
     ]
     assert log() == [("sent", "first"), ("sent", "all_resolved")]
     assert not Transition.objects.filter(routed_at=None).exists()
+    assert Channel.objects.filter(sent_at__isnull=False).exists()
 
 
 def test_delivering_leaves_the_connection_as_durable_as_it_was(receiver: Receiver) -> None:

@@ -26,6 +26,7 @@ READERS: dict[str, Callable[[], Any]] = {
     "urls": lambda: env.urls("X"),
     "database": lambda: env.database("X"),
     "words": lambda: env.words("X"),
+    "dsn": lambda: env.dsn("X"),
 }
 
 
@@ -39,6 +40,7 @@ READERS: dict[str, Callable[[], Any]] = {
         ("url", "https://portal.example/x/", "https://portal.example/x"),
         ("urls", "http://a:9093,http://b:9093/", ["http://a:9093", "http://b:9093"]),
         ("words", " a, ,b,", ["a", "b"]),
+        ("dsn", "https://key@sentry.example/sub/4", "https://key@sentry.example/sub/4"),
     ],
 )
 def test_a_good_value_is_read(
@@ -69,6 +71,10 @@ def test_a_good_value_is_read(
         ("database", "mysql://root@localhost/portal", {}),
         ("database", "postgresql://host", {}),
         ("database", "postgresql://host:port/name", {}),
+        ("dsn", "sentry.example", ""),
+        ("dsn", "https://sentry.example/4", ""),
+        ("dsn", "https://key@sentry.example/shop", ""),
+        ("dsn", "https://key@sentry.example:port/4", ""),
     ],
 )
 def test_a_wrong_value_is_a_problem_with_a_hint_and_the_default(

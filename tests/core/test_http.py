@@ -331,6 +331,16 @@ def test_a_forbidden_address_is_never_asked(monkeypatch: pytest.MonkeyPatch) -> 
     assert b"".join(asked) == b""
 
 
+@pytest.mark.parametrize(
+    "url", ["http://169.254.169.254/latest", "http://2852039166/", "https://[fd00:ec2::254]/"]
+)
+def test_a_forbidden_address_is_refused_before_a_packet_is_sent(url: str) -> None:
+    """Where nothing answers there, connecting would take the whole time limit and look like an outage."""
+    began = time.monotonic()
+    assert ask(url).fault is Fault.FORBIDDEN_ADDRESS
+    assert time.monotonic() - began < 5
+
+
 def test_the_credentials_never_appear_in_the_error_or_the_target() -> None:
     target = Target("server", "http://127.0.0.1:1", credentials={"token": "hunter2"})
     with Client(target) as client, pytest.raises(UpstreamError) as caught:

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from portal.core.outbound import guarded, is_forbidden
-from portal.core.sockets import ForbiddenAddressError
+from portal.core.outbound import guarded
+from portal.core.sockets import ForbiddenAddressError, is_forbidden
 
 
 @pytest.mark.parametrize(

@@ -138,3 +138,9 @@ def test_the_name_of_the_schema_file_is_ours(api: Client) -> None:
     answer = api.get("/api/v1/schema/?version=%00")
     assert answer.status_code == 200
     assert "\x00" not in answer["Content-Disposition"]
+
+
+def test_a_body_that_is_no_json_is_refused_in_whole_sentences(api: Client) -> None:
+    problem = api.post("/api/v1/services/", "x", content_type="text/plain").json()
+    assert problem["status"] == 415
+    assert "{" not in problem["title"] + problem["detail"]

@@ -70,6 +70,10 @@ def test_a_check_is_made_changed_run_and_deleted(client: Client, healthy: str) -
         ({"service": "nobody"}, "service"),
         ({"kind": "ping"}, "kind"),
         ({"headers": {"X": ["list"]}}, "headers"),
+        ({"headers": {"X": "a\r\nInjected: b"}}, "headers"),
+        ({"headers": {"X\n": "a"}}, "headers"),
+        ({"headers": {"X": "\u20ac"}}, "headers"),
+        ({"headers": {f"X-{i}": "a" for i in range(21)}}, "headers"),
     ],
 )
 def test_a_check_that_could_never_work_is_refused(
