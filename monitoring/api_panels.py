@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 
 from audit.viewsets import PortalViewSet
 from monitoring.charts import ChartError
+from monitoring.episodes import SHADES
 from monitoring.models import Panel, Unit
 from monitoring.panels import PanelData, check_promql, panel_data
 from portal.core.models import Freshness, Upstream, UpstreamKind
@@ -62,7 +63,7 @@ class EpisodeSerializer(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     alertname = serializers.CharField()
     severity = serializers.CharField()
-    level = serializers.ChoiceField(choices=("critical", "warning", "other"))
+    level = serializers.ChoiceField(choices=SHADES)
     state = serializers.CharField()
     start = serializers.FloatField()
     end = serializers.FloatField(allow_null=True)

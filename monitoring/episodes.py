@@ -25,6 +25,8 @@ NAMES = """
     )
     SELECT name FROM names WHERE name IS NOT NULL LIMIT %s
 """
+# What a shade on a chart may look like.
+SHADES = [(level, level) for level in ("critical", "warning", "other")]
 LEVELS = {"critical": "critical", "page": "critical", "error": "critical", "warning": "warning"}
 
 

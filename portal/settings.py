@@ -275,6 +275,8 @@ SPECTACULAR_SETTINGS = {
         "NotificationKind": "alerts.notification_models.Kind",
         "NotificationReason": "alerts.notification_models.REASONS",
         "ServiceState": "monitoring.models.Status",
+        "EpisodeLevel": "monitoring.episodes.SHADES",
+        "FindingLevel": "portal.doctor_api.LEVELS",
     },
 }
 
