@@ -16,6 +16,7 @@ from alerts.desk_forms import AssignForm, CommentForm, SilenceForm, TextForm
 from alerts.explain import explain
 from alerts.models import Alert
 from portal.core.http import UpstreamError
+from portal.core.lookups import row_or_404
 
 HISTORY_LENGTH = 10
 PREVIEW_LENGTH = 20
@@ -24,7 +25,7 @@ PREVIEW_LENGTH = 20
 def alert_page(request: HttpRequest, alert_id: str, context: dict[str, Any]) -> HttpResponse:
     """Show an episode with its labels, its history, and what can be done."""
     related = Alert.objects.select_related("upstream", "service", "assigned_to")
-    alert = get_object_or_404(related, pk=alert_id)
+    alert = row_or_404(related, alert_id)
     earlier = Alert.objects.filter(alertname=alert.alertname, upstream=alert.upstream_id).exclude(
         pk=alert.pk
     )

@@ -103,12 +103,18 @@ def keep_fresh(service_ids: Collection[int], *, at: datetime) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE monitoring_servicestatus s SET checks_fresh_until = v.fresh FROM (
+            WITH v AS (
                 SELECT service_id, min(coalesce(last_run_at, created_at)
                     + (interval_seconds * 3 + 60) * interval '1 second') AS fresh
                 FROM monitoring_check WHERE enabled AND service_id = ANY(%s) GROUP BY service_id
-            ) v WHERE s.service_id = v.service_id
-                AND (s.checks_fresh_until IS NULL OR s.checks_fresh_until < v.fresh - interval '30 seconds')
+            ), stale AS (
+                -- Locked in the order of settle(): two writers would else wait for each other.
+                SELECT s.service_id, v.fresh FROM monitoring_servicestatus s JOIN v USING (service_id)
+                WHERE s.checks_fresh_until IS NULL OR s.checks_fresh_until < v.fresh - interval '30 seconds'
+                ORDER BY s.service_id FOR UPDATE OF s
+            )
+            UPDATE monitoring_servicestatus s SET checks_fresh_until = stale.fresh FROM stale
+            WHERE s.service_id = stale.service_id
             """,
             [list(service_ids)],
         )

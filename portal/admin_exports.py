@@ -11,7 +11,6 @@ from django.http import (
     HttpResponseRedirect,
     JsonResponse,
 )
-from django.shortcuts import get_object_or_404
 from django.template.defaultfilters import filesizeformat
 from django.urls import URLPattern, path, reverse
 from unfold.admin import ModelAdmin
@@ -19,6 +18,7 @@ from unfold.decorators import display
 
 from audit import exports, filters
 from audit.export_models import ExportRecord, ExportState
+from portal.core.lookups import row_or_404
 from portal.core.paginator import CappedPaginator
 from portal.exports_api import download
 from security import stepup
@@ -92,7 +92,7 @@ def _words(export: ExportRecord) -> str:
 def _export(request: HttpRequest, pk: Any, permission: str = "view") -> ExportRecord:
     if not request.user.has_perm(f"audit.{permission}_exportrecord"):
         raise PermissionDenied
-    return get_object_or_404(ExportRecord, pk=pk)
+    return row_or_404(ExportRecord.objects.all(), pk)
 
 
 def create(request: HttpRequest) -> HttpResponse:

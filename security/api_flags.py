@@ -18,6 +18,7 @@ from rest_framework.views import APIView
 from audit.viewsets import PortalViewSet
 from portal.core.problems import Conflict
 from security import detection, flags, rule_settings
+from security.api_blocks import require_fresh
 from security.models import Flag, FlagStatus, RuleSetting, Scope, SubjectKind
 from security.models.flags import validate_thresholds
 from security.permissions import ScopedPermission
@@ -202,6 +203,7 @@ class RuleViewSet(mixins.RetrieveModelMixin, PortalViewSet):
     @extend_schema(request=DetectionRuleSerializer, responses=DetectionRuleSerializer)
     def partial_update(self, request: Request, rule: str | None = None) -> Response:
         """Switch a rule on or off, or set its thresholds or its automatic block."""
+        require_fresh(request)
         serializer = DetectionRuleSerializer(self.get_object(), data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)
         setting = self.get_object()

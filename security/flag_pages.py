@@ -11,6 +11,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 
+from portal.core.lookups import row_or_404
 from security import blocks, detection, flags, rule_settings, stepup, subjects
 from security.models import Block, BlockOrigin, Flag, RuleSetting, SubjectKind
 from security.rules.engine import RULES
@@ -30,7 +31,7 @@ VERBS = ("confirm", "dismiss", "assign", "block")
 
 def flag_page(request: HttpRequest, flag_id: str, context: dict[str, Any]) -> HttpResponse:
     """Show a flag with its evidence, what else is known of its subject, and what can be done."""
-    flag = get_object_or_404(Flag.objects.select_related("assigned_to"), pk=flag_id)
+    flag = row_or_404(Flag.objects.select_related("assigned_to"), flag_id)
     related = Flag.objects.of_subject(flag.subject_kind, flag.subject).exclude(pk=flag.pk)
     now = timezone.now()
     evidence = [

@@ -20,7 +20,7 @@ def follow(check: Check, status: str, answer: Answer, *, at: datetime) -> None:
     """
     if status == UP:
         clear_alert(alertname=ALERTNAME, labels=labels_of(check), at=at)
-    elif status in (DOWN, DEGRADED) and check.raises_alert:
+    elif status in (DOWN, DEGRADED) and check.enabled and check.raises_alert:
         raise_for(check, status, answer.sentence, at=at)
 
 

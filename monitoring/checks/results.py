@@ -46,10 +46,19 @@ def write(outcomes: Sequence[Outcome], *, at: datetime) -> None:
         for o in flipped
         for flip in steps[o.check.pk].flips
     )
-    for outcome in flipped:
-        alerting.follow(outcome.check, steps[outcome.check.pk].status, outcome.answer, at=at)
+    _tell(flipped, steps, at=at)
     status.keep_fresh({o.check.service_id for o in kept}, at=at)
     status.settle({o.check.service_id for o in flipped}, at=at, blind_since=_gaps(flipped, steps))
+
+
+def _tell(flipped: Sequence[Outcome], steps: dict[int, Step], *, at: datetime) -> None:
+    """Raise and end alerts, of the checks as they are now: one may be renamed or off since it was claimed."""
+    if not flipped:
+        return
+    now = Check.objects.select_related("service").in_bulk([o.check.pk for o in flipped])
+    for outcome in flipped:
+        pk = outcome.check.pk
+        alerting.follow(now[pk], steps[pk].status, outcome.answer, at=at)
 
 
 def _step(outcome: Outcome, *, at: datetime) -> Step:

@@ -28,7 +28,9 @@ def save(check: Check, *, changed: Iterable[str] = ()) -> Check:
     if check._state.adding:
         check.save()
     else:
-        before = Check.objects.select_related("service").get(pk=check.pk)
+        # Locked: an answer that is being written is seen here, or sees what is saved here.
+        rows = Check.objects.select_related("service").select_for_update(of=("self",))
+        before = rows.get(pk=check.pk)
         fields = sorted({*changed} - {"id"})
         if fields:
             check.save(update_fields=fields)
@@ -48,9 +50,12 @@ def _move_alert(before: Check, now: Check) -> None:
             "The check was renamed." if renamed and not silent else "The check was switched off."
         )
         alerting.end(before, reason=reason)
-    woken = not before.raises_alert or renamed
+    at = timezone.now()
+    # After a longer rest the next answers flip anew, and raise it then.
+    returned = not before.enabled and at <= before.fresh_until
+    woken = not before.raises_alert or renamed or returned
     if woken and not silent and before.status in (DOWN, DEGRADED):
-        alerting.raise_for(now, before.status, before.sentence, at=timezone.now())
+        alerting.raise_for(now, before.status, before.sentence, at=at)
 
 
 @transaction.atomic

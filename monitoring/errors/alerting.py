@@ -9,25 +9,40 @@ from portal.core.models import Service, Upstream
 ALERTNAME = "ApplicationError"
 SEVERITIES = {"fatal": "critical", "error": "warning", "warning": "warning"}
 ENDS = frozenset({"resolved", "ignored"})
+LABELS = ("sentry", "project", "issue")
 
 
 def follow(upstream: Upstream, plan: Plan, *, baseline: bool) -> None:
-    """Raise and clear what a plan asks for. The first reading raises nothing: all in it is old."""
+    """Raise and clear what a plan asks for. The first reading raises nothing: all in it is old.
+
+    What has an alert ends with its issue, also where the option no longer names its project.
+    """
     wanted = frozenset(upstream.option("alert_projects", []))
-    if not wanted:
-        return
+    ended = [entry.listed for entry in plan.entries if ENDS & {*entry.steps}]
+    for labels in _open_among(upstream, {listed.issue_id for listed in ended}):
+        alerts.clear_alert(alertname=ALERTNAME, labels=labels)
     for entry in plan.entries:
-        if entry.listed.issue.project.slug not in wanted:
-            continue
-        if ENDS & {*entry.steps}:
-            labels = _labels(upstream, entry.listed.issue.project.slug, entry.listed.issue_id)
-            alerts.clear_alert(alertname=ALERTNAME, labels=labels)
-        elif not baseline and entry.listed.status == "unresolved":
+        is_over = baseline or entry.listed.status != "unresolved" or ENDS & {*entry.steps}
+        if not is_over and entry.listed.issue.project.slug in wanted:
             _raise(upstream, entry)
 
 
+def _open_among(upstream: Upstream, issue_ids: set[str]) -> list[dict[str, str]]:
+    """Return the labels of the open alerts about these issues; one query, none for no issues."""
+    if not issue_ids:
+        return []
+    ours = {"sentry": upstream.name}
+    rows = Alert.objects.open().filter(alertname=ALERTNAME, labels__contains=ours)
+    found = rows.values_list("labels", flat=True)
+    return [
+        {name: labels.get(name, "") for name in LABELS}
+        for labels in found
+        if labels.get("issue") in issue_ids
+    ]
+
+
 def clear(issue: ErrorIssue, *, reason: str) -> None:
-    """End the alert of an issue that somebody resolved or ignored, if there is one."""
+    """End the alert of an issue that somebody resolved or ignored, or that is gone, if there is one."""
     labels = _labels(issue.upstream, issue.project, issue.issue_id)
     if Alert.objects.open().filter(alertname=ALERTNAME, labels__contains=labels).exists():
         alerts.clear_alert(alertname=ALERTNAME, labels=labels, reason=reason)

@@ -19,6 +19,7 @@ from monitoring.errors.models import ErrorIssue
 from monitoring.errors.summary import bars, rectangles
 from monitoring.sentry import Sentry
 from portal.core.http import UpstreamError
+from portal.core.lookups import row_or_404
 from portal.core.models import Freshness, Upstream, UpstreamKind
 
 # verb: (service, word for the sentence)
@@ -75,7 +76,7 @@ def blind_sentence() -> str:
 def issue_page(request: HttpRequest, issue_id: str, context: dict[str, Any]) -> HttpResponse:
     """Show an error with its numbers, its history, and what can be done."""
     related = ErrorIssue.objects.select_related("upstream", "service")
-    issue = get_object_or_404(related, pk=issue_id)
+    issue = row_or_404(related, issue_id)
     now = timezone.now()
     points = [(datetime.fromtimestamp(at, UTC), count) for at, count in issue.trend]
     context |= {

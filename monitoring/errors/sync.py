@@ -215,20 +215,27 @@ class Run:
 
     def _ask_for_missing(self) -> None:
         """Ask for issues that the whole list lacked, one by one: only the server's "no" makes one gone."""
-        rows = ErrorIssue.objects.filter(upstream=self.upstream, missing_since__isnull=False)
+        missing = ErrorIssue.objects.filter(upstream=self.upstream, missing_since__isnull=False)
+        rows = missing.select_related("upstream")
         for row in rows.order_by("missing_since", "id")[:ASKED_PER_POLL]:
             if not self._may_go_on:
                 return
             self._fetched_at = at = timezone.now()
             listed = self.client.issue(row.issue_id)
             if listed is None:
-                store.mark_gone(row.pk, text="Deleted, or merged into another issue.", at=at)
+                self._is_gone(row, "Deleted, or merged into another issue.", at)
                 self.found["gone"] += 1
             elif self.projects and listed.issue.project.slug not in self.projects:
-                store.mark_gone(row.pk, text="Its project is no longer watched.", at=at)
+                self._is_gone(row, "Its project is no longer watched.", at)
             else:
                 self._apply([listed])
                 ErrorIssue.objects.filter(pk=row.pk).update(missing_since=None, checked_at=at)
+
+    @staticmethod
+    @transaction.atomic
+    def _is_gone(row: ErrorIssue, why: str, at: datetime) -> None:
+        store.mark_gone(row.pk, text=why, at=at)
+        alerting.clear(row, reason=why)
 
     # --- Telling ---------------------------------------------------------------------------------
 

@@ -90,7 +90,7 @@ class RuleAdmin(RuleColumns, ModelAdmin):
             raise PermissionDenied
         return preview_of(request)
 
-    @action(description="Export", url_path="export", icon="download")
+    @action(description="Export", url_path="export", icon="download", permissions=["view"])
     def export(self, request: HttpRequest) -> HttpResponseBase:
         return file_response(request, "")
 

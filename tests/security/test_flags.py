@@ -78,6 +78,17 @@ def test_a_rule_is_set_by_api_within_its_bounds(trail: Trail) -> None:
     assert client.patch(url, {"block_minutes": 10**9}, **JSON).status_code == 400
 
 
+def test_a_session_sets_a_rule_only_with_a_fresh_code(client: Client) -> None:
+    sign_in(client)
+    url = "/api/v1/detections/rules/scanner/"
+    assert client.patch(url, {"enabled": False}, **JSON).status_code == 200
+    session = client.session
+    session["portal_verified_at"] -= 601
+    session.save()
+    assert client.patch(url, {"enabled": True}, **JSON).status_code == 403
+    assert not RuleSetting.objects.get(rule="scanner").enabled
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -111,6 +111,35 @@ def test_switching_a_failing_check_off_ends_its_alert_and_frees_the_service() ->
     assert ServiceStatus.objects.get(service=check.service).checks_status == ""
 
 
+def test_a_check_switched_off_while_it_was_asked_raises_no_alert() -> None:
+    check = answer(make_check(), "down", "down")
+    claimed = Check.objects.select_related("service").get(pk=check.pk)
+    check.enabled = False
+    services.save(check, changed=["enabled"])
+    results.write([Outcome(claimed, Answer("down", "It is down."))], at=timezone.now())
+    assert not Alert.objects.exists()
+
+
+def test_a_check_renamed_while_it_was_asked_raises_its_alert_under_the_new_name() -> None:
+    check = answer(make_check(), "down", "down")
+    claimed = Check.objects.select_related("service").get(pk=check.pk)
+    check.name = "new name"
+    services.save(check, changed=["name"])
+    results.write([Outcome(claimed, Answer("down", "It is down."))], at=timezone.now())
+    assert Alert.objects.get().labels["check"] == "new name"
+
+
+@pytest.mark.parametrize("rest, raised", [(0, True), (3600, False)])
+def test_a_failing_check_that_is_on_again_has_its_alert_again(rest: int, raised: bool) -> None:
+    check = answer(make_check(), "down", "down", "down")
+    for enabled in (False, True):
+        check.enabled = enabled
+        services.save(check, changed=["enabled"])
+        long_ago = timezone.now() - timedelta(seconds=rest)
+        Check.objects.update(last_run_at=long_ago)
+    assert Alert.objects.filter(state="firing").exists() is raised
+
+
 def test_renaming_a_failing_check_moves_its_alert() -> None:
     check = answer(make_check(name="old"), "down", "down", "down")
     check.name = "new"

@@ -307,6 +307,26 @@ def test_new_and_regressed_errors_raise_alerts_where_asked(sentry: FakeSentry) -
     assert Alert.objects.get().state == "resolved"
 
 
+@pytest.mark.parametrize("end", ["deleted", "option"])
+def test_the_alert_of_an_error_ends_when_the_error_can_no_longer_be_seen(
+    sentry: FakeSentry, end: str
+) -> None:
+    upstream = make_sentry(sentry.url, options={"alert_projects": ["shop"]})
+    sentry.add(wire_issue(1))
+    poll(upstream)
+    fresh = {"firstSeen": stamp(datetime.now(UTC)), "lastSeen": stamp(datetime.now(UTC))}
+    sentry.add(wire_issue(2, **fresh))
+    poll(upstream)
+    assert Alert.objects.get().state == "firing"
+    if end == "deleted":
+        del sentry.issues["2"]
+    else:
+        Upstream.objects.update(options={**upstream.options, "alert_projects": []})
+        sentry.set(2, status="resolved")
+    whole_again(upstream)
+    assert Alert.objects.get().state == "resolved"
+
+
 def test_a_poll_on_its_way_does_not_undo_what_somebody_did(
     sentry: FakeSentry, upstream: Upstream
 ) -> None:
