@@ -9,11 +9,22 @@ from audit.services import Target
 
 KEEP = timedelta(days=180)
 BATCH = 10_000
+BATCHES = 50
+
+
+def forget_old(*, at: datetime) -> tuple[int, int]:
+    """Delete deliveries older than KEEP and groups without members, in batches; return how many."""
+    rows = groups = 0
+    for _ in range(BATCHES):
+        done = _forget_batch(at)
+        rows, groups = rows + done[0], groups + done[1]
+        if max(done) < BATCH:
+            break
+    return rows, groups
 
 
 @transaction.atomic
-def forget_old(*, at: datetime) -> tuple[int, int]:
-    """Delete deliveries older than KEEP, a batch at most, and groups without members; return how many."""
+def _forget_batch(at: datetime) -> tuple[int, int]:
     with connection.cursor() as cursor:
         cursor.execute(
             "WITH old AS (SELECT id FROM alerts_notification WHERE created_at < %s AND outcome <> 'pending'"

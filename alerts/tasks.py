@@ -28,10 +28,12 @@ def apply_own_silences() -> None:
 @shared_task(expires=10)
 def dispatch_notifications() -> None:
     """The tick: route new transitions, look at due groups, and hand each due channel to a worker."""
-    router.route_waiting()
-    dispatch.look_at_due()
-    for channel_id in delivery.due_channels(at=timezone.now()):
-        deliver_channel.delay(channel_id)
+    try:
+        router.route_waiting()
+        dispatch.look_at_due()
+    finally:  # what was decided before goes out, whatever is wrong with what is new
+        for channel_id in delivery.due_channels(at=timezone.now()):
+            deliver_channel.delay(channel_id)
 
 
 @shared_task(expires=30)

@@ -3,6 +3,7 @@
 One upstream row of kind crowdsec says where, with which credentials, and how fresh what we know is.
 """
 
+import time
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -30,6 +31,8 @@ from security.subjects import Subject, parse
 TIMEOUT_SECONDS = 20.0
 ALL_AGAIN = timedelta(hours=1)
 PUSHED_AT_ONCE = 500
+# Each is a request; the lease of a poll ends, and the next poll goes on where this one stopped.
+TELLING_SECONDS = 20.0
 
 
 class Lapi:
@@ -197,11 +200,22 @@ def _tell(lapi: Lapi, *, at: datetime) -> int:
     waiting = list(ours.active(at=at).filter(fresh)[:PUSHED_AT_ONCE])
     if not lifted and not waiting:
         return 0
+    told, ends = 0, time.monotonic() + TELLING_SECONDS
     with lapi.machine() as client:
-        for block in lifted:
-            _take_back(client, block)
-            Block.objects.filter(pk=block.pk).update(pushed_at=None)
-        return len(lifted) + sum(_push(client, block, at=at) for block in waiting)
+        for block in [*lifted, *waiting]:
+            if time.monotonic() >= ends:
+                break
+            told += _push(client, block, at=at) if block.ended_at is None else _lift(client, block)
+    return told
+
+
+def _lift(client: Client, block: Block) -> bool:
+    """Take back a block that was lifted; another one of ours on the same value is told again."""
+    _take_back(client, block)
+    Block.objects.filter(pk=block.pk).update(pushed_at=None)
+    same = Block.objects.exclude(origin=BlockOrigin.CROWDSEC).filter(ended_at__isnull=True)
+    same.filter(kind=block.kind, value=block.value).update(pushed_at=None, pushed_until=None)
+    return True
 
 
 def _push(client: Client, block: Block, *, at: datetime) -> bool:

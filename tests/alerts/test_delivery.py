@@ -277,6 +277,19 @@ def test_the_alert_of_a_failing_channel_ends_when_the_channel_is_changed(
     assert raised.state == "resolved"
 
 
+def test_what_was_decided_goes_out_although_deciding_fails(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_route(make_channel(receiver.url()))
+    fire()
+    router.route_waiting()
+    dispatch.look_at_due()
+    monkeypatch.setattr(router, "route_batch", lambda: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        dispatch_notifications()
+    assert len(receiver.requests) == 1
+
+
 def test_a_save_leaves_the_columns_of_the_worker_alone(receiver: Receiver) -> None:
     channel = make_channel(receiver.url())
     make_route(channel)

@@ -134,6 +134,37 @@ def test_a_block_is_told_and_taken_back_and_others_stay(lapi: Lapi) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_lifting_one_of_two_blocks_on_an_address_leaves_it_told(lapi: Lapi) -> None:
+    upstream = upstream_of(lapi)
+    by_hand = block("203.0.113.9")
+    blocks.create(
+        subjects.parse("network", "203.0.113.9"), expires_at=by_hand.expires_at, reason="scan",
+        actor=None, origin="rule",
+    )  # fmt: skip
+    polling.run(upstream.pk, crowdsec.poll)
+    blocks.lift(by_hand, actor=None)
+    for _ in range(2):
+        assert polling.run(upstream.pk, crowdsec.poll).error == ""
+    assert [d["value"] for d in lapi.decisions()] == ["203.0.113.9"]
+    lapi.run("decisions", "delete", "--all")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_telling_ends_in_time_and_goes_on_at_the_next_poll(
+    lapi: Lapi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upstream = upstream_of(lapi)
+    block("203.0.113.10")
+    monkeypatch.setattr(crowdsec, "TELLING_SECONDS", 0.0)
+    assert polling.run(upstream.pk, crowdsec.poll).error == ""
+    assert lapi.decisions() == []
+    monkeypatch.undo()
+    polling.run(upstream.pk, crowdsec.poll)
+    assert [d["value"] for d in lapi.decisions()] == ["203.0.113.10"]
+    lapi.run("decisions", "delete", "--all")
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_remote_decision_is_enforced_until_it_is_deleted(lapi: Lapi) -> None:
     upstream = upstream_of(lapi)
     lapi.run("decisions", "add", "--range", "192.0.2.0/25", "--duration", "1h")
