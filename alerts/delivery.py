@@ -23,7 +23,7 @@ from alerts.raised import clear_alert, raise_alert
 
 log = logging.getLogger(__name__)
 RUN_SECONDS = 15.0
-LEASE_MARGIN = timedelta(seconds=45)
+LEASE_MARGIN = timedelta(seconds=15)
 CHUNK = 50
 ALERTNAME = "PortalNotificationFailing"
 
@@ -92,12 +92,19 @@ def _not_waiting_for_the_disk() -> Iterator[None]:
 
 
 def _lease(channel_id: int, seconds: float) -> Channel | None:
-    """Take the channel for this worker; None when another one has it, or it rests."""
+    """Take the channel for this worker; None when another one has it, or it rests.
+
+    The lease covers the run and the one message begun before its end, and hardly more: what a worker
+    held that was killed waits until it is over.
+    """
     now = timezone.now()
     free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
     rested = Q(not_before__isnull=True) | Q(not_before__lte=now)
     wanted = Channel.objects.filter(free, rested, pk=channel_id, enabled=True)
-    until = now + timedelta(seconds=seconds + 60) + LEASE_MARGIN
+    longest = wanted.values_list("timeout_seconds", flat=True).first()
+    if longest is None:
+        return None
+    until = now + timedelta(seconds=seconds + longest) + LEASE_MARGIN
     if not wanted.update(lease_until=until):
         return None
     return Channel.objects.get(pk=channel_id)

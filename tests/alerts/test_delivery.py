@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -437,3 +437,30 @@ def test_a_worker_that_dies_after_sending_repeats_and_loses_nothing(
     dispatch_notifications()
     assert len(receiver.requests) == 2
     assert log() == [("sent", "first")]
+
+
+def test_what_a_killed_worker_held_is_free_again_soon(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing gives the channel back after `kill -9`, so its lease is all that lets others go on."""
+    channel = make_channel(receiver.url(), timeout_seconds=10)
+    make_route(channel)
+    fire()
+    router.route_waiting()
+    dispatch.look_at_due()
+    held: list[datetime] = []
+
+    def look(taken: Channel, _ends_at: float) -> int:
+        held.append(due_again(taken.pk))
+        return 0
+
+    monkeypatch.setattr(delivery, "_deliver", look)
+    delivery.deliver(channel.pk)
+    least, most = timedelta(seconds=delivery.RUN_SECONDS + 10), timedelta(seconds=45)
+    assert least < held[0] - timezone.now() < most
+
+
+def due_again(channel_id: int) -> datetime:
+    until = Channel.objects.get(pk=channel_id).lease_until
+    assert until is not None
+    return until
