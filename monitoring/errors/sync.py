@@ -7,6 +7,7 @@ Both go on at the next poll where time or the rate limit ended them.
 
 import time
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -64,6 +65,7 @@ class Run:
         self._listed: list[str] = []  # ids of all pages of this poll: the whole list's, too
         self._fetched_at = self.began
         self._same: dict[bytes, str] = {}  # what need not be decoded
+        self._asked: set[str | None] = set()  # pages of the list that is being read
         self._before = self._facts()
 
     @cached_property
@@ -88,6 +90,7 @@ class Run:
     def _recent(self, bound: datetime) -> None:
         """Read from the top until a page reaches back behind `bound`."""
         query, newest = None, bound
+        self._asked.clear()
         while True:
             page = self._read(query)
             newest = max([newest, *(item.last_seen_at for item in page.issues)])
@@ -120,14 +123,14 @@ class Run:
         newest = state.newest_seen_at
         mark = catalogue_mark(self.projects)
         self._same = store.load_same(self.upstream.pk) if state.catalogue == mark else {}
+        self._asked.clear()
         while True:
             page = self._read_at_cursor()
             if newest is None and page.issues:
                 newest = max(item.last_seen_at for item in page.issues)
                 state.newest_seen_at = min(newest, self.began)
-            ended = page.next_query is None or page.next_query == state.full_cursor
-            state.full_cursor = "" if ended else str(page.next_query)
-            if ended:
+            state.full_cursor = page.next_query or ""
+            if page.next_query is None:
                 self._flush()
                 self._finish_full()
                 state.catalogue = mark
@@ -143,6 +146,7 @@ class Run:
             if error.status not in (400, 422) or not self.state.full_cursor:
                 raise
             self.state.full_cursor = ""
+            self._asked.clear()
             return self._read(None)
 
     def _finish_full(self) -> None:
@@ -164,6 +168,9 @@ class Run:
         if not self._waiting:
             self._fetched_at = timezone.now()
         page = self._ask(query)
+        self._asked.add(query)
+        if page.next_query in self._asked:  # a server whose pages lead in a circle
+            page = replace(page, next_query=None)
         kept = [
             i for i in page.issues if not self.projects or i.issue.project.slug in self.projects
         ]

@@ -1,6 +1,7 @@
 """A poll through its task, against a server that answers as Sentry or as GlitchTip does."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -176,6 +177,24 @@ def test_a_cursor_that_the_server_forgot_begins_the_list_again(
     state._ask = ask  # type: ignore[method-assign]
     state._full()
     assert state.state.full_completed_at is not None
+
+
+def test_pages_that_lead_in_a_circle_end(sentry: FakeSentry, upstream: Upstream) -> None:
+    sentry.add(wire_issue(1))
+    poll(upstream)
+    run = sync.Run(upstream, ErrorSync.objects.get(), Sentry(upstream))
+    page, asked = run.client.issues(), list[str | None]()
+    onward = {None: "cursor=a", "cursor=a": "cursor=b", "cursor=b": "cursor=a"}
+
+    def ask(query: str | None) -> Page:
+        asked.append(query)
+        return replace(page, next_query=onward[query])
+
+    run._ask = ask  # type: ignore[method-assign]
+    run._recent(page.issues[0].last_seen_at)
+    run._full()
+    assert asked == [None, "cursor=a", "cursor=b"] * 2
+    assert run.state.full_started_at is None
 
 
 @pytest.mark.parametrize(
