@@ -6,9 +6,10 @@ alerts.delivery's work.
 """
 
 import json
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -27,7 +28,9 @@ from alerts.router import labels_for_routing
 from alerts.routing import Entry, Now, Reason, Rule
 from alerts.wording import compose
 
+log = logging.getLogger(__name__)
 BATCH = 200
+AFTER_FAILURE = timedelta(minutes=1)
 
 
 @dataclass
@@ -50,18 +53,37 @@ def look_at_due(*, batches: int = 50) -> int:
     """Look at the groups that are due; return at how many."""
     done = 0
     for _ in range(batches):
-        looked = look_at_batch()
+        looked = _look_at_batch_or_each()
         done += looked
         if looked < BATCH:
             break
     return done
 
 
+def _look_at_batch_or_each() -> int:
+    """Look at a batch; when that fails, at each of its groups alone, so that one cannot stop the others."""
+    try:
+        return look_at_batch()
+    except Exception:
+        log.exception("A batch of groups could not be looked at; now one by one.")
+    due = NotificationGroup.objects.filter(next_flush_at__lte=timezone.now())
+    numbers = list(due.order_by("route_id", "key").values_list("pk", flat=True)[:BATCH])
+    for number in numbers:
+        try:
+            look_at_batch(only=number)
+        except Exception:
+            log.exception("The group %d could not be looked at; tried again in a while.", number)
+            rest = timezone.now() + AFTER_FAILURE
+            NotificationGroup.objects.filter(pk=number).update(next_flush_at=rest)
+    return len(numbers)
+
+
 @transaction.atomic
-def look_at_batch() -> int:
-    """Look at one batch of due groups that no other worker holds; return its size."""
+def look_at_batch(*, only: int | None = None) -> int:
+    """Look at one batch of due groups that no other worker holds, or at one group; return its size."""
     now = timezone.now()
     due = NotificationGroup.objects.filter(next_flush_at__lte=now).order_by("route_id", "key")
+    due = due if only is None else due.filter(pk=only)
     groups = list(due.select_for_update(skip_locked=True)[:BATCH])
     if not groups:
         return 0

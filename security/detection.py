@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.core.exceptions import ValidationError
+from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
 from audit import stream
@@ -85,13 +86,21 @@ def _batch() -> tuple[Report, bool]:
         for finding in _feed(follower.engine, entry):
             engine.merge(found, finding)
     for finding in found.values():
-        flags.open_or_extend(finding)
+        _flag(finding)
     is_more = len(entries) == BATCH
     position = stream.position_of(entries[-1]) if is_more else max(position, before)
     follower.position = position
     cursor.txid, cursor.entry_id, cursor.ran_at = position.txid, position.entry_id, timezone.now()
     cursor.save(update_fields=["txid", "entry_id", "ran_at"])
     return Report(len(entries), len(found)), is_more
+
+
+def _flag(finding: Finding) -> None:
+    """Open or extend its flag. One that cannot be stored is logged: the others must not wait for it."""
+    try:
+        flags.open_or_extend(finding)
+    except (DataError, IntegrityError, ValidationError):
+        log.exception("A finding of %s about %s was lost.", finding.rule, finding.subject[:100])
 
 
 def _lock(before: Position) -> DetectorCursor | None:

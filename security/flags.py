@@ -46,7 +46,7 @@ class Result:
 def open_or_extend(finding: Finding) -> Flag:
     """Add what a rule found to the open flag of its subject, or open one, with alert and block."""
     open_flags = Flag.objects.open().filter(
-        rule=finding.rule, subject_kind=finding.subject_kind, subject=finding.subject
+        rule=finding.rule, subject_kind=finding.subject_kind, subject=finding.subject[:100]
     )
     flag = open_flags.select_for_update().first()
     if flag is None:

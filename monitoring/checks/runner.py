@@ -14,7 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from django.db import connection
+from django.db import InterfaceError, connection
 from django.utils import timezone
 
 from monitoring.checks import results
@@ -110,8 +110,23 @@ def _collect(out: Out, *, seconds: float) -> int:
         check, _ = out.pop(future)
         outcomes.append(Outcome(check, _answer(future, check)))
     if outcomes:
-        results.write(outcomes, at=timezone.now())
+        _write(outcomes)
     return len(outcomes)
+
+
+def _write(outcomes: list[Outcome]) -> None:
+    """Write answers together; when that fails, each alone, so that one check cannot stop the others."""
+    try:
+        results.write(outcomes, at=timezone.now())
+    except InterfaceError:
+        raise  # the connection is gone, and the lock with it
+    except Exception:
+        log.exception("%d answers could not be written together.", len(outcomes))
+        for outcome in outcomes:
+            try:
+                results.write([outcome], at=timezone.now())
+            except Exception:
+                log.exception("The answer of check %s could not be written.", outcome.check.pk)
 
 
 def _is_overdue(asked: tuple[Check, float]) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from alerts import channels, delivery, dispatch, router
+from alerts import channels, delivery, dispatch, router, wording
 from alerts.models import Alert, Transition
 from alerts.notification_models import Channel, Notification, NotificationGroup
 from alerts.tasks import dispatch_notifications
@@ -288,6 +288,28 @@ def test_what_was_decided_goes_out_although_deciding_fails(
     with pytest.raises(ZeroDivisionError):
         dispatch_notifications()
     assert len(receiver.requests) == 1
+
+
+def test_a_group_that_cannot_be_looked_at_costs_only_itself(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_route(make_channel(receiver.url()), group_by=["alertname"])
+    for name in ("Bad", "Good"):
+        fire(alertname=name, labels={"alertname": name})
+    real = wording.compose
+
+    def compose(firing: list[Alert], *args: Any, **kwargs: Any) -> tuple[str, str]:
+        assert firing[0].alertname != "Bad"
+        return real(firing, *args, **kwargs)
+
+    monkeypatch.setattr(dispatch, "compose", compose)
+    dispatch_notifications()
+    assert len(receiver.requests) == 1
+    assert NotificationGroup.objects.filter(next_flush_at__gt=timezone.now()).count() == 2
+    monkeypatch.undo()
+    later()
+    dispatch_notifications()
+    assert len(receiver.requests) == 2
 
 
 def test_a_save_leaves_the_columns_of_the_worker_alone(receiver: Receiver) -> None:

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import DataError, connection
 from django.test import Client
 from django.utils import timezone
 
@@ -14,9 +14,10 @@ from audit import services as audit
 from audit.services import Target
 from portal.core import request_context
 from portal.core.request_context import ANONYMOUS, Context
-from security import detection, rule_settings
+from security import detection, flags, rule_settings
 from security.detection import Report
 from security.models import Block, DetectorCursor, Flag, RuleSetting
+from security.rules.finding import Finding
 from security.tasks import detect_threats
 from tests import streams
 from tests.factories import PASSWORD, make_user
@@ -133,6 +134,21 @@ def test_a_crash_between_flag_and_cursor_loses_and_doubles_nothing(
     assert not Flag.objects.exists()
     detect()
     assert Flag.objects.get(rule="brute_force_address").counts["failures"] == 8
+
+
+def test_a_finding_that_cannot_be_stored_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = flags.open_or_extend
+
+    def store(finding: Finding) -> Flag:
+        if finding.rule == "brute_force_address":
+            raise DataError("too long")
+        return real(finding)
+
+    monkeypatch.setattr(flags, "open_or_extend", store)
+    fail(40)
+    detect()
+    assert detection.lag_seconds() == 0
+    assert {flag.rule for flag in Flag.objects.all()} == {"credential_stuffing"}
 
 
 def test_many_entries_are_read_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:

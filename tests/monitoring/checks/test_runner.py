@@ -4,10 +4,10 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -138,6 +138,22 @@ def test_a_failing_check_that_is_on_again_has_its_alert_again(rest: int, raised:
         long_ago = timezone.now() - timedelta(seconds=rest)
         Check.objects.update(last_run_at=long_ago)
     assert Alert.objects.filter(state="firing").exists() is raised
+
+
+def test_an_answer_that_cannot_be_written_costs_only_itself(
+    healthy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = due(target=healthy), due(target=healthy)
+    real = results.write
+
+    def write(outcomes: list[Outcome], *, at: datetime) -> None:
+        real(outcomes, at=at)
+        assert bad.pk not in [outcome.check.pk for outcome in outcomes]
+
+    monkeypatch.setattr(results, "write", transaction.atomic(write))
+    assert runner.run_round(seconds=2) == 2
+    ran = dict(Check.objects.values_list("pk", "last_run_at"))
+    assert (ran[bad.pk], ran[good.pk] is not None) == (None, True)
 
 
 def test_renaming_a_failing_check_moves_its_alert() -> None:
