@@ -127,6 +127,7 @@ class BlockViewSet(mixins.RetrieveModelMixin, PortalViewSet):
     queryset = Block.objects.all()
     serializer_class = BlockSerializer
     filterset_class = BlockFilter
+    read_permission = "security.view_block"
     write_scope = Scope.SECURITY_WRITE
     lookup_value_regex = r"\d{1,18}"
     ordering = ("-id",)
@@ -219,6 +220,7 @@ class AllowEntryViewSet(mixins.RetrieveModelMixin, PortalViewSet):
     queryset = AllowEntry.objects.all()
     serializer_class = AllowEntrySerializer
     filterset_class = None
+    read_permission = "security.view_allowentry"
     write_scope = Scope.SECURITY_WRITE
     lookup_value_regex = r"\d{1,18}"
     ordering = ("id",)

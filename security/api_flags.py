@@ -114,6 +114,7 @@ class FlagViewSet(mixins.RetrieveModelMixin, PortalViewSet):
     queryset = Flag.objects.select_related("assigned_to")
     serializer_class = FlagSerializer
     filterset_class = FlagFilter
+    read_permission = "security.view_flag"
     write_scope = Scope.SECURITY_WRITE
     lookup_value_regex = r"\d{1,18}"
     ordering = ("-last_at",)
@@ -194,6 +195,7 @@ class RuleViewSet(mixins.RetrieveModelMixin, PortalViewSet):
 
     queryset = RuleSetting.objects.filter(rule__in=RULES)
     serializer_class = DetectionRuleSerializer
+    read_permission = "security.view_rulesetting"
     write_scope = Scope.SECURITY_WRITE
     lookup_field = "rule"
     lookup_value_regex = "[a-z_]{1,50}"

@@ -18,7 +18,8 @@ class ScopedPermission(BasePermission):
     """Views declare `read_scope` (default `read`) and `write_scope`; without one, writing is refused.
 
     A view may also name the `write_permission` that a person needs, where that of the scope is not
-    the one the same action asks for in the admin.
+    the one the same action asks for in the admin; and a `read_permission`, without which neither a
+    person nor a token of theirs reads it, whatever the scope.
     """
 
     message = "This token or account may not do that; it lacks the scope {scope!r}."
@@ -27,13 +28,19 @@ class ScopedPermission(BasePermission):
         if not request.user or not request.user.is_authenticated:
             return False
         scope = self.scope_needed(request, view)
+        wanted = self.permission_to_read(request, view)
+        if wanted and not request.user.has_perm(wanted):
+            return self.refuse(request, wanted)
         if self.allows(request, scope) or self.allows_person(request, view):
             return True
-        self.message = ScopedPermission.message.format(scope=scope)
+        return self.refuse(request, scope)
+
+    def refuse(self, request: Request, lacked: str) -> bool:
+        self.message = ScopedPermission.message.format(scope=lacked)
         audit.record(
             "permission.denied",
             outcome="failure",
-            reason=f"lacks scope {scope}",
+            reason=f"lacks scope {lacked}",
             target=Target("api", str(request.method), request.path),
             http_status=403,
         )
@@ -44,6 +51,10 @@ class ScopedPermission(BasePermission):
         if request.method in SAFE_METHODS:
             return str(getattr(view, "read_scope", Scope.READ))
         return str(getattr(view, "write_scope", Scope.ADMIN))
+
+    @staticmethod
+    def permission_to_read(request: Request, view: "APIView") -> str:
+        return str(getattr(view, "read_permission", "")) if request.method in SAFE_METHODS else ""
 
     @staticmethod
     def allows_person(request: Request, view: "APIView") -> bool:

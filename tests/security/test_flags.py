@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
@@ -163,3 +164,17 @@ def test_lists_cost_the_same_for_few_and_many(
         make_flag()
     with django_assert_max_num_queries(12):
         assert client.get(f"/admin/security/{page}/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["flags", "blocks", "blocks/fail2ban", "allow-list", "detections/rules"]
+)
+@pytest.mark.parametrize(("role", "code"), [("viewer", 403), ("auditor", 200)])
+def test_the_api_shows_threats_to_whom_the_admin_does(path: str, role: str, code: int) -> None:
+    """A token of the account opens no more than the account itself."""
+    user = make_user(is_superuser=False)
+    user.groups.add(Group.objects.get(name=role))
+    session, token = Client(), tokens.create(user=user, name="t", scopes=["read"])[1]
+    sign_in(session, user)
+    bearer = Client(headers={"Authorization": f"Bearer {token}"})
+    assert [c.get(f"/api/v1/{path}/").status_code for c in (session, bearer)] == [code, code]
