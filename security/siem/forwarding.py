@@ -48,6 +48,10 @@ def forward(pk: int) -> int:
         return sent
     except wire.WireError as error:
         _failed(pk, str(error), at=timezone.now())
+    except Exception as error:  # it must be seen to stand still, and not be tried at every tick
+        log.exception("Forwarding to destination %d failed inside the portal.", pk)
+        said = f"The portal itself failed while forwarding ({type(error).__name__}). Its log has the details."
+        _failed(pk, said, at=timezone.now())
     finally:
         SiemDestination.objects.filter(pk=pk).update(lease_until=None)
     return sent

@@ -141,6 +141,17 @@ def test_two_ticks_lease_a_destination_once() -> None:
     assert forwarding.claim_due(at=now + forwarding.LEASE * 2) == [row.pk]
 
 
+def test_a_fault_of_our_own_is_shown_and_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = destination(f"syslog+tcp://127.0.0.1:{free_port()}")
+    record()
+    monkeypatch.setattr(forwarding, "message_of", lambda *_: 1 // 0)
+    assert forwarding.forward(row.pk) == 0
+    row.refresh_from_db()
+    assert "ZeroDivisionError" in row.error
+    assert (row.failures, row.lease_until) == (1, None)
+    assert forwarding.claim_due(at=timezone.now()) == []
+
+
 def test_a_new_destination_begins_at_its_creation_and_the_tick_sends(
     tmp_path: Path, settings: Any
 ) -> None:
