@@ -109,7 +109,6 @@ def build(
     http_status: int | None = None,
 ) -> AuditEntry:
     """Return an unsaved entry: the caller's facts joined with those of the current request."""
-    context = request_context.current()
     who, what, means = actor_of(actor), target_of(target), meaning(action)
     writer_id, writer_seq = _writer.next()
     kinds = [*means.type] if outcome == Outcome.SUCCESS else [*{*means.type, "denied"} - {"info"}]
@@ -126,20 +125,7 @@ def build(
         actor_id=sanitize.line(who.id, 200),
         actor_name=sanitize.line(who.name, 200),
         actor_roles=[sanitize.line(role, 150) for role in who.roles],
-        auth_method=context.auth_method,
-        auth_factors=[*context.auth_factors],
-        session_fp=context.session_fp,
-        token_fp=context.token_fp,
-        source_ip=context.source_ip,
-        source_port=context.source_port,
-        source_ip_chain=context.source_ip_chain,
-        user_agent=redaction.text(context.user_agent),
-        http_method=context.http_method,
-        url_path=redaction.text(context.url_path),
         http_status=http_status,
-        request_id=context.request_id,
-        client_request_id=redaction.text(context.client_request_id),
-        trace_id=request_context.trace_id(),
         target_type=sanitize.line(what.type, 100),
         target_id=sanitize.line(what.id, 200),
         target_name=redaction.text(sanitize.line(what.name, 300)),
@@ -152,7 +138,28 @@ def build(
         data=_bounded(dict(data or {})),
         writer_id=writer_id,
         writer_seq=writer_seq,
+        **_circumstances(),
     )
+
+
+def _circumstances() -> dict[str, Any]:
+    """Return the columns that say through which request an entry came to be."""
+    context = request_context.current()
+    return {
+        "auth_method": context.auth_method,
+        "auth_factors": [*context.auth_factors],
+        "session_fp": context.session_fp,
+        "token_fp": context.token_fp,
+        "source_ip": context.source_ip,
+        "source_port": context.source_port,
+        "source_ip_chain": context.source_ip_chain,
+        "user_agent": redaction.text(context.user_agent),
+        "http_method": context.http_method,
+        "url_path": redaction.text(context.url_path),
+        "request_id": context.request_id,
+        "client_request_id": redaction.text(context.client_request_id),
+        "trace_id": request_context.trace_id(),
+    }
 
 
 def record(action: str, *, actor: Any = None, target: Any = None, **facts: Any) -> AuditEntry:
