@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db.models import Max
 
 from audit.models import AuditEntry
-from security import gate_store
+from security import gate_store, suspicion
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -26,6 +26,7 @@ def empty_redis() -> Iterator[None]:
     client = redis.Redis.from_url(settings.REDIS_URL)
     client.flushdb()
     client.hset(gate_store.HASH, gate_store.READY, "1")  # nothing is blocked yet
+    suspicion._counts.clear()  # the count of each process
     yield
     client.close()
 
