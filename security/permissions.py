@@ -54,7 +54,18 @@ class ScopedPermission(BasePermission):
 
     @staticmethod
     def permission_to_read(request: Request, view: "APIView") -> str:
-        return str(getattr(view, "read_permission", "")) if request.method in SAFE_METHODS else ""
+        """Return the permission that reading needs beside the scope, or nothing.
+
+        A person sees by session what the admin shows: the rows of a model need its view permission.
+        A token sees what its scopes say.
+        """
+        if request.method not in SAFE_METHODS:
+            return ""
+        named = str(getattr(view, "read_permission", ""))
+        model = getattr(getattr(view, "queryset", None), "model", None)
+        if named or request.auth or model is None or "view" not in model._meta.default_permissions:
+            return named
+        return f"{model._meta.app_label}.view_{model._meta.model_name}"
 
     @staticmethod
     def allows_person(request: Request, view: "APIView") -> bool:

@@ -24,7 +24,7 @@ def _all_after(position: Position, batch: int = 3) -> tuple[list[int], Position]
 
 
 def test_entries_come_in_order_and_once() -> None:
-    start = stream.horizon()
+    start = streams.start()
     wanted = [services.record("config.changed").pk for _ in range(7)]
     found, position = _all_after(start)
     assert found == wanted
@@ -32,7 +32,7 @@ def test_entries_come_in_order_and_once() -> None:
 
 
 def test_what_a_slow_transaction_wrote_first_is_not_skipped() -> None:
-    start = stream.horizon()
+    start = streams.start()
     written, release = threading.Event(), threading.Event()
 
     def slow() -> int:
@@ -60,7 +60,7 @@ def test_what_a_slow_transaction_wrote_first_is_not_skipped() -> None:
 
 
 def test_only_wanted_actions_since_a_moment_are_read() -> None:
-    start = stream.horizon()
+    start = streams.start()
     services.record("config.changed")
     wanted = services.record("secret.viewed")
     wanted.refresh_from_db()
