@@ -128,13 +128,13 @@ def _copy_and_merge(listed: list[ListedAlert]) -> None:
 
 def _empty() -> None:
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE alerts_alert, alerts_transition, bench_floor")
+        cursor.execute("TRUNCATE alerts_alert, alerts_transition, bench_floor CASCADE")
 
 
 def _memory(upstream: Upstream) -> Row:
     """Poll everything new and again unchanged in a process that has loaded what a worker loads."""
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE alerts_alert, alerts_transition")
+        cursor.execute("TRUNCATE alerts_alert, alerts_transition CASCADE")
     environment = {**os.environ, "LOG_LEVEL": "ERROR"}
     done = subprocess.run(
         [sys.executable, "-c", WORKER, str(upstream.pk)],

@@ -51,7 +51,7 @@ def measure() -> Iterator[Row]:
     )
     yield from _visible(client, url)
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE alerts_alert, alerts_transition, alerts_hookdelivery")
+        cursor.execute("TRUNCATE alerts_alert, alerts_transition, alerts_hookdelivery CASCADE")
     upstream.delete()
 
 
