@@ -40,7 +40,10 @@ class Verdict:
 
 
 def judge(attempt: Attempt, *, now: datetime) -> Verdict:
-    """Return whether an attempt is worth repeating, and a sentence that says what to do."""
+    """Return whether an attempt is worth repeating, and a sentence that says what to do.
+
+    The sentence promises no repetition: a test message is judged here as well, and has none.
+    """
     said = f" It said: {attempt.words}" if attempt.words else ""
     if attempt.delivered:
         how = f" with HTTP {attempt.status}" if attempt.status else ""
@@ -48,13 +51,17 @@ def judge(attempt: Attempt, *, now: datetime) -> Verdict:
     if attempt.refused:
         return Verdict(False, False, f"Not sent: {attempt.words}")
     if attempt.timed_out:
-        return Verdict(False, True, "The service did not answer in time. It is tried again later.")
+        return Verdict(False, True, "The service did not answer in time. It may be slow, or away.")
     if attempt.status is not None:
         return _of_http(attempt, said, now)
     if code := _SMTP_CODE.search(attempt.words):
         # RFC 5321 4.2.1: 4yz is transient, 5yz is permanent.
         final = code[1].startswith("5")
-        todo = "Correct user, password or addresses in the URL." if final else "It is tried again."
+        todo = (
+            "Correct user, password or addresses in the URL."
+            if final
+            else "That may pass by itself."
+        )
         return Verdict(False, not final, f"The mail server refused it with {code[1]}. {todo}{said}")
     return Verdict(False, True, f"The service could not be reached. Check host and port in the URL.{said}")  # fmt: skip
 
@@ -66,7 +73,7 @@ def _of_http(attempt: Attempt, said: str, now: datetime) -> Verdict:
         asked = f" and asks to wait {int(wait.total_seconds())} s" if wait else ""
         return Verdict(False, True, f"The service limits messages (HTTP 429){asked}.{said}", wait)
     if status in (408, 425) or status >= 500:
-        sentence = f"The service failed with HTTP {status}; it is tried again.{said}"
+        sentence = f"The service failed with HTTP {status}, which may pass by itself.{said}"
         return Verdict(False, True, sentence, wait)
     if 300 <= status < 400:
         return Verdict(

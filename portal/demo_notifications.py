@@ -27,7 +27,7 @@ SELECT 'demo:' || t.id, c.id, c.name, r.id, 'message', v.outcome, v.reason,
     (t.kind = 'opened')::int, (t.kind = 'resolved')::int, ARRAY[a.id], ARRAY[t.id], t.at, t.at,
     CASE v.outcome WHEN 'withheld' THEN 0 WHEN 'failed' THEN 8 ELSE 1 END,
     CASE v.outcome WHEN 'sent' THEN 'Accepted with HTTP 200. It said: ok' WHEN 'failed'
-        THEN 'The service failed with HTTP 503; it is tried again.' ELSE '' END,
+        THEN 'The service failed with HTTP 503, which may pass by itself.' ELSE '' END,
     t.at + interval '31 seconds', CASE v.outcome WHEN 'withheld' THEN NULL ELSE 0.1 + random() END
 FROM alerts_transition t JOIN alerts_alert a ON a.id = t.alert_id LEFT JOIN core_service s ON s.id = a.service_id
 JOIN alerts_channel c ON c.name = CASE WHEN a.severity = 'critical' THEN 'demo-on-call'

@@ -269,7 +269,7 @@ def test_notifications(open_tab: Open) -> None:
     demo.seed(demo.Sizes(alerts=60, audit_entries=10, services=12))
     Channel.objects.update(enabled=True)
     Route.objects.update(enabled=True)
-    failing = "The service failed with HTTP 503; it is tried again."
+    failing = "The service failed with HTTP 503, which may pass by itself."
     now = timezone.now()
     Channel.objects.filter(name="demo-mail").update(error=failing, failing_since=now, failures=2)
     _shoot(open_tab, "/admin/alerts/channel/", "channels", ("light", "dark"))
