@@ -1,0 +1,47 @@
+"""What is kept under a name, by API: everybody's shared ones to use, one's own to change.
+
+Filters of the trail and searches of logs are such rows; audit/admin_kept.py is their other door.
+"""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from rest_framework import mixins, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from audit.viewsets import PortalViewSet
+
+
+class KeptViewSet(mixins.RetrieveModelMixin, PortalViewSet):
+    """`service` is the module whose `save` and `delete` write."""
+
+    service: Any
+    filterset_class = None
+    lookup_value_regex = r"\d{1,18}"
+    ordering = ("id",)
+
+    def get_queryset(self) -> QuerySet[Any]:
+        rows = super().get_queryset().model.objects.visible_to(self.request.user)
+        found: QuerySet[Any] = rows.select_related("owner")
+        return found
+
+    def create(self, request: Request) -> Response:
+        """Keep one under a name that the account does not use yet."""
+        saved = self._save(request, self.get_queryset().model())
+        return Response(self.get_serializer(saved).data, status=status.HTTP_201_CREATED)
+
+    def update(self, request: Request, pk: str | None = None) -> Response:
+        """Replace one of one's own."""
+        return Response(self.get_serializer(self._save(request, self.get_object())).data)
+
+    def destroy(self, request: Request, pk: str | None = None) -> Response:
+        """Delete one of one's own."""
+        self.service.delete(self.get_object(), actor=request.user)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def _save(self, request: Request, saved: Any) -> Any:
+        given = self.get_serializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        facts: dict[str, Any] = {"shared": False, **given.validated_data}
+        return self.service.save(saved, actor=request.user, **facts)
