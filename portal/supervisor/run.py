@@ -1,5 +1,6 @@
 """The supervisor: assembles the parts, runs the loop, and orders the stop."""
 
+import math
 import os
 import signal
 import time
@@ -21,6 +22,8 @@ from portal.supervisor.units import Child, Part, Unit
 
 PRIVATE_PORTS = ("Prometheus", "Alertmanager", "node-exporter")
 FETCH = "Debian packages"
+# `make`, a terminal and `timeout` may each pass on the same signal; that is no impatience.
+SAME_SIGNAL_SECONDS = 1.0
 
 
 class Supervisor:
@@ -30,6 +33,7 @@ class Supervisor:
         self.var = var
         self.guard = guard
         self.signals = 0
+        self._signalled = -math.inf
         self.host, wanted = _bind(os.environ)
         listener = ports.listen(wanted, self.host)
         if listener is None:
@@ -163,7 +167,9 @@ class Supervisor:
 
     def _catch_signals(self) -> None:
         def handle(_number: int, _frame: FrameType | None) -> None:
-            self.signals += 1
+            now = time.monotonic()
+            self.signals += now - self._signalled > SAME_SIGNAL_SECONDS
+            self._signalled = now
 
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, handle)

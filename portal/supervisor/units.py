@@ -142,7 +142,9 @@ class Child:
         how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
         if self.available and time.monotonic() - self._started > STEADY_SECONDS:
             self.failures = 0
-        self._failed(f"ended {how} ({processes.tail(self.part.log)})")
+        # What it said is told once; the log has it each time.
+        said = f" ({processes.tail(self.part.log)})" if not self.failures else ""
+        self._failed(f"ended {how}{said}")
 
     def _failed(self, why: str) -> None:
         wait = BACK_OFF_SECONDS[min(self.failures, len(BACK_OFF_SECONDS) - 1)]

@@ -27,6 +27,10 @@ def test_healthz_answers_without_a_database(client: Client) -> None:
     assert "portal_session" not in reply.cookies
 
 
+def test_the_bare_address_leads_to_the_dashboard(client: Client) -> None:
+    assert client.get("/").headers["Location"] == "/admin/"
+
+
 @pytest.mark.django_db
 def test_ready_when_every_part_is(client: Client) -> None:
     worker_heartbeat()

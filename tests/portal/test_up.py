@@ -169,7 +169,9 @@ def test_it_starts_serves_stops_in_order_and_starts_again(var: Path, runs: list[
     third = Run(var)
     runs.append(third)
     assert processes.wait_until(third.is_ready, seconds=START_SECONDS), third.text
+    third.process.terminate()  # `make` and `timeout` pass on the same signal: that is no impatience
     assert third.stop(signal.SIGTERM) == 0
+    assert not re.findall(r"^  (\S+) +killed", third.text, re.M)
     assert third.left() == []
 
 

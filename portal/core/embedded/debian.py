@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from portal.core.embedded import binaries, places
+from portal.core.embedded import binaries, places, relocate
 
 FETCH_SECONDS = 240
 HOW_TO_GET_THEM = (
@@ -52,6 +52,7 @@ def fetch(packages: list[str], var: Path, *, seconds: float = FETCH_SECONDS) -> 
                 120,
             )
             archive.unlink()
+        relocate.relocate(binaries.unpacked_root(var))
     except subprocess.TimeoutExpired as error:
         raise FetchError(f"the Debian archive did not answer within {seconds:g} s") from error
     except subprocess.CalledProcessError as error:

@@ -1,0 +1,40 @@
+"""Makes Debian's Prometheus programs run from the folder they were unpacked into.
+
+Debian's builds read templates and pages from `/usr/share/prometheus/`, a path compiled into the
+program that no option changes; Alertmanager does not start without it. The unpacked copy reads
+`usr/share/prometheus/` instead, from the working directory that its wrapper enters.
+"""
+
+import shlex
+from pathlib import Path
+
+FIXED = b"/usr/share/prometheus/"
+# As long as FIXED, for nothing in the program may move.
+RELATIVE = b"usr/share/prometheus//"
+
+
+def relocate(root: Path) -> None:
+    """Relocate the programs below `root`/usr/bin that need it; a second call changes nothing."""
+    for program in sorted((root / "usr" / "bin").glob("*")):
+        if program.is_symlink() or not program.is_file():
+            continue
+        content = program.read_bytes()
+        if FIXED not in content:
+            continue
+        relocated = root / "usr" / "libexec" / program.name
+        relocated.parent.mkdir(parents=True, exist_ok=True)
+        relocated.write_bytes(content.replace(FIXED, RELATIVE))
+        relocated.chmod(0o755)
+        # A new file, put in place at once: the old one may be running.
+        wrapper = program.with_name(f".{program.name}.new")
+        wrapper.write_text(_wrapper(root, relocated))
+        wrapper.chmod(0o755)
+        wrapper.replace(program)
+
+
+def _wrapper(root: Path, program: Path) -> str:
+    return (
+        "#!/bin/sh\n"
+        f"cd {shlex.quote(str(root.resolve()))} || exit 1\n"
+        f'exec {shlex.quote(str(program.resolve()))} "$@"\n'
+    )
