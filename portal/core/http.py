@@ -165,10 +165,10 @@ class Client:
             if location is None:
                 return reply
             following = urljoin(url, location)
-            if urlsplit(following).netloc != urlsplit(url).netloc:
+            if elsewhere := _elsewhere(url, following):
                 raise UpstreamError(
                     Fault.REDIRECT,
-                    f"{url} redirects to another host ({urlsplit(following).netloc[:200]}), which is not"
+                    f"{url} redirects to {elsewhere}, which is not"
                     " followed because it would carry the credentials there. Enter the final URL.",
                 )
             url = following
@@ -214,11 +214,25 @@ class Client:
         return reply, location
 
 
+def _elsewhere(url: str, following: str) -> str:
+    """Return where a redirect leads that must not be followed, empty when it stays with this server."""
+    here, there = urlsplit(url), urlsplit(following)
+    if there.netloc != here.netloc:
+        return f"another host ({there.netloc[:200]})"
+    if here.scheme == "https" and there.scheme != "https":
+        return "an address without encryption"
+    return ""
+
+
 def _date(header: str | None) -> datetime | None:
+    """Return the server's clock; what no working clock shows would only mislead arithmetic."""
     try:
-        return parsedate_to_datetime(header) if header else None
-    except (ValueError, IndexError, TypeError):
+        read = parsedate_to_datetime(header) if header else None
+    except (ValueError, IndexError, TypeError, OverflowError):
         return None
+    if read is not None and read.tzinfo is None:  # "-0000": UTC, from nowhere in particular
+        read = read.replace(tzinfo=UTC)
+    return read if read is not None and 2000 <= read.year < 2200 else None
 
 
 def _read(response: requests.Response, url: str, target: Target) -> bytes:
