@@ -53,6 +53,8 @@ _VERBS: dict[str, tuple[str, ...]] = {
     "changed": ("change",),
     "deleted": ("deletion",),
     "removed": ("deletion",),
+    "forgotten": ("deletion",),
+    "pruned": ("deletion",),
     "revoked": ("deletion",),
     "denied": ("denied",),
     "rejected": ("denied",),

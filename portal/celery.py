@@ -43,6 +43,7 @@ TICKS: dict[str, tuple[str, float]] = {
     "detect-threats": ("security.tasks.detect_threats", 5),
     "forward-trail": ("security.tasks.forward_trail", 2),
     "keep-blocks": ("security.tasks.keep_blocks", 30),
+    "forget-ended-blocks": ("security.tasks.forget_ended_blocks", 600),
     "sync-crowdsec": ("security.tasks.sync_crowdsec", 5),
     "clear-expired-sessions": ("security.tasks.clear_expired", 3600),
 }

@@ -283,6 +283,9 @@ SPECTACULAR_SETTINGS = {
 # --- Audit --------------------------------------------------------------------------------------
 AUDIT_LOG_DIR = env.text("AUDIT_LOG_DIR") or str(VAR_DIR / "audit")
 AUDIT_RETENTION_MONTHS = env.integer("AUDIT_RETENTION_MONTHS", 0, minimum=0, maximum=1200)
+# Days that ended blocks are kept; lists of others bring ten thousands a day.
+BLOCK_RETENTION_DAYS = env.integer("BLOCK_RETENTION_DAYS", 365, minimum=0, maximum=36_500)
+CROWDSEC_RETENTION_DAYS = env.integer("CROWDSEC_RETENTION_DAYS", 7, minimum=0, maximum=36_500)
 AUTH_LOG_FILE = env.text("AUTH_LOG_FILE") or str(VAR_DIR / "log" / "auth.log")
 AUDITLOG_DISABLE_REMOTE_ADDR = (
     True  # its value comes from a middleware that trusts the left-most address

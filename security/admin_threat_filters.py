@@ -81,5 +81,5 @@ class BlockStateFilter(SimpleListFilter):
         if self.value() == "all":
             return queryset
         assert isinstance(queryset, BlockQuerySet)
-        active = queryset.active(at=timezone.now())
-        return queryset.exclude(pk__in=active.values("pk")) if self.value() == "ended" else active
+        now = timezone.now()
+        return queryset.over(at=now) if self.value() == "ended" else queryset.active(at=now)

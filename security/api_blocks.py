@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import django_filters as filters
-from django.db.models import F
+from django.db.models import F, Q
 from django.http import HttpResponse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -96,12 +96,10 @@ def of_state(queryset: BlockQuerySet, state: str, *, at: datetime) -> BlockQuery
     """Return the blocks that `Block.state` calls so."""
     if state == "active":
         return queryset.active(at=at)
-    lifted = queryset.filter(ended_at__lt=F("expires_at"))
-    return (
-        lifted
-        if state == "lifted"
-        else queryset.filter(expires_at__lte=at).exclude(pk__in=lifted.values("pk"))
-    )
+    if state == "lifted":
+        return queryset.filter(ended_at__lt=F("expires_at"))
+    to_the_end = Q(ended_at__isnull=True) | Q(ended_at__gte=F("expires_at"))
+    return queryset.filter(to_the_end, expires_at__lte=at)
 
 
 def require_fresh(request: Request) -> None:

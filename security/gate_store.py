@@ -41,7 +41,7 @@ def content() -> dict[str, str]:
     active = Block.objects.active(at=now).order_by("expires_at")
     if not settings.CROWDSEC_ENFORCE:
         active = active.exclude(origin=BlockOrigin.CROWDSEC)
-    blocks = list(active)
+    blocks = list(active.only("kind", "value", "expires_at"))
     hashes = _token_hashes(blocks)
     for block in blocks:
         value = json.dumps([block.expires_at.timestamp(), block.pk, block.kind])

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from security import blocks, crowdsec, detection, gate_store, sessions
+from security import block_retention, blocks, crowdsec, detection, gate_store, sessions
 from security.siem import forwarding
 
 
@@ -24,6 +24,12 @@ def keep_blocks() -> None:
     """The tick: writes down which blocks have ended, and mends the copy in Redis."""
     blocks.end_elapsed(at=timezone.now())
     gate_store.write()
+
+
+@shared_task(expires=600)
+def forget_ended_blocks() -> None:
+    """The tick: deletes blocks that ended longer ago than the policy keeps them."""
+    block_retention.forget_ended(at=timezone.now())
 
 
 @shared_task(expires=60)

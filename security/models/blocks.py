@@ -32,6 +32,10 @@ class BlockQuerySet(models.QuerySet["Block"]):
         """Return those whose time has come but whose end is not written yet."""
         return self.filter(ended_at__isnull=True, expires_at__lte=at)
 
+    def over(self, *, at: datetime) -> "BlockQuerySet":
+        """Return what is not enforced any more."""
+        return self.filter(Q(ended_at__isnull=False) | Q(expires_at__lte=at))
+
 
 class Block(models.Model):
     """A subject is refused until `expires_at`. Lifted ones stay as history."""
@@ -75,6 +79,16 @@ class Block(models.Model):
             models.Index(
                 fields=["expires_at"], name="block_open", condition=Q(ended_at__isnull=True)
             ),
+            # What block_retention forgets, oldest first
+            models.Index(
+                fields=["origin", "ended_at"],
+                name="block_ended",
+                condition=Q(ended_at__isnull=False),
+            ),
+            # The list in the admin, of one state or all
+            models.Index(fields=["-created_at", "-id"], name="block_newest"),
+            # "Was this blocked before?", in list, search and API
+            models.Index(fields=["value"], name="block_value"),
         )
 
     def __str__(self) -> str:
