@@ -3,6 +3,7 @@
 https://docs.sentry.io/api/events/retrieve-an-issue-event/
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from portal.core import sanitize
 MAX_FRAMES = 30
 MAX_EXCEPTIONS = 5
 SHOWN_TAGS = 20
+_TRACE = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Event:
     message: str
     exceptions: tuple[Raised, ...]
     tags: tuple[tuple[str, str], ...]
+    trace_id: str = ""
 
 
 def latest(decoded: Any) -> Event:
@@ -59,7 +62,14 @@ def latest(decoded: Any) -> Event:
         message=sanitize.text(event.get("message") or event.get("title") or "", 1000),
         exceptions=tuple(reversed(exceptions[-MAX_EXCEPTIONS:])),
         tags=tuple(tags[:SHOWN_TAGS]),
+        trace_id=_trace_of(event),
     )
+
+
+def _trace_of(event: dict[str, Any]) -> str:
+    """Return the id of the trace the error happened in, nothing when the event tells none."""
+    found = _of(_of(event, "contexts"), "trace").get("trace_id")
+    return found if isinstance(found, str) and _TRACE.fullmatch(found) else ""
 
 
 def _raised(value: dict[str, Any]) -> Raised:

@@ -19,6 +19,7 @@ from monitoring.errors.models import ErrorIssue
 from monitoring.errors.summary import bars, rectangles
 from monitoring.sentry import Sentry
 from portal.core.http import UpstreamError
+from portal.core.links import logs_url, trace_url
 from portal.core.lookups import row_or_404
 from portal.core.models import Freshness, Upstream, UpstreamKind
 
@@ -156,7 +157,16 @@ def event(request: HttpRequest, issue_id: int) -> HttpResponse:
             trend = _long_trend(client, issue)
     except UpstreamError as error:
         return render(request, "monitoring/error_event.html", {"sentence": str(error)})
-    return render(request, "monitoring/error_event.html", {"event": found, "trend": trend})
+    context = {"event": found, "trend": trend, **_trace_links(found.trace_id, issue)}
+    return render(request, "monitoring/error_event.html", context)
+
+
+def _trace_links(trace_id: str, issue: ErrorIssue) -> dict[str, str]:
+    """Return where the trace of an event is shown, and where its log lines are."""
+    if not trace_id:
+        return {}
+    lines = logs_url(issue.last_seen_at, text=f'trace.id:"{trace_id}"')
+    return {"trace_url": trace_url(trace_id), "trace_lines": lines}
 
 
 def _long_trend(client: Sentry, issue: ErrorIssue) -> list[dict[str, Any]]:

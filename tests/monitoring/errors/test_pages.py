@@ -7,11 +7,19 @@ from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from pytest_django import Settings
 
 from monitoring.errors import events
 from monitoring.models import ErrorIssue
 from monitoring.tasks import poll_upstream
-from tests.factories import make_error, make_sentry, make_service, make_user, sign_in
+from tests.factories import (
+    make_error,
+    make_sentry,
+    make_service,
+    make_upstream,
+    make_user,
+    sign_in,
+)
 from tests.payloads import recorded
 from tests.sentry import FakeSentry, fake_sentry, wire_issue
 
@@ -117,13 +125,30 @@ def test_the_latest_event_or_the_reason_why_not(staff: Client, sentry: FakeSentr
     assert "boom" in page
 
 
+def test_the_latest_event_leads_to_its_trace_and_the_log_lines_of_it(
+    staff: Client, sentry: FakeSentry, settings: Settings
+) -> None:
+    issue = ErrorIssue.objects.get(issue_id="1")
+    sentry.body = recorded.body("sentry/gt-issue-latest.json")
+    trace = "d24f1c58e27043dc844a2ef5bbba6498"
+    page = html(staff, f"{LIST}{issue.pk}/event/")
+    assert f'<span class="portal-code">{trace}</span>' in page
+    settings.TRACES_URL = "https://traces.example"
+    make_upstream(kind="elasticsearch")
+    page = html(staff, f"{LIST}{issue.pk}/event/")
+    assert f'href="https://traces.example/trace/{trace}"' in page
+    assert f"q=trace.id%3A%22{trace}%22" in page
+
+
 @pytest.mark.parametrize(
     "decoded", [None, [], {"entries": 7}, {"entries": [{"type": "exception", "data": []}]},
                 {"entries": [{"type": "exception", "data": {"values": [None, {"stacktrace": {"frames": [3]}}]}}],
-                 "tags": [{"key": None}, 5]}], ids=str,
+                 "tags": [{"key": None}, 5]}, {"contexts": {"trace": 7}}, {"contexts": {"trace": {"trace_id": "<b>"}}}],
+    ids=str,
 )  # fmt: skip
 def test_no_event_breaks_its_reader(decoded: object) -> None:
-    assert events.latest(decoded).id == ""
+    found = events.latest(decoded)
+    assert (found.id, found.trace_id) == ("", "")
 
 
 def test_the_dashboard_counts_and_never_calls_blindness_good_news(staff: Client) -> None:
