@@ -16,7 +16,7 @@ def main() -> int:
     try:
         from django.core.management import execute_from_command_line
 
-        from portal.core.embedded import StartError, joined
+        from portal.core.embedded import PlaceError, StartError, joined
     except ImportError as error:
         print(
             f"{error}. The packages are not installed here: run `make run` once.", file=sys.stderr
@@ -26,7 +26,7 @@ def main() -> int:
     try:
         with nullcontext() if alone else joined():
             execute_from_command_line(sys.argv)
-    except StartError as error:
+    except (StartError, PlaceError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -3,14 +3,14 @@
 import sys
 
 from portal.core.embedded import StartError
-from portal.core.embedded.places import var_dir
+from portal.core.embedded.places import PlaceError, var_dir
 from portal.supervisor.run import up
 
 
 def main() -> int:
     try:
         return up(var_dir())
-    except StartError as error:
+    except (StartError, PlaceError) as error:
         print(error, file=sys.stderr)
         return 1
 

@@ -10,8 +10,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -139,13 +138,3 @@ def _has_open(pid: int, path: str) -> bool:
                 if os.readlink(descriptor) == path:
                     return True
     return False
-
-
-@contextmanager
-def only_run(var: Path) -> Iterator[Guard]:
-    guard = Guard(var)
-    guard.enter()
-    try:
-        yield guard
-    finally:
-        guard.leave()

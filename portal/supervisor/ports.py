@@ -1,16 +1,21 @@
 """Which ports the parts listen on: the web's is predictable, the others are random and remembered."""
 
+import errno
 import json
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from portal.core.embedded.processes import StartError
+
 DEFAULT_WEB_PORT = 8000
 TRIED_AFTER_WANTED = 100
 
 
-def listen(wanted: int, host: str) -> socket.socket | None:
-    """Listen on `wanted`, or the next free port after it; None when a hundred are taken.
+def listen(wanted: int, host: str) -> socket.socket:
+    """Listen on `wanted`, or the next free port after it.
+
+    Raises StartError when a hundred are taken, or this machine refuses for another reason.
 
     The supervisor holds the socket from the first moment and hands it to the web server: nobody
     can take the port while the database starts, and it survives the web server's restarts.
@@ -22,11 +27,22 @@ def listen(wanted: int, host: str) -> socket.socket | None:
         try:
             listener.bind((host, port))
             listener.listen(2048)
-        except OSError:
+        except OSError as error:
             listener.close()
+            if error.errno != errno.EADDRINUSE:
+                raise StartError(_refusal(host, port, error)) from error
         else:
             return listener
-    return None
+    raise StartError(
+        f"Port {wanted} and the {TRIED_AFTER_WANTED} after it are all taken. Set PORT to a free one."
+    )
+
+
+def _refusal(host: str, port: int, error: OSError) -> str:
+    """Return why a port cannot be listened on although nobody has it, and what to do."""
+    if error.errno == errno.EACCES:
+        return f"Port {port} is kept for root. Set PORT to one above 1023, behind a reverse proxy."
+    return f"{host} is no address of this machine to listen on ({error.strerror}). Correct PORTAL_BIND."
 
 
 class PrivatePorts(Mapping[str, int]):

@@ -34,19 +34,13 @@ class Supervisor:
         self.guard = guard
         self.signals = 0
         self._signalled = -math.inf
+        self.servers = EmbeddedServers(var)
         self.host, wanted = _bind(os.environ)
-        listener = ports.listen(wanted, self.host)
-        if listener is None:
-            raise StartError(
-                f"Port {wanted} and the {ports.TRIED_AFTER_WANTED} after it are all taken."
-                " Set PORT to a free one."
-            )
-        self.listener = listener
-        self.port = port = int(listener.getsockname()[1])
+        self.listener = ports.listen(wanted, self.host)
+        self.port = port = int(self.listener.getsockname()[1])
         if port != wanted:
             console.say("Web", f"port {wanted} is taken by another program; using {port}")
-        self.url = _portal_url(os.environ, self.host, port)
-        self.servers = EmbeddedServers(var)
+        self.url = _portal_url(env.url("PORTAL_URL", ("http", "https")), self.host, port)
         self.stack = Stack(
             var,
             Stack.wanted(os.environ),
@@ -224,23 +218,33 @@ def _bind(environment: Mapping[str, str]) -> tuple[str, int]:
     return host.strip("[]") or "127.0.0.1", int(written)
 
 
-def _portal_url(environment: Mapping[str, str], host: str, port: int) -> str:
-    path = environment.get("PORTAL_URL_FILE")
-    given = environment.get("PORTAL_URL") or (Path(path).read_text().strip() if path else "")
+def _portal_url(given: str, host: str, port: int) -> str:
+    """Return the address that was given, else the one the web server listens on."""
     if given:
-        return given.rstrip("/")
+        return given
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
     return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
 
 def up(var: Path) -> int:
-    """Run until a signal; return the exit code."""
+    """Run until a signal; return the exit code. Raises StartError or PlaceError with a sentence."""
     os.chdir(BASE_DIR)
     if os.environ.pop("PORTAL_DIE_WITH_PARENT", ""):
         processes.die_with_parent()
     guard = Guard(var)
-    guard.enter()
     try:
-        return Supervisor(var, guard).run()
+        return _entered(var, guard).run()
     finally:
         guard.leave()
+
+
+def _entered(var: Path, guard: Guard) -> Supervisor:
+    """Return the supervisor of this run. Raises StartError when its folder cannot be used."""
+    try:
+        guard.enter()
+        return Supervisor(var, guard)
+    except OSError as error:
+        raise StartError(
+            f"{error.filename or var} cannot be used: {error.strerror}. Give {var} to the account that runs"
+            " the portal, or name another folder in PORTAL_VAR."
+        ) from error

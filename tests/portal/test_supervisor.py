@@ -1,5 +1,6 @@
 """The supervisor's parts by themselves: ports, logs, back-off, and the guard against a second run."""
 
+import errno
 import os
 import socket
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from portal.core.embedded.processes import StartError
+from portal.supervisor import __main__ as supervisor
 from portal.supervisor import logs, ports
 from portal.supervisor.guard import Guard
 from portal.supervisor.run import _bind, _portal_url
@@ -19,13 +21,9 @@ from portal.supervisor.units import Child, Part
 def test_a_taken_web_port_gives_the_next_free_one() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        found = ports.listen(port, "127.0.0.1")
-        assert found is not None
-        with found:
+        with ports.listen(port, "127.0.0.1") as found:
             assert port < found.getsockname()[1] <= port + ports.TRIED_AFTER_WANTED
-    again = ports.listen(port, "127.0.0.1")
-    assert again is not None
-    with again:
+    with ports.listen(port, "127.0.0.1") as again:
         assert again.getsockname()[1] == port
 
 
@@ -69,10 +67,63 @@ def test_a_wrong_port_is_a_sentence(port: str) -> None:
 
 
 def test_the_url_follows_the_port_unless_it_is_given() -> None:
-    assert _portal_url({}, "127.0.0.1", 8001) == "http://127.0.0.1:8001"
-    assert _portal_url({}, "0.0.0.0", 8001) == "http://127.0.0.1:8001"
-    assert _portal_url({}, "::1", 8001) == "http://[::1]:8001"
-    assert _portal_url({"PORTAL_URL": "https://p.example/"}, "::1", 1) == "https://p.example"
+    assert _portal_url("", "127.0.0.1", 8001) == "http://127.0.0.1:8001"
+    assert _portal_url("", "0.0.0.0", 8001) == "http://127.0.0.1:8001"
+    assert _portal_url("", "::1", 8001) == "http://[::1]:8001"
+    assert _portal_url("https://p.example", "::1", 1) == "https://p.example"
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid"])
+def test_an_address_of_another_machine_is_not_said_to_be_taken(host: str) -> None:
+    with pytest.raises(StartError, match=r"no address of this machine.*Correct PORTAL_BIND"):
+        ports.listen(18000, host)
+
+
+def test_a_port_kept_for_root_is_not_said_to_be_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_self: socket.socket, _address: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    with pytest.raises(StartError, match=r"Port 80 is kept for root.*above 1023"):
+        ports.listen(80, "127.0.0.1")
+
+
+def test_a_hundred_taken_ports_are_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "TRIED_AFTER_WANTED", 0)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(StartError, match="are all taken"),
+    ):
+        ports.listen(taken.getsockname()[1], "127.0.0.1")
+
+
+def started(monkeypatch: pytest.MonkeyPatch, var: Path) -> int:
+    """Run `up` as far as it comes with `var`; its URLs are given, so nothing is started."""
+    monkeypatch.setenv("PORTAL_VAR", str(var))
+    monkeypatch.setenv("PORT", "18000")
+    return supervisor.main()
+
+
+def test_a_folder_that_cannot_be_used_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "var").write_text("a file, where a folder is needed")
+    assert started(monkeypatch, tmp_path / "var") == 1
+    said = capsys.readouterr().err
+    assert f"{tmp_path}/var cannot be used: File exists." in said
+    assert "PORTAL_VAR" in said
+
+
+def test_root_without_an_account_for_postgresql_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def nobody(_name: str) -> None:
+        raise KeyError
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr("pwd.getpwnam", nobody)
+    assert started(monkeypatch, tmp_path) == 1
+    assert "neither a postgres nor a nobody account" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
