@@ -1,5 +1,6 @@
 """The alert desk in the admin: lists with filters and actions. What it does is in services."""
 
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
@@ -28,6 +29,7 @@ from alerts.admin_filters import (
     TimeFilter,
 )
 from alerts.models import Alert, Silence
+from portal.core.acts import ActsMixin
 from portal.core.http import UpstreamError
 
 STATE_COLOURS = {"Firing": "danger", "Suppressed": "warning", "Resolved": "success"}
@@ -35,7 +37,7 @@ SEVERITY_COLOURS = {"critical": "danger", "warning": "warning", "info": "info"}
 
 
 @admin.register(Alert)
-class AlertAdmin(ReadOnlyAdmin):
+class AlertAdmin(ActsMixin, ReadOnlyAdmin):
     list_display = (
         "headline",
         "shown_state",
@@ -59,6 +61,7 @@ class AlertAdmin(ReadOnlyAdmin):
     search_help_text = "Name, summary or instance"
     ordering = ("-starts_at",)
     actions = ("acknowledge", "assign_to_me", "unacknowledge")
+    acts = {verb: partial(desk.act, verb=verb) for verb in desk.VERBS}
 
     @display(description="Alert", ordering="alertname")
     def headline(self, alert: Alert) -> str:
@@ -106,16 +109,7 @@ class AlertAdmin(ReadOnlyAdmin):
         silence = path(
             "<int:alert_id>/silence/", wrap(self.silence_view), name="alerts_alert_silence"
         )
-        acts = [
-            path(
-                f"<int:alert_id>/{verb}/",
-                wrap(desk.act),
-                {"verb": verb},
-                name=f"alerts_alert_{verb}",
-            )
-            for verb in ("acknowledge", "unacknowledge", "assign", "comment")
-        ]
-        return [silence, *acts, *super().get_urls()]
+        return [silence, *super().get_urls()]
 
     def _context(self, request: HttpRequest) -> dict[str, Any]:
         return {**self.admin_site.each_context(request), "opts": self.model._meta}

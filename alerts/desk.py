@@ -18,6 +18,7 @@ from alerts.models import Alert
 from portal.core.http import UpstreamError
 from portal.core.lookups import row_or_404
 
+VERBS = ("acknowledge", "unacknowledge", "assign", "comment")
 HISTORY_LENGTH = 10
 PREVIEW_LENGTH = 20
 
@@ -61,20 +62,17 @@ def _web_link(url: str) -> str:
     return url if url.startswith(("http://", "https://")) else ""
 
 
-def act(request: HttpRequest, alert_id: str, verb: str) -> HttpResponse:
+def act(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     """Do one thing to one alert and return to its page with a sentence."""
     if not request.user.has_perm("alerts.change_alert"):
         raise PermissionDenied
-    alert = get_object_or_404(Alert, pk=alert_id)
-    back = HttpResponseRedirect(reverse("admin:alerts_alert_change", args=[alert.pk]))
-    if request.method != "POST":
-        return back
+    alert = get_object_or_404(Alert, pk=pk)
     try:
         level, sentence = _perform(request, alert, verb)
     except ValidationError as error:
         level, sentence = messages.ERROR, " ".join(error.messages)
     messages.add_message(request, level, sentence)
-    return back
+    return HttpResponseRedirect(reverse("admin:alerts_alert_change", args=[alert.pk]))
 
 
 def _perform(request: HttpRequest, alert: Alert, verb: str) -> tuple[int, str]:

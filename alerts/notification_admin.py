@@ -7,9 +7,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.urls import URLPattern, path
 from django.utils.html import format_html
-from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
@@ -18,6 +16,7 @@ from alerts.admin_base import ReadOnlyAdmin
 from alerts.admin_filters import WhenFilter
 from alerts.notification_forms import ChannelForm, RouteForm
 from alerts.notification_models import Channel, Notification, Outcome, Route
+from portal.core.acts import ActsMixin
 
 OUTCOMES = {"Sent": "success", "Waiting": "info", "Failed": "danger", "Withheld": "warning"}
 
@@ -51,9 +50,21 @@ class ChannelColumns:
         return f"{channel.budget_messages} in {channel.budget_seconds / 60:g} min"
 
 
+def send_test(request: HttpRequest, pk: int) -> HttpResponse:
+    """Send a test message now and return to the channel's page with the answer."""
+    if not request.user.has_perm("alerts.change_channel"):
+        raise PermissionDenied
+    channel = get_object_or_404(Channel, pk=pk)
+    row = channels.test(channel, actor=request.user)
+    good = row.outcome == Outcome.SENT
+    messages.add_message(request, messages.SUCCESS if good else messages.ERROR, row.answer)
+    return redirect(channel.get_absolute_url())
+
+
 @admin.register(Channel)
-class ChannelAdmin(ChannelColumns, ModelAdmin):
+class ChannelAdmin(ChannelColumns, ActsMixin, ModelAdmin):
     form = ChannelForm
+    acts = {"test": send_test}
     list_display = ("shown_name", "shown_state", "sent_at", "shown_address", "shown_budget")
     search_fields = ("name", "service", "shown_url")
     list_filter = ("enabled", "service")
@@ -78,19 +89,6 @@ class ChannelAdmin(ChannelColumns, ModelAdmin):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Channel]) -> None:
         for channel in queryset.filter(managed=False):
             channels.delete(channel, actor=request.user)
-
-    def get_urls(self) -> list[URLPattern]:
-        view = require_POST(self.admin_site.admin_view(self.send_test))
-        return [path("<int:number>/test/", view, name="alerts_channel_test"), *super().get_urls()]
-
-    def send_test(self, request: HttpRequest, number: int) -> HttpResponse:
-        if not self.has_change_permission(request):
-            raise PermissionDenied
-        channel = get_object_or_404(Channel, pk=number)
-        row = channels.test(channel, actor=request.user)
-        good = row.outcome == Outcome.SENT
-        messages.add_message(request, messages.SUCCESS if good else messages.ERROR, row.answer)
-        return redirect(channel.get_absolute_url())
 
 
 @admin.register(Route)

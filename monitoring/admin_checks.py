@@ -4,19 +4,21 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
-from unfold.decorators import action, display
+from unfold.decorators import display
 
 from monitoring.checks import history, services
 from monitoring.checks.flips import UP
 from monitoring.checks.form import CheckForm
 from monitoring.checks.pictures import curve, strip
 from monitoring.models import Check, Deploy, Status
+from portal.core.acts import ActsMixin
 from portal.core.paginator import CappedPaginator
 
 WINDOWS = (
@@ -58,8 +60,20 @@ class CheckColumns:
         return "—" if check.latency_seconds is None else f"{check.latency_seconds * 1000:.0f} ms"
 
 
+def run_now(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask the check's target now and return to its page with the answer."""
+    if not request.user.has_perm("monitoring.change_check"):
+        raise PermissionDenied
+    check = get_object_or_404(Check.objects.select_related("service", "upstream"), pk=pk)
+    answer = services.run_now(check, actor=request.user)
+    level = messages.SUCCESS if answer.status == UP else messages.WARNING
+    said = f"{Status(answer.status).label}: {answer.sentence or 'no details.'}"
+    messages.add_message(request, level, said)
+    return redirect(check.get_absolute_url())
+
+
 @admin.register(Check)
-class CheckAdmin(CheckColumns, ModelAdmin):
+class CheckAdmin(CheckColumns, ActsMixin, ModelAdmin):
     form = CheckForm
     list_display = (
         "shown_name",
@@ -73,7 +87,7 @@ class CheckAdmin(CheckColumns, ModelAdmin):
     list_select_related = ("service",)
     search_fields = ("name", "target", "service__slug")
     autocomplete_fields = ("service",)
-    actions_detail = ("run_now",)
+    acts = {"run": run_now}
     change_form_outer_before_template = "portal/check_page.html"
     fieldsets = (
         (None, {"fields": (("service", "name"), ("kind", "enabled"))}),
@@ -98,15 +112,6 @@ class CheckAdmin(CheckColumns, ModelAdmin):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Check]) -> None:
         for check in queryset.select_related("service"):
             services.delete(check)
-
-    @action(description="Run now", url_path="run", permissions=["change"])
-    def run_now(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        check = get_object_or_404(Check.objects.select_related("service", "upstream"), pk=object_id)
-        answer = services.run_now(check, actor=request.user)
-        level = messages.SUCCESS if answer.status == UP else messages.WARNING
-        said = f"{Status(answer.status).label}: {answer.sentence or 'no details.'}"
-        messages.add_message(request, level, said)
-        return redirect(check.get_absolute_url())
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None

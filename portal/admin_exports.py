@@ -18,6 +18,7 @@ from unfold.decorators import display
 
 from audit import exports, filters
 from audit.export_models import ExportRecord, ExportState
+from portal.core.acts import ActsMixin, post_only
 from portal.core.lookups import row_or_404
 from portal.core.paginator import CappedPaginator
 from portal.exports_api import download
@@ -26,8 +27,71 @@ from security import stepup
 COLOURS = {"Completed": "success", "Failed": "danger", "Running": "info", "Cancelled": "warning"}
 
 
+def _words(export: ExportRecord) -> str:
+    return " ".join(f"{name}={value}" for name, value in export.query.items()) or "the whole trail"
+
+
+def _export(request: HttpRequest, pk: Any, permission: str = "view") -> ExportRecord:
+    if not request.user.has_perm(f"audit.{permission}_exportrecord"):
+        raise PermissionDenied
+    return row_or_404(ExportRecord.objects.all(), pk)
+
+
+def create(request: HttpRequest) -> HttpResponse:
+    """Ask for an export of what the list shows, and go to its page."""
+    trail = reverse("admin:audit_auditentry_changelist")
+    if not request.user.has_perm("audit.add_exportrecord"):
+        raise PermissionDenied
+    if not stepup.is_recent(request):
+        return stepup.challenge(request, back=trail)
+    try:
+        export = exports.create(filters.given(request.POST), actor=request.user)
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+        return HttpResponseRedirect(trail)
+    return HttpResponseRedirect(export.get_absolute_url())
+
+
+def send(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Stream the file, once."""
+    export = _export(request, pk, "add")
+    if not stepup.is_recent(request):
+        return stepup.challenge(request, back=export.get_absolute_url())
+    try:
+        return download(export, actor=request.user)
+    except (exports.BusyError, exports.SpentError) as error:
+        messages.error(request, str(error))
+        return HttpResponseRedirect(export.get_absolute_url())
+
+
+def progress(request: HttpRequest, pk: int) -> JsonResponse:
+    """Return how far the export is, for the page that shows it."""
+    export = _export(request, pk)
+    return JsonResponse(
+        {
+            "state": export.state,
+            "label": ExportState(export.state).label,
+            "rows": export.rows,
+            "estimated_rows": export.estimated_rows,
+            "bytes": export.bytes,
+            "size": filesizeformat(export.bytes),
+            "sha256": export.sha256,
+            "error": export.error,
+        }
+    )
+
+
+def cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    """Cancel an export that waits or runs."""
+    export = _export(request, pk, "add")
+    done = exports.cancel(export, actor=request.user)
+    messages.info(request, "The export is cancelled." if done else "The export had ended.")
+    return HttpResponseRedirect(export.get_absolute_url())
+
+
 @admin.register(ExportRecord)
-class ExportRecordAdmin(ModelAdmin):
+class ExportRecordAdmin(ActsMixin, ModelAdmin):
+    acts = {"download": send, "cancel": cancel}
     change_form_template = "portal/export.html"
     paginator = CappedPaginator
     show_full_result_count = False
@@ -59,10 +123,8 @@ class ExportRecordAdmin(ModelAdmin):
     def get_urls(self) -> list[URLPattern]:
         name, wrap = "audit_exportrecord", self.admin_site.admin_view
         own = [
-            path("create/", wrap(create), name=f"{name}_create"),
-            path("<int:pk>/download/", wrap(send), name=f"{name}_download"),
+            path("create/", wrap(post_only(create)), name=f"{name}_create"),
             path("<int:pk>/progress/", wrap(progress), name=f"{name}_progress"),
-            path("<int:pk>/cancel/", wrap(cancel), name=f"{name}_cancel"),
         ]
         return [*own, *super().get_urls()]
 
@@ -83,68 +145,3 @@ class ExportRecordAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
-
-
-def _words(export: ExportRecord) -> str:
-    return " ".join(f"{name}={value}" for name, value in export.query.items()) or "the whole trail"
-
-
-def _export(request: HttpRequest, pk: Any, permission: str = "view") -> ExportRecord:
-    if not request.user.has_perm(f"audit.{permission}_exportrecord"):
-        raise PermissionDenied
-    return row_or_404(ExportRecord.objects.all(), pk)
-
-
-def create(request: HttpRequest) -> HttpResponse:
-    """Ask for an export of what the list shows, and go to its page."""
-    trail = HttpResponseRedirect(reverse("admin:audit_auditentry_changelist"))
-    if not request.user.has_perm("audit.add_exportrecord"):
-        raise PermissionDenied
-    if request.method != "POST":
-        return trail
-    if not stepup.is_recent(request):
-        return stepup.challenge(request)
-    try:
-        export = exports.create(filters.given(request.POST), actor=request.user)
-    except ValidationError as error:
-        messages.error(request, " ".join(error.messages))
-        return trail
-    return HttpResponseRedirect(export.get_absolute_url())
-
-
-def send(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Stream the file, once."""
-    export = _export(request, pk, "add")
-    if not stepup.is_recent(request):
-        return stepup.challenge(request)
-    try:
-        return download(export, actor=request.user)
-    except (exports.BusyError, exports.SpentError) as error:
-        messages.error(request, str(error))
-        return HttpResponseRedirect(export.get_absolute_url())
-
-
-def progress(request: HttpRequest, pk: int) -> JsonResponse:
-    """Return how far the export is, for the page that shows it."""
-    export = _export(request, pk)
-    return JsonResponse(
-        {
-            "state": export.state,
-            "label": ExportState(export.state).label,
-            "rows": export.rows,
-            "estimated_rows": export.estimated_rows,
-            "bytes": export.bytes,
-            "size": filesizeformat(export.bytes),
-            "sha256": export.sha256,
-            "error": export.error,
-        }
-    )
-
-
-def cancel(request: HttpRequest, pk: int) -> HttpResponse:
-    """Cancel an export that waits or runs."""
-    export = _export(request, pk, "add")
-    if request.method == "POST":
-        done = exports.cancel(export, actor=request.user)
-        messages.info(request, "The export is cancelled." if done else "The export had ended.")
-    return HttpResponseRedirect(export.get_absolute_url())

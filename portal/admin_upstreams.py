@@ -5,14 +5,14 @@ from urllib.parse import urlsplit
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
-from unfold.decorators import action, display
+from unfold.decorators import display
 from unfold.widgets import (
     UnfoldAdminPasswordWidget,
     UnfoldAdminTextareaWidget,
@@ -21,6 +21,7 @@ from unfold.widgets import (
 )
 
 from monitoring import connection_test
+from portal.core.acts import ActsMixin
 from portal.core.models import Upstream, UpstreamKind
 from portal.sight import source_of
 from portal.templatetags.portal_text import age, seconds
@@ -125,14 +126,27 @@ class UpstreamColumns:
         return format_html('<span class="portal-code">{}</span>{}', upstream.url, note)
 
 
+def test_connection(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask the server now and return to its page with what was found."""
+    if not request.user.has_perm("core.change_upstream"):
+        raise PermissionDenied
+    upstream = get_object_or_404(Upstream.objects.exclude(kind=UpstreamKind.PORTAL), pk=pk)
+    result = connection_test.run(upstream, actor=request.user)
+    level = messages.SUCCESS if result.ok else messages.ERROR
+    messages.add_message(request, level, result.sentence)
+    for warning in result.warnings:
+        messages.warning(request, warning)
+    return redirect(upstream.get_absolute_url())
+
+
 @admin.register(Upstream)
-class UpstreamAdmin(UpstreamColumns, ModelAdmin):
+class UpstreamAdmin(UpstreamColumns, ActsMixin, ModelAdmin):
     form = UpstreamForm
     list_display = ("shown_name", "shown_state", "shown_age", "shown_url", "interval_seconds")
     list_filter = ("kind", "enabled")
     search_fields = ("name", "url")
-    actions_detail = ("test_connection",)
-    change_form_before_template = "portal/upstream_state.html"
+    acts = {"test": test_connection}
+    change_form_outer_before_template = "portal/upstream_state.html"
     fieldsets = (
         (None, {"fields": (("name", "kind"), "url", ("enabled", "interval_seconds"))}),
         (
@@ -158,14 +172,3 @@ class UpstreamAdmin(UpstreamColumns, ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Upstream | None = None) -> bool:
         return not (obj and obj.managed) and super().has_delete_permission(request, obj)
-
-    @action(description="Test connection", url_path="test", permissions=["change"])
-    def test_connection(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        upstream = Upstream.objects.get(pk=object_id)
-        result = connection_test.run(upstream, actor=request.user)
-        messages.add_message(
-            request, messages.SUCCESS if result.ok else messages.ERROR, result.sentence
-        )
-        for warning in result.warnings:
-            messages.warning(request, warning)
-        return redirect(upstream.get_absolute_url())

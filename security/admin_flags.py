@@ -13,6 +13,7 @@ from django.utils.timesince import timesince
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
+from portal.core.acts import post_only
 from portal.core.paginator import CappedPaginator
 from security import flag_pages, flags, rule_settings, stepup
 from security.admin_threat_filters import FlagStatusFilter, RuleFilter, SeverityFilter
@@ -92,8 +93,8 @@ class FlagAdmin(NoAddNoDelete):
         self.message_user(request, result.sentence("confirmed"))
 
     def get_urls(self) -> list[URLPattern]:
-        wrap = self.admin_site.admin_view
-        act = path("<int:flag_id>/<slug:verb>/do/", wrap(flag_pages.act), name="security_flag_act")
+        view = self.admin_site.admin_view(post_only(flag_pages.act, back="../../"))
+        act = path("<int:flag_id>/<slug:verb>/do/", view, name="security_flag_act")
         return [act, *super().get_urls()]
 
     def change_view(

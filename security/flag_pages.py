@@ -66,17 +66,14 @@ def act(request: HttpRequest, flag_id: int, verb: str) -> HttpResponse:
     if verb not in VERBS or not request.user.has_perm(needed):
         raise PermissionDenied
     flag = get_object_or_404(Flag, pk=flag_id)
-    back = HttpResponseRedirect(flag.get_absolute_url())
-    if request.method != "POST":
-        return back
     if verb == "block" and not stepup.is_recent(request):
-        return HttpResponseRedirect(f"{reverse('security:step_up')}?next={flag.get_absolute_url()}")
+        return stepup.challenge(request, back=flag.get_absolute_url())
     try:
         level, sentence = _perform(request, flag, verb)
     except ValidationError as error:
         level, sentence = messages.ERROR, " ".join(error.messages)
     messages.add_message(request, level, sentence)
-    return back
+    return HttpResponseRedirect(flag.get_absolute_url())
 
 
 def _perform(request: HttpRequest, flag: Flag, verb: str) -> tuple[int, str]:

@@ -31,11 +31,14 @@ def is_recent(request: HttpRequest, minutes: float = MINUTES) -> bool:
     return age is not None and age < minutes * 60
 
 
-def challenge(request: HttpRequest) -> HttpResponseRedirect:
-    """Return the redirect to the step-up page, which comes back to where the request wanted to go."""
+def challenge(request: HttpRequest, *, back: str = "") -> HttpResponseRedirect:
+    """Return the redirect to the step-up page, which comes back to where the request wanted to go.
+
+    A view that takes only POST gives the page to come `back` to, where its button is.
+    """
     if request.method not in ("GET", "HEAD"):
         messages.warning(request, ASK_AGAIN)
-    target = urlencode({"next": request.get_full_path()})
+    target = urlencode({"next": back or request.get_full_path()})
     return HttpResponseRedirect(f"{reverse('security:step_up')}?{target}")
 
 

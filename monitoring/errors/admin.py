@@ -17,6 +17,7 @@ from unfold.decorators import display
 from monitoring.errors import pages, services
 from monitoring.errors.admin_filters import LevelFilter, ProjectFilter, ServiceFilter, StatusFilter
 from monitoring.errors.models import ErrorIssue
+from portal.core.acts import ActsMixin
 from portal.core.paginator import CappedPaginator
 
 STATUS_COLOURS = {
@@ -32,7 +33,7 @@ MOST_AT_ONCE = 50
 
 
 @admin.register(ErrorIssue)
-class ErrorIssueAdmin(ModelAdmin):
+class ErrorIssueAdmin(ActsMixin, ModelAdmin):
     paginator = CappedPaginator
     show_full_result_count = False
     list_per_page = 50
@@ -44,6 +45,7 @@ class ErrorIssueAdmin(ModelAdmin):
     ordering = ("-last_seen_at", "-id")
     actions = ("resolve", "ignore", "reopen")
     list_before_template = "monitoring/errors_sight.html"
+    acts = {verb: partial(pages.act, verb=verb) for verb in pages.VERBS}
 
     @display(description="Error")
     def headline(self, issue: ErrorIssue) -> str:
@@ -94,12 +96,8 @@ class ErrorIssueAdmin(ModelAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
-        verbs = [
-            path(f"<int:issue_id>/{verb}/", wrap(partial(pages.act, verb=verb)), name=f"monitoring_errorissue_{verb}")
-            for verb in pages.VERBS
-        ]  # fmt: skip
         event = path("<int:issue_id>/event/", wrap(pages.event), name="monitoring_errorissue_event")
-        return [*verbs, event, *super().get_urls()]
+        return [event, *super().get_urls()]
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         extra = {**(extra_context or {}), "blind": pages.blind_sentence()}

@@ -99,14 +99,12 @@ def issue_page(request: HttpRequest, issue_id: str, context: dict[str, Any]) -> 
     return TemplateResponse(request, "monitoring/error.html", context)
 
 
-def act(request: HttpRequest, issue_id: int, verb: str) -> HttpResponse:
+def act(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     """Do one thing to one error and return to its page with a sentence."""
     if not request.user.has_perm("monitoring.change_errorissue"):
         raise PermissionDenied
-    issue = get_object_or_404(ErrorIssue.objects.select_related("upstream"), pk=issue_id)
+    issue = get_object_or_404(ErrorIssue.objects.select_related("upstream"), pk=pk)
     back = HttpResponseRedirect(issue.get_absolute_url())
-    if request.method != "POST":
-        return back
     service, word = VERBS[verb]
     arguments = {"to": request.POST.get("to", "")} if verb == "assign" else {}
     try:

@@ -16,6 +16,7 @@ from monitoring.rules import services
 from monitoring.rules.api import file_response
 from monitoring.rules.form import PreviewForm, RuleForm
 from monitoring.rules.preview import preview
+from portal.core.acts import post_only
 from portal.core.paginator import CappedPaginator
 
 COLOURS = {"firing": "down", "broken": "down", "pending": "degraded", "inactive": "up"}
@@ -82,11 +83,11 @@ class RuleAdmin(RuleColumns, ModelAdmin):
             messages.warning(request, said)
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.preview)
+        view = self.admin_site.admin_view(post_only(self.preview))
         return [path("preview/", view, name="monitoring_rule_preview"), *super().get_urls()]
 
     def preview(self, request: HttpRequest) -> HttpResponse:
-        if request.method != "POST" or not self.has_view_permission(request):
+        if not self.has_view_permission(request):
             raise PermissionDenied
         return preview_of(request)
 

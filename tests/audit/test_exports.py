@@ -173,7 +173,7 @@ def test_the_admin_asks_shows_and_sends(client: Client, auditor: User) -> None:
     assert made["Location"] == export.get_absolute_url()
     shown = client.get(made["Location"]).content.decode()
     assert "Download CSV" in shown
-    sent = client.get(f"/admin/audit/exportrecord/{export.pk}/download/")
+    sent = client.post(f"/admin/audit/exportrecord/{export.pk}/download/")
     assert b"".join(sent.streaming_content).startswith(b"uid,")  # type: ignore[attr-defined]
     export.refresh_from_db()
     assert export.sha256 in client.get(made["Location"]).content.decode()

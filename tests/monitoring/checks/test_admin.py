@@ -115,5 +115,6 @@ def test_the_lists_take_the_same_queries_for_2_and_40_checks(staff: Client) -> N
 
 def test_run_now_says_what_came_back(staff: Client) -> None:
     check = make_check(target="http://127.0.0.1:9/", timeout_seconds=1)
-    page = staff.get(f"/admin/monitoring/check/{check.pk}/run", follow=True)
+    assert "Run now" in staff.get(check.get_absolute_url()).content.decode()
+    page = staff.post(f"/admin/monitoring/check/{check.pk}/run/", follow=True)
     assert "connection refused" in page.content.decode()
