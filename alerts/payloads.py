@@ -125,8 +125,8 @@ def _decode(body: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
 def _items(body: bytes, decoder: msgspec.json.Decoder[Any], what: str) -> tuple[list[Any], int]:
     """Return the readable items of a JSON list and how many were not; a bad one spoils no other."""
     try:
-        raw = _decode(body, _raw_items)
-    except (msgspec.DecodeError, RecursionError) as error:
+        raw = _raw(body)
+    except (ValueError, RecursionError) as error:
         raise PayloadError(f"The answer is not a JSON list of {what}: {error}.") from error
     found, bad = [], 0
     for item in raw:
@@ -135,6 +135,14 @@ def _items(body: bytes, decoder: msgspec.json.Decoder[Any], what: str) -> tuple[
         except (msgspec.DecodeError, RecursionError):
             bad += 1
     return found, bad
+
+
+def _raw(body: bytes) -> list[Any]:
+    """Return the items as they were sent; of a list that JSON does not know, encoded anew."""
+    try:
+        return list(_decode(body, _raw_items))
+    except msgspec.DecodeError:
+        return sanitize.items(body)
 
 
 def listed_alerts(body: bytes) -> tuple[list[ListedAlert], int]:

@@ -20,6 +20,7 @@ from portal.core.connect import client_for
 from portal.core.http import Client, Fault, Reply, UpstreamError, not_json
 from portal.core.models import Upstream
 from portal.core.retry import reset_at
+from portal.core.validators import SLUG
 
 PAGE_SIZE = 100
 TIMEOUT_SECONDS = 30.0
@@ -54,6 +55,12 @@ class Sentry:
                 Fault.REJECTED,
                 f"{upstream.name} has no organisation. Set SENTRY_ORG, or the option organization of the"
                 ' upstream, for example {"organization": "acme"}.',
+            )
+        if not SLUG.fullmatch(self.organization):
+            raise UpstreamError(
+                Fault.REJECTED,
+                f"{upstream.name} names {self.organization[:100]!r} as its organisation, which is no slug: letters,"
+                " digits, - and _. Take it from the address of the organisation's pages.",
             )
         # People copy the address with and without its path.
         base = upstream.members[0].removesuffix(API)

@@ -120,6 +120,17 @@ def server(name: str, schemes: tuple[str, ...]) -> str:
     return _parsed(name, "", parse, f"Use {' or '.join(f'{s}://host:port' for s in schemes)}.")
 
 
+def slug(name: str) -> str:
+    """Return a word that is safe as a part of a path; empty when not set."""
+
+    def parse(value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", value):
+            raise ValueError
+        return value
+
+    return _parsed(name, "", parse, "Use the slug of the address: letters, digits, - and _.")
+
+
 def dsn(name: str) -> str:
     """Return a Sentry DSN; empty when not set."""
 

@@ -9,10 +9,9 @@ from typing import Any
 
 from monitoring.checks.targets import TargetError, address_of
 from monitoring.rules.grammar import GrammarError, check_label_name
-from portal.core.sockets import FORBIDDEN_NETWORKS
+from portal.core.sockets import FORBIDDEN_NAMES, FORBIDDEN_NETWORKS
 
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.I | re.A)
-_METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "instance-data"})
 OWN_LABELS = ("job", "service", "instance")
 MAX_LABELS = 20
 
@@ -36,7 +35,7 @@ def check_address(written: str) -> str:
 def _check_name(host: str) -> None:
     """Refuse what is no DNS name, numbers that some resolvers take for an address included."""
     labels = host.rstrip(".").split(".")
-    if host.rstrip(".").lower() in _METADATA_NAMES:
+    if host.rstrip(".").lower() in FORBIDDEN_NAMES:
         raise _metadata(host)
     if len(host) > 253 or not all(_NAME.fullmatch(label) for label in labels):
         raise TargetError("This names no host. Write host:port, for example shop.example:9100.")

@@ -4,6 +4,7 @@ https://docs.sentry.io/api/events/list-an-organizations-issues/ ; GlitchTip send
 counts as text, an empty trend and no assignee, and answers a change in snake_case.
 """
 
+import contextlib
 import hashlib
 import json
 import math
@@ -169,7 +170,7 @@ def page(body: bytes, known: Mapping[bytes, str]) -> tuple[list[Listed], int, li
     """
     try:
         items = _decoded(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise PayloadError(f"The answer is not a JSON list of issues: {error}.") from error
     hashed = [(item, known.get(raw_hash(item)) if known else None) for item in items]
     found = [usable(item) for item, name in hashed if name is None]
@@ -182,10 +183,12 @@ def raw_hash(raw: msgspec.Raw) -> bytes:
 
 
 def _decoded(body: bytes) -> list[msgspec.Raw]:
-    try:
+    """Return the items as they were sent; of a list that JSON does not know, encoded anew."""
+    with contextlib.suppress(msgspec.DecodeError):
         return _items.decode(body)
-    except msgspec.DecodeError:
+    with contextlib.suppress(msgspec.DecodeError):
         return _items.decode(sanitize.mended(body))
+    return [msgspec.Raw(item) for item in sanitize.items(body)]
 
 
 def usable(raw: msgspec.Raw) -> Listed | None:

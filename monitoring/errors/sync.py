@@ -5,21 +5,18 @@ resolves in Sentry moves nothing to the top, and is found by reading everything 
 Both go on at the next poll where time or the rate limit ended them.
 """
 
-import time
 from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
-from monitoring.errors import alerting, store
-from monitoring.errors.matching import catalogue_mark, service_finder
-from monitoring.errors.models import ErrorIssue, ErrorSync, IssueStatus
-from monitoring.errors.payloads import Listed
-from monitoring.errors.reconcile import Plan, ServiceOf, plan
+from monitoring.errors import alerting, bounds, store, telling
+from monitoring.errors.matching import catalogue_mark
+from monitoring.errors.merging import Merger
+from monitoring.errors.models import ErrorIssue, ErrorSync
 from monitoring.sentry import SORTS, Page, Sentry
 from portal.core.connect import DEFAULT_TIMEOUT_SECONDS
 from portal.core.http import UpstreamError
@@ -28,8 +25,6 @@ from portal.core.polling import Report
 
 # The lists of busy servers lag behind their events.
 OVERLAP = timedelta(minutes=5)
-BUDGET_SECONDS = 45.0
-BATCH = 1000
 DEFAULT_FULL_SYNC_MINUTES = 60
 # A server whose pages never end, or a pass that a week of failures has made meaningless.
 LONGEST_PASS = timedelta(days=1)
@@ -49,43 +44,32 @@ def poll(upstream: Upstream) -> Report:
 
 
 class Run:
-    """One poll: what is left of its time, what it has read and not written, what it has found."""
+    """One poll: what it may still read, where in the list it is, what it has found."""
 
     def __init__(self, upstream: Upstream, state: ErrorSync, client: Sentry) -> None:
         self.upstream, self.state, self.client = upstream, state, client
         self.began = timezone.now()
         allowed = float(upstream.option("timeout_seconds", DEFAULT_TIMEOUT_SECONDS))
-        self.ends = time.monotonic() + min(BUDGET_SECONDS, allowed)
+        self.spent = bounds.within(allowed)
         self.projects = frozenset(upstream.option("projects", []))
         self.found: Counter[str] = Counter()
-        self.pause_until: datetime | None = None
         self.skew_seconds: float | None = None
-        self.watched_since = state.newest_seen_at
-        self._waiting: list[Listed] = []
+        self.merger = Merger(upstream, watched_since=state.newest_seen_at, found=self.found)
         self._listed: list[str] = []  # ids of all pages of this poll: the whole list's, too
-        self._fetched_at = self.began
         self._same: dict[bytes, str] = {}  # what need not be decoded
         self._asked: set[str | None] = set()  # pages of the list that is being read
         self._before = self._facts()
 
-    @cached_property
-    def service_of(self) -> ServiceOf:
-        return service_finder()
-
     def everything(self) -> None:
         if self.state.newest_seen_at is not None:
             self._recent(self.state.newest_seen_at)
-        if self._full_is_due() and self._may_go_on:
+        if self._full_is_due() and self.spent.may_go_on:
             self._full()
-        self._flush()
-        if self._may_go_on:
+        self.merger.flush()
+        if self.spent.may_go_on:
             self._ask_for_missing()
 
     # --- Reading ---------------------------------------------------------------------------------
-
-    @property
-    def _may_go_on(self) -> bool:
-        return self.pause_until is None and time.monotonic() < self.ends
 
     def _recent(self, bound: datetime) -> None:
         """Read from the top until a page reaches back behind `bound`."""
@@ -97,7 +81,7 @@ class Run:
             query = page.next_query
             if query is None or (page.issues and page.issues[-1].last_seen_at < bound - OVERLAP):
                 break
-            if not self._may_go_on:
+            if not self.spent.may_go_on:
                 self._begin_full(query)  # too much for one poll: the rest is read as a whole
                 break
         self.state.newest_seen_at = min(newest, self.began)
@@ -130,12 +114,14 @@ class Run:
                 newest = max(item.last_seen_at for item in page.issues)
                 state.newest_seen_at = min(newest, self.began)
             state.full_cursor = page.next_query or ""
-            if page.next_query is None:
-                self._flush()
+            endless = len(state.full_seen) + len(self._listed) >= bounds.MOST_KEPT
+            if page.next_query is None or endless:
+                self.merger.flush()
+                self.found["endless"] = int(endless)
                 self._finish_full()
                 state.catalogue = mark
                 return
-            if not self._may_go_on:
+            if not self.spent.may_go_on:
                 return
 
     def _read_at_cursor(self) -> Page:
@@ -151,7 +137,8 @@ class Run:
 
     def _finish_full(self) -> None:
         state = self.state
-        if state.full_started_at is not None and not self.found["bad"]:
+        whole = not self.found["bad"] and not self.found["endless"]
+        if state.full_started_at is not None and whole:
             at = timezone.now()
             self.found["missing"] += store.mark_missing(
                 self.upstream.pk, self._seen(), began=state.full_started_at, at=at
@@ -165,8 +152,7 @@ class Run:
         return list({*self.state.full_seen, *self._listed})
 
     def _read(self, query: str | None) -> Page:
-        if not self._waiting:
-            self._fetched_at = timezone.now()
+        self.merger.begin()
         page = self._ask(query)
         self._asked.add(query)
         if page.next_query in self._asked:  # a server whose pages lead in a circle
@@ -176,12 +162,11 @@ class Run:
         ]
         self._listed += [*page.same, *(item.issue_id for item in kept)]
         self.found["read"] += len(page.same)
-        self.found["pages"] += 1
         self.found["bad"] += page.bad
-        self.skew_seconds, self.pause_until = page.skew_seconds, page.pause_until
-        self._waiting += kept
-        if len(self._waiting) >= BATCH:
-            self._flush()
+        self.skew_seconds = page.skew_seconds
+        read = len(page.same) + len(page.issues) + page.bad
+        self.spent.spend(read, pause_until=page.pause_until)
+        self.merger.add(kept)
         return page
 
     def _ask(self, query: str | None) -> Page:
@@ -194,40 +179,17 @@ class Run:
         self.state.sort = SORTS[1]
         return page
 
-    # --- Writing ---------------------------------------------------------------------------------
-
-    def _flush(self) -> None:
-        """Compare what was read with what is known, and write the difference."""
-        waiting, self._waiting = self._waiting, []
-        if waiting:
-            self._apply(waiting)
-
-    def _apply(self, seen: list[Listed]) -> None:
-        at = timezone.now()
-        known = store.load_known(self.upstream.pk, [item.issue_id for item in seen])
-        changes = plan(
-            known, seen, now=at, service_of=self.service_of, watched_since=self.watched_since
-        )
-        if changes.entries:
-            with transaction.atomic():
-                store.write(self.upstream.pk, changes, fetched_at=self._fetched_at, at=at)
-                alerting.follow(self.upstream, changes, baseline=self.watched_since is None)
-        self._count(changes, len(seen))
-
-    def _count(self, changes: Plan, read: int) -> None:
-        self.found["read"] += read
-        self.found["changed"] += sum(entry.id is not None for entry in changes.entries)
-        for step in ("new", "regressed", "resolved", "ignored", "reopened"):
-            self.found[step] += changes.count(step)
+    # --- Asking one by one ------------------------------------------------------------------------
 
     def _ask_for_missing(self) -> None:
         """Ask for issues that the whole list lacked, one by one: only the server's "no" makes one gone."""
         missing = ErrorIssue.objects.filter(upstream=self.upstream, missing_since__isnull=False)
         rows = missing.select_related("upstream")
         for row in rows.order_by("missing_since", "id")[:ASKED_PER_POLL]:
-            if not self._may_go_on:
+            if not self.spent.may_go_on:
                 return
-            self._fetched_at = at = timezone.now()
+            self.merger.begin()
+            at = timezone.now()
             listed = self.client.issue(row.issue_id)
             if listed is None:
                 self._is_gone(row, "Deleted, or merged into another issue.", at)
@@ -235,7 +197,7 @@ class Run:
             elif self.projects and listed.issue.project.slug not in self.projects:
                 self._is_gone(row, "Its project is no longer watched.", at)
             else:
-                self._apply([listed])
+                self.merger.apply([listed])
                 ErrorIssue.objects.filter(pk=row.pk).update(missing_since=None, checked_at=at)
 
     @staticmethod
@@ -255,55 +217,18 @@ class Run:
 
     def keep(self) -> None:
         """Store how far this poll came; what was read and not yet written is read again."""
-        if self._waiting:
-            self._flush()
+        self.merger.flush()
         if self._facts() != self._before:
             if self.state.full_started_at is not None:
                 self.state.full_seen = self._seen()
             self.state.save()
 
     def report(self) -> Report:
+        state, spent = self.state, self.spent
         return Report(
-            summary=self._summary(),
+            summary=telling.summary(self.found, spent.pages),
             skew_seconds=self.skew_seconds,
-            warning=self._warning(),
-            observed=self._observed(),
-            not_before=self.pause_until,
+            warning=telling.warning(state, self.found, spent),
+            observed=telling.observed(state, self.client.organization, spent.pages),
+            not_before=spent.pause_until,
         )
-
-    def _summary(self) -> str:
-        found = self.found
-        parts = [f"{found['read']} issues on {found['pages']} pages"]
-        words = (
-            "new",
-            "changed",
-            "regressed",
-            "resolved",
-            "ignored",
-            "reopened",
-            "missing",
-            "gone",
-        )
-        return ", ".join(parts + [f"{found[word]} {word}" for word in words if found[word]])
-
-    def _warning(self) -> str:
-        said = []
-        if self.found["bad"]:
-            said.append(f"{self.found['bad']} issues could not be read and were left out.")
-        if self.pause_until is not None:
-            until = f"{self.pause_until:%H:%M:%S} UTC"
-            said.append(f"Its rate limit is spent; the portal asks again after {until}.")
-        if self.state.full_completed_at is None:
-            known = ErrorIssue.objects.filter(upstream=self.upstream).count()
-            said.append(f"The first reading of the whole list goes on; {known:,} issues so far.")
-        return " ".join(said)
-
-    def _observed(self) -> dict[str, Any]:
-        state = self.state
-        rows = ErrorIssue.objects.filter(upstream=self.upstream, gone_at__isnull=True)
-        return {
-            "organization": self.client.organization,
-            "unresolved": rows.filter(status=IssueStatus.UNRESOLVED).count(),
-            "pages": self.found["pages"],
-            "whole_list_read_at": state.full_completed_at and state.full_completed_at.isoformat(),
-        }

@@ -6,6 +6,7 @@ C0 controls forge lines in terminals and logs.
 
 import math
 import re
+from json import dumps, loads
 from typing import Any
 
 # Tab and newline are text; the other C0 and C1 controls are not.
@@ -21,6 +22,18 @@ MAX_DEPTH = 20
 def mended(body: bytes) -> bytes:
     """Return JSON with U+FFFD for each half of a surrogate pair, which strict decoders refuse."""
     return _ESCAPED_SURROGATE.sub(lambda m: rb"\ufffd" if m[1] else m[0], body)
+
+
+def items(body: bytes) -> list[bytes]:
+    """Return the items of a JSON list one by one, for a decoder that refuses the list as a whole.
+
+    NaN and Infinity, which Python reads and JSON does not know, stay what they are: the decoder then
+    refuses the item that holds one, and no other. Raises ValueError, RecursionError.
+    """
+    decoded = loads(mended(body))
+    if not isinstance(decoded, list):
+        raise ValueError(f"it is of the type {type(decoded).__name__}")
+    return [dumps(item).encode() for item in decoded]
 
 
 def text(value: object, limit: int) -> str:

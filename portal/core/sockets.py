@@ -21,19 +21,32 @@ FORBIDDEN_NETWORKS = tuple(
     for n in ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32", "100.100.100.200/32")
 )
 
+FORBIDDEN_NAMES = frozenset({"metadata", "metadata.google.internal", "instance-data"})
+
 
 class ForbiddenAddressError(Exception):
     """The peer lies in a network that is never asked."""
 
 
 def is_forbidden(address: str) -> bool:
-    """True for an IP address in a network that is never asked; a name is not resolved here."""
-    try:
-        found = ipaddress.ip_address(address.strip("[]").partition("%")[0])
-    except ValueError:
-        return False
+    """True for an IP address in a network that is never asked, or a name known for one; none is resolved."""
+    if address.rstrip(".").lower() in FORBIDDEN_NAMES:
+        return True
+    found = _read(address.strip("[]").partition("%")[0])
     found = getattr(found, "ipv4_mapped", None) or found
-    return any(found in network for network in FORBIDDEN_NETWORKS)
+    return found is not None and any(found in network for network in FORBIDDEN_NETWORKS)
+
+
+def _read(written: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the address in the spellings resolvers take: 169.254.1.1, 2851995905, 0xa9.0xfe.1.1."""
+    try:
+        return ipaddress.ip_address(written)
+    except ValueError:
+        pass
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(written))
+    except (OSError, ValueError):
+        return None
 
 
 class _Watch:

@@ -1,11 +1,13 @@
 """Checks of what staff type into upstreams and services; each message says what to write instead."""
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 
 from portal.core import matchers
+from portal.core.sockets import is_forbidden
 
 OPTIONS: dict[str, tuple[type | tuple[type, ...], str]] = {
     "verify_tls": (bool, "true or false"),
@@ -27,8 +29,8 @@ OPTIONS: dict[str, tuple[type | tuple[type, ...], str]] = {
     "data_view": (str, "the id of Kibana's data view or of the index pattern"),
     "public_url": (str, "the address people open in a browser"),
 }
-
-
+# It becomes part of a path: dots and slashes would lead elsewhere on the server.
+SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 # A poll is killed after 120 seconds, and a body is held in memory.
 BOUNDS = {
     "timeout_seconds": (1, 110),
@@ -52,6 +54,11 @@ def validate_server_urls(value: str) -> None:
             usable = False
         if not usable or any(c.isspace() or ord(c) < 32 for c in member):
             raise ValidationError(f"{member[:200]!r} is no server URL. Write http://host:port.")
+        if is_forbidden(parts.hostname or ""):
+            raise ValidationError(
+                f"{parts.hostname} is an address of metadata services, which hand out credentials. The portal"
+                " never asks it. Enter the address of the server."
+            )
         if parts.username or parts.password:
             raise ValidationError(
                 "Leave user and password out of the URL; there are fields for them."
@@ -91,6 +98,11 @@ def validate_options(value: Any) -> None:
         "opensearch2",
     ):
         raise ValidationError(f'Option "dashboards" is {OPTIONS["dashboards"][1]}.')
+    if "organization" in value and not SLUG.fullmatch(value["organization"]):
+        raise ValidationError(
+            f'Option "organization" is {OPTIONS["organization"][1]}: letters, digits, - and _, as in the'
+            " address of its pages."
+        )
     for name in ("projects", "alert_projects"):
         if not all(isinstance(slug, str) and slug for slug in value.get(name, [])):
             raise ValidationError(f"Option {name!r} is a list of texts.")

@@ -27,6 +27,7 @@ READERS: dict[str, Callable[[], Any]] = {
     "database": lambda: env.database("X"),
     "words": lambda: env.words("X"),
     "dsn": lambda: env.dsn("X"),
+    "slug": lambda: env.slug("X"),
 }
 
 
@@ -41,6 +42,7 @@ READERS: dict[str, Callable[[], Any]] = {
         ("urls", "http://a:9093,http://b:9093/", ["http://a:9093", "http://b:9093"]),
         ("words", " a, ,b,", ["a", "b"]),
         ("dsn", "https://key@sentry.example/sub/4", "https://key@sentry.example/sub/4"),
+        ("slug", " acme-2_b ", "acme-2_b"),
     ],
 )
 def test_a_good_value_is_read(
@@ -58,6 +60,8 @@ def test_a_good_value_is_read(
 @pytest.mark.parametrize(
     "reader, written, default",
     [
+        ("slug", "../a", ""),
+        ("slug", "a.b", ""),
         ("boolean", "perhaps", False),
         ("integer", "0", 15),
         ("integer", "12.5", 15),

@@ -1,11 +1,14 @@
 """Upstreams through the API: credentials stay with the server they were entered for."""
 
+import html
+import json
+
 import pytest
 from django.test import Client
 
 from portal.core.models import Upstream
 from security import tokens
-from tests.factories import make_upstream, make_user
+from tests.factories import make_upstream, make_user, sign_in
 
 pytestmark = pytest.mark.django_db
 
@@ -33,6 +36,48 @@ def test_stored_credentials_do_not_move_to_another_server(
     reply = client.patch(f"/api/v1/upstreams/{row.pk}/", change, content_type="application/json")
     assert reply.status_code == code, reply.content
     assert b"secret" not in reply.content
+
+
+@pytest.mark.parametrize(
+    "over, words",
+    [
+        ({"options": {"organization": "../../a"}}, "is the slug of a Sentry organisation"),
+        ({"options": {"organization": ".."}}, "is the slug of a Sentry organisation"),
+        ({"options": {"organization": ""}}, "is the slug of a Sentry organisation"),
+        ({"options": {"organization": 7}}, "wants the slug"),
+        ({"url": "http://169.254.169.254/latest"}, "metadata services"),
+        ({"url": "http://sentry.example,http://169.254.1.1:80"}, "metadata services"),
+        ({"url": "http://[fe80::1]:9000"}, "metadata services"),
+        ({"url": "http://[::ffff:169.254.169.254]"}, "metadata services"),
+        ({"url": "http://2852039166/"}, "metadata services"),
+        ({"url": "http://0xa9fea9fe/"}, "metadata services"),
+        ({"url": "http://metadata.google.internal./"}, "metadata services"),
+    ],
+    ids=str,
+)
+def test_both_doors_refuse_what_would_lead_elsewhere(
+    client: Client, over: dict[str, object], words: str
+) -> None:
+    asked = {"name": "errors", "kind": "sentry", "url": "https://sentry.example", **over}
+    reply = client.post("/api/v1/upstreams/", asked, content_type="application/json")
+    assert reply.status_code == 400
+    assert words in reply.content.decode().replace("\\", "")
+    staff = Client()
+    sign_in(staff)
+    typed = {"enabled": "on", "interval_seconds": 60, **asked,
+             "options": json.dumps(asked.get("options", {}))}  # fmt: skip
+    page = staff.post("/admin/core/upstream/add/", typed)
+    assert page.status_code == 200
+    assert words in html.unescape(page.content.decode())
+    assert not Upstream.objects.filter(name="errors").exists()
+
+
+def test_a_good_organisation_is_saved(client: Client) -> None:
+    asked = {"name": "errors", "kind": "sentry", "url": "https://sentry.example",
+             "options": {"organization": "acme-2_b"}}  # fmt: skip
+    assert (
+        client.post("/api/v1/upstreams/", asked, content_type="application/json").status_code == 201
+    )
 
 
 def test_a_managed_upstream_is_not_deleted(client: Client) -> None:

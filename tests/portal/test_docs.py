@@ -12,7 +12,7 @@ from portal.core.embedded.places import BASE_DIR
 
 OURS = ("portal", "monitoring", "alerts", "audit", "security", "docker")
 READ = re.compile(
-    r"""env\.(?:text|boolean|integer|choice|dsn|server|words|networks|url|urls|secret|service_urls|database)\(\s*"([A-Z_]+)"|"""
+    r"""env\.(?:text|slug|boolean|integer|choice|dsn|server|words|networks|url|urls|secret|service_urls|database)\(\s*"([A-Z_]+)"|"""
     r"""environ(?:ment)?(?:\.get\(|\.pop\(|\[)\s*"([A-Z][A-Z_]+)\""""
 )
 METRIC = re.compile(

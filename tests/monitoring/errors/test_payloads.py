@@ -57,6 +57,16 @@ def test_what_cannot_be_an_issue_is_counted_and_left_out(over: dict[str, Any]) -
     assert ([item.issue_id for item in good], bad) == (["2"], 1)
 
 
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
+@pytest.mark.parametrize("field", ["count", "weight"])
+def test_a_number_that_json_does_not_know_costs_its_item_only(word: str, field: str) -> None:
+    sick = json.dumps({**ENTIRE, field: 0.125}).replace("0.125", word)
+    body = f"[{json.dumps(wire_issue(2))}, {sick}, {json.dumps(wire_issue(3))}]".encode()
+    good, bad = payloads.listed_issues(body)
+    assert ([item.issue_id for item in good], bad) == (["2", "3"], 1)
+    assert good[0].original()["metadata"] == wire_issue(2)["metadata"]
+
+
 @pytest.mark.parametrize(
     "over, count, users",
     [

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from alerts.models import Alert
 from monitoring import connection_test
-from monitoring.errors import sync
+from monitoring.errors import bounds, sync
 from monitoring.models import ErrorIssue, ErrorSync, ErrorTally, ErrorTransition
 from monitoring.sentry import Page, Sentry
 from monitoring.tasks import poll_upstream
@@ -280,6 +280,48 @@ def test_bad_items_are_counted_and_the_rest_is_kept(sentry: FakeSentry, upstream
     assert upstream.error == ""
     assert "1 issues could not be read" in upstream.warning
     assert ErrorIssue.objects.get().title == "nul � and half �"
+
+
+def test_an_endless_list_is_read_a_poll_at_a_time_and_said(
+    sentry: FakeSentry, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "MOST_PAGES", 3)
+    sentry.add(*(wire_issue(n) for n in range(1, 701)))
+    poll(upstream)
+    assert ErrorIssue.objects.count() == 300
+    assert "300 issues on 3 pages were read, as much as one poll reads" in upstream.warning
+    sentry.requests.clear()
+    poll(upstream)
+    assert ErrorIssue.objects.count() == 500  # the newest page, then two from the cursor on
+    assert len(sentry.requests) == 3
+    while ErrorSync.objects.get().full_completed_at is None and len(sentry.requests) < 20:
+        poll(upstream)
+    assert ErrorIssue.objects.count() == 700
+
+
+def test_more_than_is_kept_of_one_server_is_left_out_and_said(
+    sentry: FakeSentry, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "MOST_KEPT", 250)
+    sentry.add(*(wire_issue(n) for n in range(1, 701)))
+    poll(upstream)
+    assert "more than the 250 issues that are kept of one Sentry" in upstream.warning
+    assert len(sentry.requests) == 3
+    assert ErrorIssue.objects.count() == 250
+    assert not ErrorIssue.objects.filter(missing_since__isnull=False).exists()
+    late = stamp(datetime.now(UTC))
+    sentry.set(3, count="999", lastSeen=late)
+    sentry.add(wire_issue(900, lastSeen=late))
+    poll(upstream)
+    assert "are left out" in upstream.warning
+    assert ErrorIssue.objects.get(issue_id="3").count == 999
+    assert ErrorIssue.objects.count() == 250
+
+
+def test_an_organisation_that_leads_elsewhere_is_not_asked_for(sentry: FakeSentry) -> None:
+    upstream = make_sentry(sentry.url, options={"organization": ".."})
+    assert "is no slug" in poll(upstream).error
+    assert sentry.requests == []
 
 
 def test_services_by_matcher_and_by_project(sentry: FakeSentry, upstream: Upstream) -> None:
