@@ -5,7 +5,8 @@ always live. Silences on them are held here as well, and applied by a tick.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
@@ -94,6 +95,33 @@ def clear_alert(
             said = Step(found.pk, "commented", now, sanitize.text(reason, 4000))
             episodes.add_steps([said], source=Source.PORTAL, at=now)
     return bool(closed)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One alert of a kind: its identity beside the name, and what is said of it."""
+
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    severity: str = "warning"
+    at: datetime | None = None
+
+
+def settle(alertname: str, troubles: Sequence[Trouble], *, reason: str = "") -> None:
+    """Raise the alert for each trouble, and clear the open ones of that name that are none any more.
+
+    For what is looked at as a whole: what was renamed or deleted meanwhile ends too.
+    """
+    for trouble in troubles:
+        raise_alert(
+            alertname=alertname, labels=trouble.labels, severity=trouble.severity,
+            annotations=trouble.annotations, at=trouble.at,
+        )  # fmt: skip
+    still = {fingerprint_of(_identity(alertname, trouble.labels)) for trouble in troubles}
+    open_ones = Alert.objects.open().filter(upstream__name=NAME, alertname=alertname)
+    for alert in open_ones.exclude(fingerprint__in=still):
+        labels = {name: value for name, value in alert.labels.items() if name != "severity"}
+        clear_alert(alertname=alertname, labels=labels, reason=reason)
 
 
 def _identity(alertname: str, labels: Mapping[str, str]) -> dict[str, str]:

@@ -42,6 +42,7 @@ TICKS: dict[str, tuple[str, float]] = {
     "forget-ingested-uids": ("audit.tasks.forget_ingested", 3600),
     "detect-threats": ("security.tasks.detect_threats", 5),
     "forward-trail": ("security.tasks.forward_trail", 2),
+    "watch-trail-readers": ("security.tasks.watch_trail_readers", 60),
     "keep-blocks": ("security.tasks.keep_blocks", 30),
     "forget-ended-blocks": ("security.tasks.forget_ended_blocks", 600),
     "sync-crowdsec": ("security.tasks.sync_crowdsec", 5),

@@ -3,29 +3,17 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from django.db import connection
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-# What each destination has not had, as security.siem.forwarding.waiting asks for one.
-LAGS = """
-    SELECT d.name, (
-        SELECT e.recorded_at FROM audit_entry e WHERE (e.txid, e.id) > (d.txid::text::xid8, d.entry_id)
-        ORDER BY e.txid, e.id LIMIT 1
-    ), d.failures = 0
-    FROM security_siemdestination d WHERE d.enabled ORDER BY d.name
-"""
+from security.models import SiemDestination
+
 Rows = list[tuple[str, float, bool]]
 
 
 def read(*, at: datetime) -> Rows:
     """Return name, lag and whether it works, of each destination that is on."""
-    with connection.cursor() as cursor:
-        cursor.execute(LAGS)
-        found = cursor.fetchall()
-    return [
-        (name, max(0.0, (at - oldest).total_seconds()) if oldest else 0.0, works)
-        for name, oldest, works in found
-    ]
+    rows = SiemDestination.objects.filter(enabled=True).with_oldest_waiting().order_by("name")
+    return [(row.name, row.lag_seconds(at=at), not row.failures) for row in rows]
 
 
 def families(rows: Rows) -> Iterator[Metric]:

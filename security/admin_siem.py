@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
@@ -11,7 +12,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from security.models import SiemDestination
-from security.siem import destinations, forwarding
+from security.siem import destinations
 from security.stepup import StepUpAdminMixin
 
 STATE = ("state", "lag", "sent", "sent_at", "error")
@@ -30,6 +31,9 @@ class SiemDestinationAdmin(StepUpAdminMixin, ModelAdmin):
     fields = ("name", "url", "format", "ca_pem", "max_bytes", "enabled", *STATE)
     readonly_fields = STATE
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SiemDestination]:
+        return SiemDestination.objects.with_oldest_waiting()
+
     @display(
         description="State",
         label={"sending": "success", "failing": "danger", "disabled": "info"},
@@ -41,9 +45,7 @@ class SiemDestinationAdmin(StepUpAdminMixin, ModelAdmin):
 
     @display(description="Behind by")
     def lag(self, destination: SiemDestination) -> str:
-        if destination.pk is None:
-            return "—"
-        seconds = forwarding.lag_seconds(destination, at=timezone.now())
+        seconds = destination.lag_seconds(at=timezone.now())
         return f"{seconds:,.0f} s" if seconds else "nothing"
 
     @display(description="URL", ordering="url")

@@ -12,7 +12,7 @@ from audit.viewsets import PortalViewSet
 from portal.core.problems import Conflict
 from security.api_blocks import require_fresh
 from security.models import Scope, SiemDestination
-from security.siem import destinations, forwarding
+from security.siem import destinations
 
 FROM_ENVIRONMENT = "This destination comes from SIEM_URL; change it there."
 
@@ -37,14 +37,14 @@ class SiemDestinationSerializer(serializers.ModelSerializer[SiemDestination]):
         )
 
     def get_lag_seconds(self, destination: SiemDestination) -> float:
-        return forwarding.lag_seconds(destination, at=timezone.now())
+        return destination.lag_seconds(at=timezone.now())
 
 
 @extend_schema_view(list=extend_schema(filters=True))
 class SiemDestinationViewSet(mixins.RetrieveModelMixin, PortalViewSet):
     """Syslog receivers of the trail. Reading needs `audit:read`, changing `security:write`."""
 
-    queryset = SiemDestination.objects.all()
+    queryset = SiemDestination.objects.with_oldest_waiting()
     serializer_class = SiemDestinationSerializer
     filterset_class = None
     read_scope = Scope.AUDIT_READ

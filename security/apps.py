@@ -8,11 +8,13 @@ class SecurityConfig(AppConfig):
     verbose_name = "Security"
 
     def ready(self) -> None:
+        from audit import readers
         from portal.core import probing
         from portal.core.models import UpstreamKind
-        from security import crowdsec, roles, rule_settings
+        from security import crowdsec, roles, rule_settings, trail_readers
 
         # After its own app, so that the permissions of every app before it exist.
         roles.connect(self)
         rule_settings.connect()
         probing.register(UpstreamKind.CROWDSEC, crowdsec.ask)
+        readers.register("security", trail_readers.find)

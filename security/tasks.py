@@ -3,7 +3,15 @@
 from celery import shared_task
 from django.utils import timezone
 
-from security import block_retention, blocks, crowdsec, detection, gate_store, sessions
+from security import (
+    block_retention,
+    blocks,
+    crowdsec,
+    detection,
+    gate_store,
+    sessions,
+    trail_readers,
+)
 from security.siem import forwarding
 
 
@@ -48,3 +56,9 @@ def forward_trail() -> None:
 @shared_task(expires=60)
 def forward_to(pk: int) -> None:
     forwarding.forward(pk)
+
+
+@shared_task(expires=60)
+def watch_trail_readers() -> None:
+    """The tick: raises and clears the alerts of readers of the trail that stand still."""
+    trail_readers.watch(at=timezone.now())

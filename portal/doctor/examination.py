@@ -20,6 +20,7 @@ PARTS: tuple[tuple[str, Part], ...] = (
     ("worker and beat", facts.processes),
     ("queue", facts.queue),
     ("backlogs", facts.backlogs),
+    ("trail", facts.trail),
     ("channels", facts.channels),
     ("files", facts.places),
     ("upstreams", upstreams.examine),

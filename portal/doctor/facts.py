@@ -20,6 +20,7 @@ from redis.retry import Retry
 
 from alerts.models import HookDelivery, Transition
 from alerts.notification_models import Channel
+from audit import retention
 from monitoring.models import Check
 from portal import beat
 from portal.core.embedded.places import var_dir
@@ -27,6 +28,7 @@ from portal.doctor import servers, work
 from portal.doctor.findings import Finding, fail, ok, warn
 from portal.health import heartbeat_age_seconds, pending_migrations
 from security import detection
+from security.models import SiemDestination
 
 REDIS_SECONDS = 5
 
@@ -131,6 +133,14 @@ def backlogs() -> list[Finding]:
         work.detector(detection.lag_seconds()),
         work.checks(Check.objects.overdue(at=now).count()),
     ]  # fmt: skip
+
+
+def trail() -> list[Finding]:
+    """Look at who must read the audit trail, and at months that stay because somebody has not."""
+    holding = retention.holding(at=timezone.now(), months=settings.AUDIT_RETENTION_MONTHS)
+    rows = SiemDestination.objects.filter(enabled=True).values_list("name", "error", "failures")
+    failing = [(name, error) for name, error, failures in rows if failures]
+    return [*work.siem(failing, enabled=len(rows)), *work.retention(holding)]
 
 
 def channels() -> list[Finding]:

@@ -1,6 +1,6 @@
 """Judges whether the work gets done: worker, beat, queues, checks, channels, scraping (pure)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from portal.doctor.findings import Finding, fail, ok, warn
@@ -72,6 +72,28 @@ def detector(lag_seconds: float) -> Finding:
         cure = "Look in the worker's log for the task detect_threats."
         return (fail if lag_seconds > WAITS_TOO_LONG_SECONDS else warn)("detector", said, cure)
     return ok("detector", "The detection rules have read the audit trail.")
+
+
+def retention(holding: Mapping[str, Sequence[str]]) -> list[Finding]:
+    """Judge which readers of the trail keep months past the policy from being dropped."""
+    if not holding:
+        return [ok("retention", "No month of the audit trail is kept longer than the policy says.")]
+    return [
+        fail("retention", f"{', '.join(months)} of the audit trail stay past AUDIT_RETENTION_MONTHS, because {reader}"
+             " has not read them.", "Mend it, or disable it if it is not needed: the next hourly tick then drops them.")
+        for reader, months in holding.items()
+    ]  # fmt: skip
+
+
+def siem(failing: Sequence[tuple[str, str]], *, enabled: int) -> list[Finding]:
+    """Judge the SIEM destinations by the names and errors of those that fail."""
+    if not failing:
+        said = f"{enabled} SIEM destinations take the audit trail."
+        return [ok("siem", said if enabled else "The audit trail is forwarded nowhere.")]
+    return [
+        fail(f"siem {name}", f"It does not take the audit trail: {_ended(error)}", "Correct its URL, or its receiver.")
+        for name, error in failing
+    ]  # fmt: skip
 
 
 def checks(overdue: int) -> Finding:

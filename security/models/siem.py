@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
+from django.db.models.expressions import RawSQL
 from django.urls import reverse
 from django.utils import timezone
 
@@ -33,10 +34,25 @@ def place_of(url: str, ca_pem: str = "") -> Place:
     )
 
 
+# In the order of audit.stream, and without its horizon: what still runs is waiting too.
+OLDEST_WAITING = """(
+    SELECT waiting.recorded_at FROM audit_entry waiting
+    WHERE (waiting.txid, waiting.id)
+        > (security_siemdestination.txid::text::xid8, security_siemdestination.entry_id)
+    ORDER BY waiting.txid, waiting.id LIMIT 1
+)"""
+
+
 class SiemDestinationQuerySet(models.QuerySet["SiemDestination"]):
     def due(self, *, at: datetime) -> "SiemDestinationQuerySet":
         free = Q(lease_until__isnull=True) | Q(lease_until__lt=at)
         return self.filter(free, Q(not_before__isnull=True) | Q(not_before__lte=at), enabled=True)
+
+    def with_oldest_waiting(self) -> "SiemDestinationQuerySet":
+        """Annotate the time of the oldest entry that each has not had, in the same statement."""
+        return self.annotate(
+            oldest_waiting=RawSQL(OLDEST_WAITING, [], output_field=models.DateTimeField())  # noqa: S611 - a constant
+        )
 
 
 class SiemDestination(models.Model):
@@ -93,6 +109,15 @@ class SiemDestination(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("admin:security_siemdestination_change", args=[self.pk])
+
+    def waits_since(self) -> datetime | None:
+        """Return when the oldest entry it has not had was recorded, of a row `with_oldest_waiting`."""
+        return getattr(self, "oldest_waiting", None)
+
+    def lag_seconds(self, *, at: datetime) -> float:
+        """Return the age of the oldest entry it has not had; 0 when it has all."""
+        oldest = self.waits_since()
+        return max(0.0, (at - oldest).total_seconds()) if oldest else 0.0
 
     def clean(self) -> None:
         self.url = self.url.strip().rstrip("/")

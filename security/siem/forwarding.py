@@ -29,8 +29,9 @@ APP = "devops-portal"
 def claim_due(*, at: datetime) -> list[int]:
     """Lease the destinations that are due and have something to read; return their numbers."""
     with transaction.atomic():
-        due = SiemDestination.objects.due(at=at).select_for_update(skip_locked=True)
-        found = [row.pk for row in due if row.error or waiting(row)]
+        due = SiemDestination.objects.due(at=at).with_oldest_waiting()
+        locked = due.select_for_update(skip_locked=True)
+        found = [row.pk for row in locked if row.error or row.waits_since()]
         SiemDestination.objects.filter(pk__in=found).update(lease_until=at + LEASE)
     return found
 
@@ -109,16 +110,3 @@ def message_of(entry: AuditEntry, destination: SiemDestination) -> bytes:
         data={"meta": {"sequenceId": str(entry.pk % 2147483647 + 1)},
               "origin": {"software": APP, "swVersion": __version__}},
     )  # fmt: skip
-
-
-def waiting(destination: SiemDestination) -> AuditEntry | None:
-    """Return the oldest entry that the destination has not had."""
-    cursor = Position(destination.txid, destination.entry_id)
-    found = stream.read(cursor, Position(2**62), limit=1)
-    return found[0] if found else None
-
-
-def lag_seconds(destination: SiemDestination, *, at: datetime) -> float:
-    """Return the age of the oldest entry that the destination has not had; 0 when it has all."""
-    entry = waiting(destination)
-    return max(0.0, (at - entry.recorded_at).total_seconds()) if entry else 0.0

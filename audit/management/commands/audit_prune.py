@@ -21,11 +21,16 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         months, now = settings.AUDIT_RETENTION_MONTHS, timezone.now()
-        act = retention.prune if options["apply"] else retention.expired
-        found = act(at=now, months=months)
-        verb = "dropped" if options["apply"] else "would be dropped"
+        if options["apply"]:
+            done = retention.prune(at=now, months=months)
+            found, verb = [*done.dropped, *done.kept], "dropped"
+        else:
+            found, verb = retention.expired(at=now, months=months), "would be dropped"
         for month in found:
-            self.stdout.write(f"{month.name}: {month.rows} entries {verb}")
+            kept = f"kept, because not read yet by {', '.join(month.unread_by)}"
+            self.stdout.write(
+                f"{month.name}: {month.rows} entries {kept if month.unread_by else verb}"
+            )
         if not found:
             kept = f"{months} full months are kept" if months else "everything is kept"
             self.stdout.write(f"Nothing is past the policy: {kept}.")

@@ -51,7 +51,7 @@ def test_a_portal_at_work_is_well() -> None:
     beat.tell()
     found = examined()
     for thing in ("postgresql", "migrations", "audit partitions", "clock", "redis", "worker", "beat", "queue",
-                  "routing", "webhooks", "detector", "checks", "audit file"):  # fmt: skip
+                  "routing", "webhooks", "detector", "checks", "siem", "retention", "audit file"):  # fmt: skip
         assert found[thing].level == "ok", found[thing]
 
 
