@@ -1,0 +1,275 @@
+"""Alerts and silences at the API's door: what is told of them, found, walked through, and done."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from alerts.models import Alert, Silence
+from security import tokens
+from tests.conftest import Trail
+from tests.factories import build_alert, make_alert, make_service, make_upstream, make_user
+
+pytestmark = pytest.mark.django_db
+NOW = timezone.now()
+# DESIGN: what an alert in JSON has at least.
+PROMISED = [
+    "id", "fingerprint", "upstream", "alertname", "severity", "service", "state", "labels", "annotations",
+    "starts_at", "ends_at", "resolved_after", "resolved_before", "acknowledged_by", "acknowledged_at",
+    "assigned_to", "silenced_by", "inhibited_by", "generator_url", "last_seen_at",
+]  # fmt: skip
+
+
+def client_of(*scopes: str, user: User | None = None) -> Client:
+    written = tokens.create(user=user or make_user(), name="desk", scopes=scopes)[1]
+    return Client(headers={"Authorization": f"Bearer {written}"})
+
+
+@pytest.fixture
+def responder() -> User:
+    return make_user(username="ann")
+
+
+@pytest.fixture
+def api(responder: User) -> Client:
+    return client_of("read", "alerts:write", user=responder)
+
+
+def act(api: Client, alert: Alert, verb: str, body: Any = None) -> Any:
+    path = f"/api/v1/alerts/{alert.pk}/{verb}/"
+    return api.post(path, body or {}, content_type="application/json")
+
+
+def told(trail: Trail, group: str) -> list[tuple[str, str, str]]:
+    return [(e.action, e.actor_name, e.reason) for e in trail() if e.action.startswith(group)]
+
+
+def test_an_alert_has_every_field_that_was_promised(api: Client) -> None:
+    alert = make_alert(service=make_service(slug="shop"), upstream=make_upstream(name="am"))
+    (listed,) = api.get("/api/v1/alerts/").json()["results"]
+    assert [name for name in PROMISED if name not in listed] == []
+    assert (listed["upstream"], listed["service"], listed["state"]) == ("am", "shop", "firing")
+    assert listed["starts_at"].endswith("Z")
+    detail = api.get(f"/api/v1/alerts/{alert.pk}/").json()
+    assert detail["transitions"] == []
+
+
+def test_what_is_done_is_in_the_episode_its_history_and_the_trail(
+    api: Client, trail: Trail
+) -> None:
+    alert = make_alert()
+    done = act(api, alert, "acknowledge", {"text": "mine"}).json()
+    assert (done["acknowledged_by"], bool(done["acknowledged_at"])) == ("ann", True)
+    assert act(api, alert, "assign", {"user": "ann"}).json()["assigned_to"] == "ann"
+    assert act(api, alert, "assign", {"user": None}).json()["assigned_to"] is None
+    assert act(api, alert, "comment", {"text": "a disk"}).status_code == 201
+    last = act(api, alert, "unacknowledge").json()
+    assert last["acknowledged_by"] == ""
+    steps = [(step["kind"], step["actor"], step["text"]) for step in last["transitions"]]
+    assert steps == [
+        ("acknowledged", "ann", "mine"), ("assigned", "ann", ""), ("assigned", "ann", ""),
+        ("commented", "ann", "a disk"), ("unacknowledged", "ann", ""),
+    ]  # fmt: skip
+    assert told(trail, "alert.") == [(f"alert.{kind}", who, text) for kind, who, text in steps]
+
+
+@pytest.mark.parametrize(
+    "verb, body, state, status",
+    [
+        ("acknowledge", {}, {"acknowledged_at": NOW, "acknowledged_by": "bob"}, 409),
+        ("acknowledge", {}, {"state": "resolved"}, 409),
+        ("unacknowledge", {}, {}, 409),
+        ("assign", {"user": "ann"}, {"state": "resolved"}, 409),
+        ("assign", {"user": None}, {}, 409),
+        ("assign", {"user": "ghost"}, {}, 400),
+        ("assign", {}, {}, 400),
+        ("comment", {"text": " "}, {}, 400),
+        ("comment", {"text": "x" * 4001}, {}, 400),
+        ("silence", {"comment": "work"}, {"state": "resolved"}, 400),
+        ("silence", {"duration_seconds": 3600}, {}, 400),
+        ("silence", {"comment": "work", "duration_seconds": 91 * 86400}, {}, 400),
+        ("silence", {"comment": "work"}, {}, 502),
+    ],
+)
+def test_what_cannot_be_done_is_a_problem_and_changes_nothing(
+    api: Client, verb: str, body: Any, state: dict[str, Any], status: int, trail: Trail
+) -> None:
+    alert = make_alert(**state)
+    before = Alert.objects.values().get()
+    reply = act(api, alert, verb, body)
+    assert (reply.status_code, reply["Content-Type"]) == (status, "application/problem+json")
+    assert reply.json()["detail"].endswith((".", "?"))
+    assert Alert.objects.values().get() == before
+    assert (alert.transitions.count(), Silence.objects.count()) == (0, 0)
+    assert told(trail, "alert.") == []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("verb", ["acknowledge", "unacknowledge", "assign", "comment", "silence"])
+def test_reading_alone_does_nothing_to_an_alert(verb: str, trail: Trail) -> None:
+    alert = make_alert()
+    assert act(client_of("read"), alert, verb, {"text": "x", "comment": "x"}).status_code == 403
+    assert [entry.action for entry in trail()][-1] == "permission.denied"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_silence_that_alertmanager_did_not_take_is_recorded(api: Client, trail: Trail) -> None:
+    reply = act(api, make_alert(), "silence", {"comment": "work"})
+    assert "Nothing listens" in reply.json()["detail"]
+    ((action, actor, reason),) = told(trail, "silence.")
+    assert (action, actor, "Nothing listens" in reason) == ("silence.failed", "ann", True)
+
+
+MATCHER = {"name": "alertname", "operator": "=", "value": "HighCPU"}
+
+
+@pytest.mark.parametrize(
+    "wrong, field",
+    [
+        ({"comment": ""}, "comment"),
+        ({"matchers": []}, "matchers"),
+        ({"matchers": [{"name": "job", "operator": "!=", "value": "x"}]}, "matchers"),
+        ({"matchers": [{"name": "job", "operator": "=~", "value": "("}]}, "matchers"),
+        ({"ends_at": (NOW - timedelta(hours=1)).isoformat()}, "ends_at"),
+        ({"ends_at": (NOW + timedelta(days=91)).isoformat()}, "ends_at"),
+        ({"upstream": "nobody"}, "upstream"),
+    ],
+    ids=["no reason", "no matcher", "all alerts", "broken regex", "past", "too long", "unknown"],
+)
+def test_a_silence_that_should_not_be_is_refused_before_anybody_is_asked(
+    api: Client, wrong: dict[str, Any], field: str
+) -> None:
+    make_upstream(name="am")
+    body = {"upstream": "am", "matchers": [MATCHER], "comment": "work",
+            "ends_at": (NOW + timedelta(hours=1)).isoformat(), **wrong}  # fmt: skip
+    reply = api.post("/api/v1/silences/", body, content_type="application/json")
+    assert (reply.status_code, field in reply.json()["errors"]) == (400, True), reply.content
+
+
+def test_a_preview_counts_what_a_silence_would_hit(api: Client) -> None:
+    upstream = make_upstream(name="am")
+    hit = [make_alert(upstream=upstream).pk for _ in range(2)]
+    make_alert(upstream=upstream, alertname="Other")
+    make_alert(upstream=upstream, state="resolved")
+    make_alert()
+    body = {"upstream": "am", "matchers": [MATCHER]}
+    found = api.post("/api/v1/silences/preview/", body, content_type="application/json").json()
+    assert found["count"] == 2
+    assert {alert["id"] for alert in found["alerts"]} == set(hit)
+
+
+@pytest.fixture
+def various() -> dict[int, str]:
+    """Make alerts that differ in everything a filter asks for; return their names by number."""
+    shop, am = make_service(slug="shop"), make_upstream(name="am")
+    ago = {n: NOW - timedelta(hours=n) for n in (1, 2, 5, 9)}
+    made = [
+        make_alert(alertname="Disk", severity="critical", service=shop, upstream=am, starts_at=ago[1],
+                   labels={"alertname": "Disk", "instance": "db1"}),
+        make_alert(alertname="Heat", severity="warning", starts_at=ago[2], state="suppressed",
+                   annotations={"summary": "It is hot"}, acknowledged_at=NOW, acknowledged_by="ann"),
+        make_alert(alertname="Past", severity="info", starts_at=ago[9], state="resolved", ends_at=ago[5],
+                   assigned_to=make_user(username="bob"), fingerprint="abc"),
+    ]  # fmt: skip
+    return {alert.pk: alert.alertname for alert in made}
+
+
+def at(hours: float) -> str:
+    return (NOW - timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@pytest.mark.parametrize(
+    "query, names",
+    [
+        ("", "Disk Heat Past"),
+        ("state=firing", "Disk"),
+        ("state=suppressed&state=resolved", "Heat Past"),
+        ("severity=critical,info", "Disk Past"),
+        ("service=shop", "Disk"),
+        ("upstream=am", "Disk"),
+        ("alertname=Heat", "Heat"),
+        ("fingerprint=abc", "Past"),
+        ("assigned_to=bob", "Past"),
+        ("acknowledged=true", "Heat"),
+        ("acknowledged=false", "Disk Past"),
+        ("q=hot", "Heat"),
+        ("q=db1", "Disk"),
+        ('label=instance="db1"', "Disk"),
+        (f"since={at(4)}", "Disk Heat"),
+        (f"until={at(4)}", "Past"),
+        (f"since={at(6)}&until={at(1.5)}", "Heat Past"),
+        ("ordering=starts_at", "Past Heat Disk"),
+        ("unknown=1", "Disk Heat Past"),
+    ],
+)
+def test_a_filter_finds_what_it_says(
+    api: Client, various: dict[int, str], query: str, names: str
+) -> None:
+    rows = api.get(f"/api/v1/alerts/?{query}").json()["results"]
+    assert [various[row["id"]] for row in rows] == names.split()
+
+
+@pytest.mark.parametrize(
+    "query, field",
+    [
+        ("state=open", "state"),
+        ("since=yesterday", "since"),
+        ("until=2026-13-01T00:00:00Z", "until"),
+        ("ordering=severity", "ordering"),
+    ],
+)
+def test_a_filter_that_cannot_be_read_is_an_error(api: Client, query: str, field: str) -> None:
+    reply = api.get(f"/api/v1/alerts/?{query}")
+    assert (reply.status_code, field in reply.json()["errors"]) == (400, True)
+
+
+def many(count: int) -> list[Alert]:
+    """Make a mass alert: all of the same moment, which a cursor over the time alone would lose."""
+    upstream = make_upstream()
+    return Alert.objects.bulk_create(build_alert(upstream, starts_at=NOW) for _ in range(count))
+
+
+def test_following_next_shows_each_alert_once(api: Client) -> None:
+    made = [alert.pk for alert in many(25)]
+    seen: list[int] = []
+    address = "/api/v1/alerts/?page_size=10"
+    for _ in range(4):
+        page = api.get(address).json()
+        seen += [row["id"] for row in page["results"]]
+        if page["next"] is None:
+            break
+        address = page["next"]
+    assert seen == sorted(made, reverse=True)
+
+
+def test_a_page_has_at_most_500_and_costs_the_same_at_any_length(api: Client) -> None:
+    costs = []
+    api.get("/api/v1/alerts/")  # the first request of a token also notes its use
+    for count in (5, 500):
+        many(count)
+        with CaptureQueriesContext(connection) as queries:
+            rows = api.get("/api/v1/alerts/?page_size=5000").json()["results"]
+        costs.append(len(queries))
+    assert len(rows) == 500
+    assert costs[0] == costs[1]
+
+
+def test_csv_streams_the_whole_filtered_list_and_the_export_is_recorded(
+    api: Client, trail: Trail
+) -> None:
+    many(60)
+    make_alert(alertname='=HYPERLINK("http://evil.example")')
+    make_alert(alertname="Other", state="resolved")
+    reply = api.get("/api/v1/alerts/?format=csv&state=firing&page_size=10")
+    assert reply.streaming
+    head, *rows = reply.getvalue().decode().splitlines()
+    assert [name for name in PROMISED if f'"{name}"' not in head] == []
+    assert len(rows) == 61
+    assert any("\"'=HYPERLINK" in row for row in rows)
+    (entry,) = (entry for entry in trail() if entry.action == "data.exported")
+    assert (entry.target_type, entry.data["filters"]) == ("api.alert", {"state": "firing"})
