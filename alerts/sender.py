@@ -88,7 +88,6 @@ def _asset() -> Any:
     return _apprise().AppriseAsset(
         async_mode=False,
         http_redirects=False,
-        allow_templates=False,  # they would read files of the worker's machine
         app_id="DevOps Portal",
         app_desc="DevOps Portal",
         app_url="",
@@ -115,6 +114,7 @@ def load(url: str) -> Any:
     if plugin is None:
         raise ChannelUrlError(_objection(scheme, said))
     _refuse_forbidden_host(url, plugin)
+    _refuse_template_file(plugin)
     return _bounded(opsgenie_plugin(plugin))
 
 
@@ -136,6 +136,14 @@ def _refuse_forbidden_host(url: str, plugin: Any) -> None:
         hosts.add("")
     if any(is_forbidden(host) for host in hosts):
         raise ChannelUrlError("The host is an address of a cloud metadata service, which is never asked.")  # fmt: skip
+
+
+def _refuse_template_file(plugin: Any) -> None:
+    """Slack, Discord and others would send what a file of the worker's machine holds."""
+    template = getattr(plugin, "template", None)  # elsewhere a number that the service knows
+    if isinstance(template, _apprise().AppriseAttachment) and len(template):
+        raise ChannelUrlError("Leave template out of the URL: it names a file of the one machine a worker happens to"
+                              " run on.")  # fmt: skip
 
 
 def _bounded(plugin: Any) -> Any:

@@ -61,6 +61,16 @@ def test_retry_after(header: str, seconds: float | None) -> None:
     assert found == (None if seconds is None else timedelta(seconds=seconds))
 
 
+@pytest.mark.parametrize(
+    "tried, hours, hopeless", [(1, 0, False), (7, 5.9, False), (8, 0, True), (1, 6, True)]
+)
+def test_a_message_is_given_up_after_eight_attempts_or_six_hours(
+    tried: int, hours: float, hopeless: bool
+) -> None:
+    queued = NOW - timedelta(hours=hours)
+    assert attempts.is_hopeless(tried, queued_at=queued, now=NOW) is hopeless
+
+
 @given(st.integers(0, 1000), st.floats(0, 1))
 def test_the_wait_grows_and_stays_within_bounds(failures: int, luck: float) -> None:
     wait = attempts.back_off(failures, luck=lambda: luck)

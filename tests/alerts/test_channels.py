@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from alerts import channels, notify_env, retention
+from alerts import channels, notify_env, retention, sender
 from alerts.explain import explain
 from alerts.notification_models import Channel, Notification, NotificationGroup, Route
 from alerts.tasks import dispatch_notifications
@@ -30,6 +31,7 @@ from tests.receivers import Receiver, http_receiver
 pytestmark = pytest.mark.django_db
 SECRET = "TIiajkdnlazkcOXrIdevi7FQ"
 SLACK = f"slack://T1JJ3T3L2/A1BRTD4JD/{SECRET}/#alerts"
+DISCORD = "discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js"
 
 
 @pytest.fixture
@@ -119,12 +121,22 @@ def test_a_delivery_leaves_no_address_in_traces(
         ("json://169.254.169.254/latest/meta-data", "metadata service"),
         ("mailto://u:p@169.254.169.254/?to=a@example.org", "metadata service"),
         ("", "Give an Apprise URL"),
+        (f"{DISCORD}?template=/etc/hostname", "Leave template out of the URL"),
+        (f"{SLACK}?template=file:///etc/hostname", "Leave template out of the URL"),
     ],
 )
 def test_a_wrong_url_is_explained_without_being_repeated(url: str, sentence: str) -> None:
     with pytest.raises(ValidationError, match=sentence.replace("(", ".")):
         channels.save(Channel(name="wrong"), url=url, actor=None)
     assert not Channel.objects.exists()
+
+
+def test_a_template_that_got_into_a_row_sends_no_file(tmp_path: Path) -> None:
+    (tmp_path / "file.json").write_text('{"content": "what the file holds"}')
+    attempt = sender.send(
+        f"{DISCORD}?template={tmp_path}/file.json", title="", body="", firing=True
+    )
+    assert (attempt.delivered, attempt.refused) == (False, True)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -240,7 +252,7 @@ def test_a_channel_that_is_switched_off_withholds_what_waits(receiver: Receiver)
 
 
 def test_the_environment_makes_managed_channels_and_a_last_route() -> None:
-    urls = [SLACK, "discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js"]
+    urls = [SLACK, DISCORD]
     assert notify_env.synchronise(urls) == ["notify-1", "notify-2"]
     assert notify_env.synchronise(urls) == []
     route = Route.objects.get(managed=True)

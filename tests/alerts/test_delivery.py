@@ -114,6 +114,36 @@ def test_alerts_of_a_group_share_a_message(receiver: Receiver) -> None:
     assert "… and 2 more firing." in str([r.json()["message"] for r in receiver.requests])
 
 
+def test_a_group_waits_before_its_first_message_and_between_two(receiver: Receiver) -> None:
+    make_route(make_channel(receiver.url()), group_wait_seconds=30, group_interval_seconds=300)
+    began = timezone.now()
+    fire()
+    dispatch_notifications()
+    wait = NotificationGroup.objects.get().next_flush_at
+    assert wait is not None
+    assert 29 < (wait - began).total_seconds() < 60
+    assert receiver.requests == []
+    later()
+    dispatch_notifications()
+    said = timezone.now()
+    fire()
+    dispatch_notifications()
+    following = NotificationGroup.objects.get().next_flush_at
+    assert following is not None
+    assert 290 < (following - said).total_seconds() <= 300
+    assert len(receiver.requests) == 1
+
+
+def test_a_route_without_channels_and_a_channel_that_is_off_are_noted(receiver: Receiver) -> None:
+    make_route(make_channel(receiver.url(), enabled=False), matchers=['severity="critical"'])
+    make_route(matchers=['severity="warning"'])
+    fire(severity="critical")
+    fire(severity="warning")
+    dispatch_notifications()
+    assert sorted(log()) == [("withheld", "channel_off"), ("withheld", "no_channel")]
+    assert receiver.requests == []
+
+
 def test_what_no_route_wants_is_noted(receiver: Receiver) -> None:
     make_route(make_channel(receiver.url()), matchers=['severity="critical"'])
     alert = fire()
@@ -252,6 +282,30 @@ def test_giving_up_raises_an_alert_which_the_next_success_clears(receiver: Recei
     dispatch_notifications()
     raised.refresh_from_db()
     assert raised.state == "resolved"
+
+
+def test_what_waited_for_hours_behind_a_failure_is_given_up_with_it(receiver: Receiver) -> None:
+    make_route(make_channel(receiver.url()), group_by=["..."])
+    receiver.status = 503
+    fire()
+    fire()
+    router.route_waiting()
+    dispatch.look_at_due()
+    waiting = Notification.objects.order_by("id")
+    waiting.filter(pk=waiting[0].pk).update(attempts=7)
+    waiting.filter(pk=waiting[1].pk).update(queued_at=timezone.now() - timedelta(hours=7))
+    dispatch_notifications()
+    assert [row[0] for row in log()] == ["failed", "failed"]
+    assert len(receiver.requests) == 1
+
+
+def test_a_test_message_uses_up_no_budget(receiver: Receiver) -> None:
+    channel = make_channel(receiver.url(), budget_messages=1)
+    make_route(channel)
+    assert channels.test(channel, actor=None).outcome == "sent"
+    fire()
+    dispatch_notifications()
+    assert len(receiver.requests) == 2
 
 
 @pytest.mark.parametrize("change", ["url", "off", "rename", "delete"])
