@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.http import StreamingHttpResponse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -15,7 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from monitoring.elasticsearch import QueryRefusedError
-from monitoring.logs import search
+from monitoring.logs import export, search
 from monitoring.logs.asked import Asked, AskedError, asked
 from monitoring.logs.links import discover_url, flavour_of
 from monitoring.logs.queries import LEVELS, LogQuery, stamp
@@ -81,6 +82,8 @@ PARAMETERS = [
     _parameter("lines", "How many neighbours on each side, 1 to 100; default 25.", OpenApiTypes.INT),
     _parameter("cursor", "Given by `next`."),
     _parameter("page_size", "1 to 500; default 100.", OpenApiTypes.INT),
+    OpenApiParameter("format", OpenApiTypes.STR, enum=["csv"],
+                     description=f"`csv` streams what is found as CSV, {export.MOST_LINES:,} lines at most."),
 ]  # fmt: skip
 
 
@@ -88,18 +91,21 @@ class LogSearchView(APIView):
     """Searches the logs in Elasticsearch or OpenSearch, newest first."""
 
     read_scope = "read"
+    read_permission = "monitoring.view_panel"
 
     @extend_schema(parameters=PARAMETERS, responses=LogPageSerializer)
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Response | StreamingHttpResponse:
         try:
             wanted = asked(request.query_params.dict(), at=timezone.now())
+            if request.query_params.get("format") == "csv":
+                return export.download(wanted)
             document = _context(wanted) if wanted.context else _page(request, wanted)
         except AskedError as error:
             raise ValidationError(error.errors) from error
         except QueryRefusedError as error:
             raise ValidationError({"q": [str(error)]}) from error
         except UpstreamError as error:
-            raise UpstreamFailed(str(error)) from error
+            raise UpstreamFailed(str(error), retry_at=error.retry_at) from error
         return Response(document)
 
 

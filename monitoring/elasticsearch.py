@@ -25,7 +25,8 @@ class Elasticsearch:
     """One cluster and the indices that are searched. Every method raises UpstreamError with a sentence."""
 
     def __init__(self, upstream: Upstream, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-        self.index = str(upstream.option("index", "")).strip() or DEFAULT_INDEX
+        index = str(upstream.option("index", "")).strip()
+        self.index = index if index.strip(".") else DEFAULT_INDEX  # dots alone lead out of the path
         target = target_of(upstream, upstream.members[0], timeout_seconds=timeout_seconds)
         if key := target.credentials.get("token"):  # an API key; no server takes it as a bearer's
             target = replace(target, credentials={}, headers={"Authorization": f"ApiKey {key}"})

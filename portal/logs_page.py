@@ -7,14 +7,14 @@ from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 
 from monitoring.api_logs import kibana_url
 from monitoring.elasticsearch import QueryRefusedError
-from monitoring.logs import search
+from monitoring.logs import export, search
 from monitoring.logs.asked import AROUND_MINUTES, DEFAULT_RANGE, RANGES, Asked, AskedError, asked
 from monitoring.logs.models import SavedSearch
 from monitoring.logs.queries import stamp
@@ -49,21 +49,30 @@ class Shown:
     anchor: str = ""
 
 
-def logs(request: HttpRequest) -> HttpResponse:
+def logs(request: HttpRequest) -> HttpResponseBase:
     if not request.user.has_perm(PERMISSION):
         raise PermissionDenied
     parameters = request.GET.dict()
     if parameters.get("range"):  # chosen in the form, where an earlier time may still be kept
         parameters = {name: value for name, value in parameters.items() if name not in TIMES}
     now = timezone.now()
+    shown: Shown | StreamingHttpResponse
     try:
         wanted = asked(parameters, at=now)
     except AskedError as error:
         wanted = asked({}, at=now)
         shown = Shown("wrong", str(error))
     else:
-        shown = _shown(wanted)
-    context = {
+        shown = _shown(wanted, as_csv=parameters.get("format") == "csv")
+    if isinstance(shown, StreamingHttpResponse):
+        return shown
+    return TemplateResponse(request, "portal/logs.html", _page(request, parameters, wanted, shown))
+
+
+def _page(
+    request: HttpRequest, parameters: dict[str, str], wanted: Asked, shown: Shown
+) -> dict[str, Any]:
+    return {
         **admin.site.each_context(request),
         "title": "Logs",
         "shown": shown,
@@ -81,8 +90,9 @@ def logs(request: HttpRequest) -> HttpResponse:
         "older": _older(wanted, shown.found, parameters),
         "wider": _wider(wanted, parameters),
         "kibana": kibana_url(wanted.query),
+        "csv": _csv(wanted, shown, parameters),
+        "most_lines": export.MOST_LINES,
     }
-    return TemplateResponse(request, "portal/logs.html", context)
 
 
 def _save_url(request: HttpRequest, parameters: dict[str, str]) -> str:
@@ -93,9 +103,11 @@ def _save_url(request: HttpRequest, parameters: dict[str, str]) -> str:
     return f"{reverse('admin:monitoring_savedsearch_add')}?{urlencode({'query': urlencode(query)})}"
 
 
-def _shown(wanted: Asked) -> Shown:
-    """Ask the server; whatever it cannot do becomes a sentence."""
+def _shown(wanted: Asked, *, as_csv: bool) -> Shown | StreamingHttpResponse:
+    """Ask the server, for the page or a file; whatever it cannot do becomes a sentence on the page."""
     try:
+        if as_csv:
+            return export.download(wanted)
         if wanted.context:
             return _context(wanted)
         found = search.search(wanted.query, size=wanted.page_size, cursor=wanted.cursor)
@@ -155,6 +167,16 @@ def _bars(
         }
         for number, bucket in enumerate(buckets)
     ]
+
+
+def _csv(wanted: Asked, shown: Shown, parameters: dict[str, str]) -> str:
+    """Return the link to a file of what is shown, over the same time whatever the clock says then."""
+    if not shown.lines:
+        return ""
+    if shown.anchor:
+        return address(parameters, context=wanted.context, format="csv")
+    pinned = _between(wanted.query.since, wanted.query.until)
+    return address(parameters, **pinned, format="csv")
 
 
 def _older(wanted: Asked, found: Found, parameters: dict[str, str]) -> str:

@@ -39,6 +39,7 @@ class FakeElasticsearch:
         self.health: Any = reply("health-green")
         self.refuse: tuple[int, Any] | None = None
         self.body: bytes | None = None
+        self.hangs = False
         self.content_type = "application/json"
         self.patch: dict[str, Any] = {}
         self.searches: list[dict[str, Any]] = []
@@ -145,7 +146,7 @@ def _buckets(asked: dict[str, Any], hits: list[dict[str, Any]]) -> list[dict[str
 
 @contextmanager
 def fake_elasticsearch() -> Iterator[FakeElasticsearch]:
-    fake = FakeElasticsearch()
+    fake, closing = FakeElasticsearch(), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -155,6 +156,9 @@ def fake_elasticsearch() -> Iterator[FakeElasticsearch]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             fake.authorisation = self.headers.get("Authorization", "")
             code, answer = fake.answer(self.path.partition("?")[0], body)
+            if fake.hangs:
+                closing.wait(20)
+                return
             self.send_response(code)
             self.send_header("Content-Type", fake.content_type)
             self.send_header("Content-Length", str(len(answer)))
@@ -173,5 +177,6 @@ def fake_elasticsearch() -> Iterator[FakeElasticsearch]:
     try:
         yield fake
     finally:
+        closing.set()
         server.shutdown()
         server.server_close()

@@ -30,7 +30,7 @@ LEVELS: dict[str, tuple[str, ...]] = {
     "debug": ("debug", "trace", "verbose", "20", "10"),
 }
 BAD_LEVELS = ("critical", "error")
-TIMEOUT = "10s"
+TIMEOUT = "5s"
 COUNTED_HITS = 10_000
 BARS = 60
 STEPS = (

@@ -1,5 +1,7 @@
 """Searches logs where they are kept, and finds the lines around one of them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.utils import timezone
@@ -8,12 +10,15 @@ from monitoring.elasticsearch import Elasticsearch
 from monitoring.logs import queries, replies
 from monitoring.logs.queries import Cursor, LogQuery
 from monitoring.logs.replies import Found, LogLine, ReplyError
+from portal.core import breaker
 from portal.core.http import Fault, UpstreamError
 from portal.core.models import Upstream, UpstreamKind
 
 PAGE_SIZE = 100
 LARGEST_PAGE = 500
 CONTEXT_LINES = 25
+# Somebody waits, and so does the thread that serves the page. The server itself stops before it.
+INTERACTIVE_SECONDS = 8.0
 NOT_CONFIGURED = (
     "No Elasticsearch or OpenSearch is connected. Set ELASTICSEARCH_URL and ELASTICSEARCH_INDEX, or add an"
     " upstream of the kind Elasticsearch."
@@ -43,10 +48,13 @@ def default_elasticsearch() -> Upstream | None:
     return servers.order_by("-managed", "name").first()
 
 
-def search(query: LogQuery, *, size: int = PAGE_SIZE, cursor: Cursor | None = None) -> Found:
+def search(
+    query: LogQuery, *, size: int = PAGE_SIZE, cursor: Cursor | None = None, histogram: bool = True
+) -> Found:
     """Return one page, newest first. Raises UpstreamError: QueryRefusedError, NotConfiguredError among them."""
     with _client() as client:
-        decoded = client.search(queries.search(query, size=size, cursor=cursor))
+        body = queries.search(query, size=size, cursor=cursor, histogram=histogram)
+        decoded = client.search(body)
         return _read(client, decoded, query, size=size, cursor=cursor)
 
 
@@ -81,11 +89,24 @@ def context(line_id: str, *, lines: int = CONTEXT_LINES) -> Context | None:
     return Context(before.lines[::-1], line, after.lines, notes)
 
 
-def _client() -> Elasticsearch:
+@contextmanager
+def _client() -> Iterator[Elasticsearch]:
+    """Open the client for one search of somebody who waits; a server that hangs is left alone for a while."""
     upstream = default_elasticsearch()
     if upstream is None:
         raise NotConfiguredError
-    return Elasticsearch(upstream)
+    with breaker.asking(upstream):
+        try:
+            with Elasticsearch(upstream, timeout_seconds=INTERACTIVE_SECONDS) as client:
+                yield client
+        except UpstreamError as error:
+            if error.fault != Fault.TIMEOUT:
+                raise
+            sentence = (
+                f"{upstream.name} did not answer within {INTERACTIVE_SECONDS:g} seconds. Choose a shorter time or"
+                " fewer indices, and look at the cluster's load."
+            )
+            raise UpstreamError(Fault.TIMEOUT, sentence) from error
 
 
 def _read(

@@ -4,12 +4,14 @@ import json
 import logging
 import math
 import re
+from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from rest_framework import exceptions, status
@@ -37,7 +39,13 @@ class UpstreamFailed(exceptions.APIException):
     """An upstream could not do its part; the detail is its sentence."""
 
     status_code = status.HTTP_502_BAD_GATEWAY
+    default_detail = "Bad gateway."
     default_code = "upstream_failed"
+
+    def __init__(self, detail: str, *, retry_at: datetime | None = None) -> None:
+        super().__init__(detail)
+        if retry_at is not None:
+            self.wait = max(1, round((retry_at - timezone.now()).total_seconds()))
 
 
 class Unavailable(exceptions.APIException):

@@ -91,6 +91,10 @@ def validate_options(value: Any) -> None:
             raise ValidationError(f"Option {name!r} lies between {least} and {most}.")
     if value.get("encoding", "identity") not in ("identity", "gzip"):
         raise ValidationError('Option "encoding" is "identity" or "gzip".')
+    if "index" in value and not value["index"].strip(
+        " ."
+    ):  # dots alone are a path to somewhere else
+        raise ValidationError(f'Option "index" wants {OPTIONS["index"][1]}.')
     if value.get("dashboards", "kibana8") not in (
         "kibana7",
         "kibana8",

@@ -24,7 +24,7 @@ def filters(body: dict[str, Any]) -> list[str]:
 def test_a_search_is_bounded_in_time_and_counted_hits() -> None:
     body = queries.search(HOUR, size=50)
     assert body["size"] == 50
-    assert body["timeout"] == "10s"
+    assert body["timeout"] == "5s"
     assert body["track_total_hits"] == 10_000
     (bounds,) = body["query"]["bool"]["filter"]
     assert bounds["range"]["@timestamp"]["gte"] == "2026-11-20T09:16:00.000Z"
