@@ -70,7 +70,11 @@ RELATIONS: dict[str, set[str]] = {
     "auth.Group": {"permissions"},
     "alerts.Route": {"channels"},
 }
-MASKED: dict[str, list[str]] = {"core.Upstream": ["credentials"], "monitoring.Check": ["headers"]}
+MASKED: dict[str, list[str]] = {
+    "core.Upstream": ["credentials"],
+    "monitoring.Check": ["headers"],
+    "security.SiemDestination": ["token"],
+}
 
 
 def masked(value: str) -> str:

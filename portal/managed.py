@@ -153,7 +153,7 @@ def after_migrate(**_kwargs: Any) -> None:
     changed = synchronise()
     if changed:
         log.info("Upstreams set from the environment: %s.", ", ".join(changed))
-    if destinations.synchronise(settings.SIEM_URL, settings.SIEM_CA_FILE):
+    if destinations.synchronise(settings.SIEM_URL, settings.SIEM_CA_FILE, settings.SIEM_TOKEN):
         log.info("The SIEM destination is set from the environment.")
     channels = notify_env.synchronise(settings.NOTIFY_URLS)
     if channels:

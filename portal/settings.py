@@ -51,7 +51,9 @@ GRAFANA_URL = env.url("GRAFANA_URL", ("http", "https"))
 TRACES_URL = env.url("TRACES_URL", ("http", "https"))
 PORTAL_EMBEDDED = env.words("PORTAL_EMBEDDED")  # which of them `manage.py up` runs itself
 NOTIFY_URLS = env.service_urls("NOTIFY_URLS")  # they become managed channels at start
-SIEM_URL = env.url("SIEM_URL", ("syslog+tcp", "syslog+tls"))  # it becomes a managed destination
+# It becomes a managed destination.
+SIEM_URL = env.url("SIEM_URL", ("syslog+tcp", "syslog+tls", "https"))
+SIEM_TOKEN = env.text("SIEM_TOKEN").strip()
 SIEM_CA_FILE = env.text("SIEM_CA_FILE").strip()
 POLL_SECONDS = env.integer("POLL_SECONDS", 15, minimum=1, maximum=3600)
 

@@ -10,26 +10,60 @@ from django.utils import timezone
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldBooleanWidget
 
 from security.models import SiemDestination
 from security.siem import destinations
 from security.stepup import StepUpAdminMixin
 
+SETTINGS = ("name", "url", "format", "ca_pem", "max_bytes", "enabled")
+SECRET = ("new_token", "forget_token")
 STATE = ("state", "lag", "sent", "sent_at", "error")
 
 
 class SiemDestinationForm(forms.ModelForm):  # type: ignore[type-arg]
+    """The token is write-only: an empty field leaves what is stored."""
+
+    new_token = forms.CharField(
+        label="Token", required=False, max_length=4000, help_text="Sent to an https destination as a bearer token.",
+        widget=UnfoldAdminPasswordWidget(render_value=False, attrs={"autocomplete": "new-password"}),
+    )  # fmt: skip
+    forget_token = forms.BooleanField(required=False, widget=UnfoldBooleanWidget())
+
     class Meta:
         model = SiemDestination
-        fields: ClassVar = ("name", "url", "format", "ca_pem", "max_bytes", "enabled")
+        fields: ClassVar = SETTINGS
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        is_set = bool(self.instance.pk and self.instance.token)
+        words = "set; type a new one to replace it" if is_set else "not set"
+        if "new_token" in self.fields:  # not for who may only read
+            self.fields["new_token"].widget.attrs["placeholder"] = words
+            self.fields["forget_token"].disabled = not is_set
+
+    def token(self) -> str | None:
+        """Return what becomes of the token: a new one, "" to forget it, None to leave it."""
+        typed = str(self.cleaned_data.get("new_token") or "")
+        return typed or ("" if self.cleaned_data.get("forget_token") else None)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        given = SiemDestination(pk=self.instance.pk, url=cleaned.get("url", ""))
+        if "url" in cleaned:
+            destinations.check_token(given, self.token())
+        return cleaned
 
 
 @admin.register(SiemDestination)
 class SiemDestinationAdmin(StepUpAdminMixin, ModelAdmin):
     form = SiemDestinationForm
     list_display = ("name", "shown_url", "format", "state", "lag", "sent")
-    fields = ("name", "url", "format", "ca_pem", "max_bytes", "enabled", *STATE)
     readonly_fields = STATE
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        may_write = obj is None or self.has_change_permission(request, obj)
+        return (*SETTINGS[:2], *(SECRET if may_write else ()), *SETTINGS[2:], *STATE)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SiemDestination]:
         return SiemDestination.objects.with_oldest_waiting()
@@ -62,4 +96,4 @@ class SiemDestinationAdmin(StepUpAdminMixin, ModelAdmin):
     def save_model(
         self, request: HttpRequest, obj: SiemDestination, form: Any, change: bool
     ) -> None:
-        destinations.save(obj)
+        destinations.save(obj, token=form.token())

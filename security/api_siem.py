@@ -18,14 +18,18 @@ FROM_ENVIRONMENT = "This destination comes from SIEM_URL; change it there."
 
 
 class SiemDestinationSerializer(serializers.ModelSerializer[SiemDestination]):
+    token = serializers.CharField(
+        max_length=4000, write_only=True, required=False, allow_blank=True,
+        help_text="Bearer token of an https destination; never read. An empty one forgets it.",
+    )  # fmt: skip
     lag_seconds = serializers.SerializerMethodField(
         help_text="Age of the oldest entry that was not sent."
     )
 
     class Meta:
         model = SiemDestination
-        fields = ("id", "name", "url", "format", "ca_pem", "max_bytes", "enabled", "managed", "sent", "sent_at",
-                  "error", "failing_since", "lag_seconds", "created_at")  # fmt: skip
+        fields = ("id", "name", "url", "token", "format", "ca_pem", "max_bytes", "enabled", "managed", "sent",
+                  "sent_at", "error", "failing_since", "lag_seconds", "created_at")  # fmt: skip
         read_only_fields = (
             "id",
             "managed",
@@ -42,7 +46,7 @@ class SiemDestinationSerializer(serializers.ModelSerializer[SiemDestination]):
 
 @extend_schema_view(list=extend_schema(filters=True))
 class SiemDestinationViewSet(mixins.RetrieveModelMixin, PortalViewSet):
-    """Syslog receivers of the trail. Reading needs `audit:read`, changing `security:write`."""
+    """Receivers of the trail by syslog or HTTPS. Reading needs `audit:read`, changing `security:write`."""
 
     queryset = SiemDestination.objects.with_oldest_waiting()
     serializer_class = SiemDestinationSerializer
@@ -85,9 +89,10 @@ class SiemDestinationViewSet(mixins.RetrieveModelMixin, PortalViewSet):
         )
         given.is_valid(raise_exception=True)
         facts: dict[str, Any] = given.validated_data
+        token = facts.pop("token", None)
         for name, value in facts.items():
             setattr(destination, name, value)
-        return destinations.save(destination)
+        return destinations.save(destination, token=token)
 
 
 ROUTES = [("siem-destinations", SiemDestinationViewSet, "siem-destination")]

@@ -23,7 +23,16 @@ from portal.core.retry import retry_at
 from portal.core.sockets import ForbiddenAddressError, GuardedAdapter, deadline
 from portal.core.upstream_errors import Fault, UpstreamError, explain
 
-__all__ = ["Client", "Fault", "Reply", "Target", "UpstreamError", "not_json", "refuse_errors"]
+__all__ = [
+    "Client",
+    "Fault",
+    "Reply",
+    "Target",
+    "UpstreamError",
+    "not_json",
+    "refuse_errors",
+    "words_of",
+]
 
 CHUNK_BYTES = 256 * 1024
 CONNECT_SECONDS = 5.0
@@ -127,6 +136,11 @@ class Client:
     def post_form(self, path: str, body: Mapping[str, Any]) -> Reply:
         """Send a form, as Prometheus takes queries too long for a URL."""
         return self._send("POST", path, data=body)
+
+    def post_bytes(self, path: str, body: bytes, *, content_type: str) -> Reply:
+        """Send `body` as it is, and return the answer whatever its status."""
+        headers = {"Content-Type": content_type}
+        return self._send("POST", path, any_status=True, data=body, headers=headers)
 
     def put(self, path: str, body: Any) -> Reply:
         return self._send("PUT", path, json=body)
@@ -263,7 +277,7 @@ def refuse_errors(reply: Reply, said: str | None = None) -> None:
     status = reply.status
     if status < 300:
         return
-    said = _server_message(reply) if said is None else said
+    said = words_of(reply) if said is None else said
     if status == 401:
         raise UpstreamError(
             Fault.UNAUTHORISED,
@@ -310,7 +324,7 @@ def _rate_limited(reply: Reply, said: str) -> UpstreamError:
     )
 
 
-def _server_message(reply: Reply) -> str:
+def words_of(reply: Reply) -> str:
     """Return the server's own words, shortened and made harmless, as a clause for a sentence."""
     if "html" in reply.content_type:
         return ""

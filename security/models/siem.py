@@ -1,7 +1,7 @@
 """Where the trail is forwarded to, and how far it has been."""
 
 from datetime import datetime
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -10,9 +10,12 @@ from django.db.models.expressions import RawSQL
 from django.urls import reverse
 from django.utils import timezone
 
+from portal.core.crypto import EncryptedJSONField
+from security.siem.https import Collector
 from security.siem.wire import Place
 
-SCHEMES = {"syslog+tcp": 514, "syslog+tls": 6514}
+SYSLOG_PORTS = {"syslog+tcp": 514, "syslog+tls": 6514}
+URLS = "Use syslog+tcp://host:514, syslog+tls://host:6514 or https://host/path."
 
 
 class SiemFormat(models.TextChoices):
@@ -21,17 +24,38 @@ class SiemFormat(models.TextChoices):
 
 
 def place_of(url: str, ca_pem: str = "") -> Place:
-    """Return the receiver that a URL names. Raises ValidationError."""
+    """Return the syslog receiver that a URL names. Raises ValidationError."""
+    parts, port = _split(url)
+    if parts.scheme not in SYSLOG_PORTS or parts.path.strip("/") or parts.query:
+        raise ValidationError({"url": URLS})
+    tls = parts.scheme == "syslog+tls"
+    return Place(parts.hostname or "", port or SYSLOG_PORTS[parts.scheme], tls, ca_pem)
+
+
+def collector_of(destination: "SiemDestination") -> Collector:
+    """Return the HTTPS collector of a destination. Raises ValidationError."""
+    parts, _port = _split(destination.url)
+    if parts.scheme != "https":
+        raise ValidationError({"url": URLS})
+    return Collector(destination.name, destination.url, destination.token or "", destination.ca_pem)
+
+
+def _split(url: str) -> tuple[SplitResult, int | None]:
+    """Return the parts of a URL with a host and without a user. Raises ValidationError."""
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError:
-        parts, port = urlsplit(""), None
-    if parts.scheme not in SCHEMES or not parts.hostname or parts.username or parts.path.strip("/"):
-        raise ValidationError({"url": "Use syslog+tcp://host:514 or syslog+tls://host:6514."})
-    return Place(
-        parts.hostname, port or SCHEMES[parts.scheme], parts.scheme == "syslog+tls", ca_pem
-    )
+    except ValueError as error:
+        raise ValidationError({"url": URLS}) from error
+    if (
+        not parts.hostname
+        or "@" in parts.netloc
+        or parts.fragment
+        or not url.isprintable()
+        or " " in url
+    ):
+        raise ValidationError({"url": URLS})
+    return parts, port
 
 
 # In the order of audit.stream, and without its horizon: what still runs is waiting too.
@@ -50,20 +74,23 @@ class SiemDestinationQuerySet(models.QuerySet["SiemDestination"]):
 
     def with_oldest_waiting(self) -> "SiemDestinationQuerySet":
         """Annotate the time of the oldest entry that each has not had, in the same statement."""
-        return self.annotate(
+        # Without the token: a lost key must not hide the others, nor what is wrong with this one.
+        return self.defer("token").annotate(
             oldest_waiting=RawSQL(OLDEST_WAITING, [], output_field=models.DateTimeField())  # noqa: S611 - a constant
         )
 
 
 class SiemDestination(models.Model):
-    """A syslog receiver of the trail. It gets each entry at least once, from its creation on."""
+    """A receiver of the trail by syslog or HTTPS. It gets each entry at least once, from its creation on."""
 
     Format = SiemFormat
 
     name = models.CharField(max_length=100, unique=True)
     url = models.CharField(
-        max_length=300, help_text="syslog+tcp://host:514 or syslog+tls://host:6514"
+        max_length=300,
+        help_text="syslog+tcp://host:514, syslog+tls://host:6514, or https://host/path, which gets JSON lines by POST.",
     )
+    token = EncryptedJSONField(blank=True, default="", editable=False)
     format = models.CharField(max_length=10, choices=SiemFormat.choices, default=SiemFormat.ECS)
     ca_pem = models.TextField(
         "certificate authority", blank=True,
@@ -119,9 +146,18 @@ class SiemDestination(models.Model):
         oldest = self.waits_since()
         return max(0.0, (at - oldest).total_seconds()) if oldest else 0.0
 
+    @property
+    def is_https(self) -> bool:
+        return self.url.startswith("https:")
+
     def clean(self) -> None:
-        self.url = self.url.strip().rstrip("/")
-        place_of(self.url)
+        self.url = self.url.strip() if self.is_https else self.url.strip().rstrip("/")
+        if self.is_https:
+            collector_of(self)
+            if self.format != SiemFormat.ECS:
+                raise ValidationError({"format": "An https destination gets lines of ECS JSON."})
+        else:
+            place_of(self.url)
         if self.ca_pem and "-----BEGIN CERTIFICATE-----" not in self.ca_pem:
             raise ValidationError(
                 {"ca_pem": "Paste the certificate as PEM: -----BEGIN CERTIFICATE-----."}

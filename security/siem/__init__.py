@@ -1,1 +1,1 @@
-"""Forwarding of the trail to security information and event management, by syslog."""
+"""Forwarding of the trail to security information and event management, by syslog or HTTPS."""

@@ -2,29 +2,55 @@
 
 import logging
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from audit import stream
-from security.models.siem import SiemDestination
+from security.models.siem import SiemDestination, SiemFormat
 
 log = logging.getLogger(__name__)
 MANAGED = "siem"
+OTHER_SERVER = (
+    "The URL changes to another server. Type the token again, or an empty one, so that it is not sent to a server"
+    " it was not meant for."
+)
+SYSLOG_HAS_NONE = "Syslog takes no token. Forget it, or use an https:// URL."
 
 
 @transaction.atomic
-def save(destination: SiemDestination) -> SiemDestination:
-    """Create or change a destination; a new one begins at this moment. Raises ValidationError."""
+def save(destination: SiemDestination, *, token: str | None = None) -> SiemDestination:
+    """Create or change a destination; a new one begins at this moment. Raises ValidationError.
+
+    `token` replaces the stored one, an empty one forgets it; None leaves it, unless the URL leads to
+    another server, which it was not meant for.
+    """
     if destination.pk is None:
         destination.txid, destination.cluster = stream.horizon().txid, stream.cluster()
-    else:  # what was wrong may be right now
-        destination.not_before = None
+    destination.not_before = None  # what was wrong may be right now
     destination.full_clean()
+    destination.token = check_token(destination, token)
     destination.save()
     return destination
 
 
-def synchronise(url: str, ca_file: str) -> bool:
+def check_token(destination: SiemDestination, token: str | None) -> str:
+    """Return the token that the destination has from now on. Raises ValidationError naming the URL."""
+    before = SiemDestination.objects.filter(pk=destination.pk).first() if destination.pk else None
+    stored = str((before and before.token) or "")
+    kept = stored if token is None else token.strip()
+    if not (kept.isascii() and kept.isprintable()):
+        raise ValidationError("The token has a character that no header can carry. Copy it again.")
+    if kept and not destination.is_https:
+        raise ValidationError({"url": SYSLOG_HAS_NONE})
+    moves = before and urlsplit(before.url)[:2] != urlsplit(destination.url)[:2]
+    if stored and token is None and moves:
+        raise ValidationError({"url": OTHER_SERVER})
+    return kept
+
+
+def synchronise(url: str, ca_file: str, token: str = "") -> bool:
     """Keep the destination of the environment; True when something changed. It is never deleted."""
     found = SiemDestination.objects.filter(name=MANAGED).first()
     if not url:
@@ -36,10 +62,13 @@ def synchronise(url: str, ca_file: str) -> bool:
     except (OSError, UnicodeDecodeError) as error:
         log.error("SIEM_CA_FILE cannot be read (%s); the destination stays as it is.", error)
         return False
-    wanted = (url, ca_pem, True, True)
-    if found and (found.url, found.ca_pem, found.enabled, found.managed) == wanted:
-        return False
+    token = token if url.startswith("https:") else ""
+    wanted = (url, ca_pem, True, True, token)
     row = found or SiemDestination(name=MANAGED)
-    row.url, row.ca_pem, row.enabled, row.managed = wanted
-    save(row)
+    if found and (row.url, row.ca_pem, row.enabled, row.managed, row.token or "") == wanted:
+        return False
+    row.url, row.ca_pem, row.enabled, row.managed, _token = wanted
+    if row.is_https:
+        row.format = SiemFormat.ECS
+    save(row, token=token)
     return True

@@ -5,25 +5,21 @@ later and later. One destination that hangs delays no other: each has a task of 
 """
 
 import logging
-import socket
 from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.utils import timezone
 
-from audit import ecs, stream
-from audit.models import AuditEntry
+from audit import stream
 from audit.stream import Position
-from portal import __version__
-from security.models.siem import SiemDestination, SiemFormat, place_of
-from security.siem import bodies, syslog, wire
+from security.models.siem import SiemDestination
+from security.siem import messages, wire
 
 log = logging.getLogger(__name__)
 BATCH = 500
 MAX_BATCHES = 40
 LEASE = timedelta(seconds=90)
 LONGEST_WAIT_SECONDS = 300
-APP = "devops-portal"
 
 
 def claim_due(*, at: datetime) -> list[int]:
@@ -48,7 +44,7 @@ def forward(pk: int) -> int:
     except SiemDestination.DoesNotExist:
         return sent
     except wire.WireError as error:
-        _failed(pk, str(error), at=timezone.now())
+        _failed(pk, str(error), at=timezone.now(), until=error.until)
     except Exception as error:  # it must be seen to stand still, and not be tried at every tick
         log.exception("Forwarding to destination %d failed inside the portal.", pk)
         said = f"The portal itself failed while forwarding ({type(error).__name__}). Its log has the details."
@@ -65,8 +61,7 @@ def _batch(destination: SiemDestination) -> int:
     entries = stream.read(start, before, limit=BATCH)
     if not entries:
         return 0
-    content = b"".join(syslog.frame(message_of(entry, destination)) for entry in entries)
-    wire.deliver(place_of(destination.url, destination.ca_pem), content)
+    messages.send(destination, entries)
     end, now = stream.position_of(entries[-1]), timezone.now()
     SiemDestination.objects.filter(
         pk=destination.pk, txid=destination.txid, entry_id=destination.entry_id
@@ -87,26 +82,12 @@ def _position(destination: SiemDestination, before: Position) -> Position:
     return Position(destination.txid, destination.entry_id)
 
 
-def _failed(pk: int, sentence: str, *, at: datetime) -> None:
-    destination = SiemDestination.objects.get(pk=pk)
+def _failed(pk: int, sentence: str, *, at: datetime, until: datetime | None = None) -> None:
+    """Note the failure; the next attempt waits longer each time, and as long as the receiver says."""
+    destination = SiemDestination.objects.defer("token").get(pk=pk)
     failures = destination.failures + 1
-    wait = min(2.0 ** min(failures, 10), LONGEST_WAIT_SECONDS)
+    wait = timedelta(seconds=min(2.0 ** min(failures, 10), LONGEST_WAIT_SECONDS))
     SiemDestination.objects.filter(pk=pk).update(
         error=sentence, failures=failures, failing_since=destination.failing_since or at,
-        not_before=at + timedelta(seconds=wait),
-    )  # fmt: skip
-
-
-def message_of(entry: AuditEntry, destination: SiemDestination) -> bytes:
-    """Return the syslog message of an entry, as the destination wants it."""
-    document, limit = ecs.document(entry), destination.max_bytes
-    is_cef = destination.format == SiemFormat.CEF
-    body = (
-        bodies.cef(document, version=__version__) if is_cef else bodies.ecs(document, limit - 300)
-    )
-    return syslog.message(
-        severity=entry.severity, at=entry.occurred_at, host=socket.gethostname(), app=APP, process="-",
-        message_id=entry.action, body=body, limit=limit,
-        data={"meta": {"sequenceId": str(entry.pk % 2147483647 + 1)},
-              "origin": {"software": APP, "swVersion": __version__}},
+        not_before=max(at + wait, until or at),
     )  # fmt: skip

@@ -8,6 +8,7 @@ import contextlib
 import socket
 import ssl
 from dataclasses import dataclass
+from datetime import datetime
 
 from portal.core import sockets
 
@@ -16,7 +17,11 @@ BATCH_SECONDS = 30.0
 
 
 class WireError(Exception):
-    """The batch did not arrive for certain; the message is a sentence."""
+    """The batch did not arrive for certain; the message is a sentence. `until`: the receiver's own wish."""
+
+    def __init__(self, sentence: str, *, until: datetime | None = None) -> None:
+        super().__init__(sentence)
+        self.until = until
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from django.utils import timezone
 from audit import services, stream
 from audit.models import AuditEntry
 from security.models import SiemDestination
-from security.siem import destinations, forwarding, wire
+from security.siem import destinations, forwarding, messages, wire
 from security.tasks import forward_trail
 from tests import streams
 from tests.core import hostile
@@ -149,7 +149,7 @@ def test_two_ticks_lease_a_destination_once() -> None:
 def test_a_fault_of_our_own_is_shown_and_rests(monkeypatch: pytest.MonkeyPatch) -> None:
     row = destination(f"syslog+tcp://127.0.0.1:{free_port()}")
     record()
-    monkeypatch.setattr(forwarding, "message_of", lambda *_: 1 // 0)
+    monkeypatch.setattr(messages, "message_of", lambda *_: 1 // 0)
     assert forwarding.forward(row.pk) == 0
     row.refresh_from_db()
     assert "ZeroDivisionError" in row.error

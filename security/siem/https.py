@@ -1,0 +1,108 @@
+"""Posts batches of JSON lines (application/x-ndjson) to an HTTPS collector, which has them once it answers 2xx."""
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from portal.core.http import Client, Fault, Reply, Target, UpstreamError, words_of
+from portal.core.retry import retry_at
+from security.siem.wire import WireError
+
+CONTENT_TYPE = "application/x-ndjson"
+REQUEST_SECONDS = 30.0
+BATCH_SECONDS = 60.0  # within the lease of a destination
+ANSWER_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Collector:
+    """Where to post, with which bearer token, and whose certificates to believe (PEM; empty: the system's)."""
+
+    name: str
+    url: str
+    token: str = field(default="", repr=False)
+    ca_pem: str = ""
+
+    @property
+    def where(self) -> str:
+        return urlsplit(self.url).netloc
+
+
+def deliver(collector: Collector, lines: Sequence[bytes]) -> None:
+    """Post the lines; one that is too much at once goes in halves. Raises WireError."""
+    ends = time.monotonic() + BATCH_SECONDS
+    with _authority(collector.ca_pem) as ca_file:
+        target = Target(
+            name=f"siem {collector.name}", base_url=collector.url, ca_file=ca_file, truncate=True,
+            credentials={"token": collector.token}, timeout_seconds=REQUEST_SECONDS, max_body_bytes=ANSWER_BYTES,
+        )  # fmt: skip
+        with Client(target) as client:
+            _post(client, collector, lines, ends)
+
+
+def _post(client: Client, collector: Collector, lines: Sequence[bytes], ends: float) -> None:
+    if time.monotonic() >= ends:
+        raise WireError(f"{collector.where} did not take the batch within {BATCH_SECONDS:g} s.")
+    try:
+        reply = client.post_bytes("", b"".join(lines), content_type=CONTENT_TYPE)
+    except UpstreamError as error:
+        raise WireError(_failure(collector, error)) from error
+    if reply.status == 413 and len(lines) > 1:
+        middle = len(lines) // 2
+        _post(client, collector, lines[:middle], ends)
+        _post(client, collector, lines[middle:], ends)
+    elif reply.status >= 300:
+        raise _refusal(collector, reply)
+
+
+def _failure(collector: Collector, error: UpstreamError) -> str:
+    """Return the sentence of a request that got no answer, in the words of a destination's fields."""
+    if error.fault is Fault.TLS:
+        return (
+            f"No trusted TLS connection to {collector.where} could be made. Check the name and the end of its"
+            " certificate, or give the certificate of its authority."
+        )
+    if error.fault is Fault.TIMEOUT:
+        return f"{collector.where} did not answer within {REQUEST_SECONDS:g} s. See the log of that server."
+    return str(error)
+
+
+def _refusal(collector: Collector, reply: Reply) -> WireError:
+    """Return what a status that is no success means, and when the collector takes requests again."""
+    status, said = reply.status, words_of(reply)
+    until = retry_at(reply.headers, now=datetime.now(UTC), skew_seconds=reply.skew_seconds or 0)
+    if status == 429 or (status >= 500 and until):
+        when = f"until {until:%H:%M:%S} UTC" if until else "for now"
+        return WireError(
+            f"{collector.where} takes nothing {when} (HTTP {status}{said}).", until=until
+        )
+    cures = {
+        401: "refused the token. Set the destination's token",
+        403: "refused the token for this. Give it the right to send here, or set another one",
+        404: "has nothing at this path. Correct the URL",
+        405: "takes no POST at this path. Correct the URL",
+        413: "takes no entry of this size. Lower the destination's longest message",
+        415: f"does not take {CONTENT_TYPE}. Set its input to JSON lines",
+    }
+    cure = cures.get(status) or (
+        "failed. See the log of that server"
+        if status >= 500
+        else "refused the batch. See its log for why"
+    )
+    return WireError(f"{collector.where} {cure} (HTTP {status}{said}).")
+
+
+@contextmanager
+def _authority(pem: str) -> Iterator[str]:
+    """Give the path of a file that holds the PEM: the TLS library reads authorities from files only."""
+    if not pem:
+        yield ""
+        return
+    with tempfile.NamedTemporaryFile("w", suffix=".pem", prefix="siem-") as file:
+        file.write(pem)
+        file.flush()
+        yield file.name
