@@ -136,12 +136,22 @@ class UpstreamViewSet(
         return Response(ConnectionTestSerializer(result).data)
 
 
+def _part(what: str) -> serializers.ChoiceField:
+    """Return the field of one part of a status; nothing feeds it when it is empty."""
+    said = f"{what[0].upper()}{what[1:]}; empty when nothing does."
+    return serializers.ChoiceField(
+        choices=Status.choices, allow_blank=True, read_only=True, help_text=said
+    )
+
+
 class ServiceStatusSerializer(serializers.ModelSerializer[ServiceStatus]):
     upstream = serializers.SlugRelatedField(  # type: ignore[var-annotated]
         slug_field="name", read_only=True, allow_null=True
     )
     status = serializers.SerializerMethodField()
     reason = serializers.SerializerMethodField()
+    targets_status = _part("what Prometheus says of its targets")
+    checks_status = _part("what its checks say")
 
     class Meta:
         model = ServiceStatus

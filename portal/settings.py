@@ -266,6 +266,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "portal.schema.complete",
+    ],
     "ENUM_NAME_OVERRIDES": {
         "AuditOutcome": "audit.models.Outcome",
         "IssueStatus": "monitoring.errors.models.IssueStatus",

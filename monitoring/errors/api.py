@@ -41,7 +41,7 @@ class ErrorIssueViewSet(mixins.RetrieveModelMixin, PortalViewSet):
     )
     @action(detail=True, methods=["post"])
     def resolve(self, request: Request, pk: str | None = None) -> Response:
-        """Resolve in Sentry; 409 when it is resolved already or gone, 502 when Sentry refuses."""
+        """Resolve in Sentry; 409 when it is resolved already or gone, 424 when Sentry refuses."""
         return self._act(services.resolve, **_text(request))
 
     @extend_schema(
@@ -49,7 +49,7 @@ class ErrorIssueViewSet(mixins.RetrieveModelMixin, PortalViewSet):
     )
     @action(detail=True, methods=["post"])
     def ignore(self, request: Request, pk: str | None = None) -> Response:
-        """Ignore (archive) in Sentry; 409 when it is ignored already or gone, 502 when Sentry refuses."""
+        """Ignore (archive) in Sentry; 409 when it is ignored already or gone, 424 when Sentry refuses."""
         return self._act(services.ignore, **_text(request))
 
     @extend_schema(
@@ -65,7 +65,7 @@ class ErrorIssueViewSet(mixins.RetrieveModelMixin, PortalViewSet):
     )
     @action(detail=True, methods=["post"])
     def assign(self, request: Request, pk: str | None = None) -> Response:
-        """Assign in Sentry, or with null to nobody; 409 when nothing changes, 502 when Sentry refuses."""
+        """Assign in Sentry, or with null to nobody; 409 when nothing changes, 424 when Sentry refuses."""
         body = serializers.AssignErrorSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         data = body.validated_data

@@ -6,7 +6,6 @@ import django_filters as filters
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.http import HttpResponse, HttpResponseBase
 from django.utils.cache import get_conditional_response
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import (
     OpenApiParameter,
     OpenApiResponse,
@@ -117,6 +116,12 @@ class RuleFilter(filters.FilterSet):
         fields = ("group", "severity", "enabled")
 
 
+class RuleFileSerializer(serializers.Serializer[Any]):
+    """Prometheus's own form of a rule file."""
+
+    groups = serializers.ListField(child=serializers.DictField())
+
+
 @extend_schema_view(list=extend_schema(filters=True))
 class RuleViewSet(
     mixins.RetrieveModelMixin,
@@ -147,7 +152,7 @@ class RuleViewSet(
             OpenApiParameter("upstream", str, description="Rules of this Prometheus only.")
         ],
         responses={
-            (200, "text/yaml"): OpenApiTypes.STR,
+            (200, "text/yaml"): RuleFileSerializer,
             304: OpenApiResponse(description="As before."),
         },
         filters=False,

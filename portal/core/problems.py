@@ -36,10 +36,13 @@ class Conflict(exceptions.APIException):
 
 
 class UpstreamFailed(exceptions.APIException):
-    """An upstream could not do its part; the detail is its sentence."""
+    """An upstream could not do its part; the detail is its sentence.
 
-    status_code = status.HTTP_502_BAD_GATEWAY
-    default_detail = "Bad gateway."
+    No 5xx: those say that the portal itself is broken, which alerts, probes and retries go by.
+    """
+
+    status_code = status.HTTP_424_FAILED_DEPENDENCY
+    default_detail = "A server the portal depends on could not do its part."
     default_code = "upstream_failed"
 
     def __init__(self, detail: str, *, retry_at: datetime | None = None) -> None:

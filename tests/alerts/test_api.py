@@ -93,7 +93,7 @@ def test_what_is_done_is_in_the_episode_its_history_and_the_trail(
         ("silence", {"comment": "work"}, {"state": "resolved"}, 400),
         ("silence", {"duration_seconds": 3600}, {}, 400),
         ("silence", {"comment": "work", "duration_seconds": 91 * 86400}, {}, 400),
-        ("silence", {"comment": "work"}, {}, 502),
+        ("silence", {"comment": "work"}, {}, 424),
     ],
 )
 def test_what_cannot_be_done_is_a_problem_and_changes_nothing(

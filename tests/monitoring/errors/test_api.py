@@ -129,11 +129,11 @@ def test_the_verbs_change_sentry_and_answer_with_the_history(
     assert sentry.issues["1"]["status"] == "ignored"
 
 
-def test_what_sentry_refuses_is_a_502_with_its_sentence(client: Client, sentry: FakeSentry) -> None:
+def test_what_sentry_refuses_is_a_424_with_its_sentence(client: Client, sentry: FakeSentry) -> None:
     issue = make_error(make_sentry(sentry.url), issue_id="1")
     sentry.refuse = 403
     reply = post(client, issue, "resolve")
-    assert reply.status_code == 502
+    assert reply.status_code == 424
     assert "event:write" in reply.json()["detail"]
 
 

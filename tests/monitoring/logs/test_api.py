@@ -102,12 +102,12 @@ def test_a_malformed_query_is_a_400_in_the_servers_words(api: Client) -> None:
         (503, "unauthorised", "failed with HTTP 503"),
     ],
 )  # fmt: skip
-def test_a_refusal_of_the_server_is_a_502_in_words(
+def test_a_refusal_of_the_server_is_a_424_in_words(
     api: Client, elastic: FakeElasticsearch, status: int, name: str, words: str
 ) -> None:
     elastic.refuse = (status, reply(name))
     answer = api.get(URL)
-    assert answer.status_code == 502
+    assert answer.status_code == 424
     assert words in answer.json()["detail"]
 
 
@@ -116,12 +116,12 @@ def test_a_refusal_of_the_server_is_a_502_in_words(
     [(b"<!doctype html><title>Login</title>", "HTML page instead of JSON"), (b"{}", "does not answer as"),
      (b'{"hits": {"hits": 3}}', "no list of hits"), (b'{"hits"', "not JSON")],
 )  # fmt: skip
-def test_an_answer_that_is_no_search_is_a_502(
+def test_an_answer_that_is_no_search_is_a_424(
     api: Client, elastic: FakeElasticsearch, body: bytes, words: str
 ) -> None:
     elastic.body = body
     answer = api.get(URL)
-    assert answer.status_code == 502
+    assert answer.status_code == 424
     assert words in answer.json()["detail"]
 
 
@@ -140,7 +140,7 @@ def test_wrong_parameters_are_named(api: Client, elastic: FakeElasticsearch) -> 
 def test_without_a_server_it_says_what_to_set(client: Client) -> None:
     sign_in(client)
     answer = client.get(URL)
-    assert answer.status_code == 502
+    assert answer.status_code == 424
     assert "Set ELASTICSEARCH_URL" in answer.json()["detail"]
 
 

@@ -68,7 +68,7 @@ def test_the_lines_around_one(api: Client) -> None:
     assert [row["message"] for row in found] == ["payment taken", "payment refused"]
 
 
-@pytest.mark.parametrize(("q", "code"), [("level:(", 400), ("", 502)])
+@pytest.mark.parametrize(("q", "code"), [("level:(", 400), ("", 424)])
 def test_what_the_server_refuses_is_no_file(
     api: Client, elastic: FakeElasticsearch, q: str, code: int, trail: Trail
 ) -> None:

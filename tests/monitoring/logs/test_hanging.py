@@ -39,7 +39,7 @@ def api(client: Client, upstream: Upstream) -> Client:
     return client
 
 
-def detail(api: Client, code: int = 502) -> str:
+def detail(api: Client, code: int = 424) -> str:
     answer = api.get(URL)
     assert answer.status_code == code, answer.content
     return str(answer.json().get("detail", ""))

@@ -309,4 +309,4 @@ def test_the_preview_button_answers_a_part_of_the_page(prometheus: Upstream) -> 
     assert "<strong>2</strong> series would fire" in part
     assert "&lt;b&gt;nobody&lt;/b&gt;" in part
     assert "Correct the form first" in staff.post(path, form(for_duration="x")).content.decode()
-    assert staff.get(path).status_code == 403
+    assert staff.get(path).status_code == 405
