@@ -5,9 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import SESSION_KEY, login, logout
+from django.contrib.auth import login, logout
 from django.contrib.auth.models import User
-from django.contrib.sessions.models import Session
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django_otp import login as otp_login
@@ -15,6 +14,7 @@ from django_otp.models import Device
 
 from audit import services as audit
 from portal.core import crypto, request_context
+from security.models import Session
 from security.verification import is_verified
 
 STARTED, SEEN = "portal_started", "portal_seen"
@@ -59,23 +59,16 @@ def seconds_since_verified(request: HttpRequest) -> float | None:
 
 
 def end_others(user_id: int, *, keep: str | None, reason: str, actor: Any = None) -> int:
-    """End all sessions of a user but `keep`, on the server; return how many there were.
-
-    Sessions are not indexed by user. This reads the live ones, and runs only when a password or
-    a factor changes.
-    """
-    live = Session.objects.filter(expire_date__gt=timezone.now()).exclude(session_key=keep or "")
-    doomed = [
-        session.session_key
-        for session in live.iterator(chunk_size=500)
-        if session.get_decoded().get(SESSION_KEY) == str(user_id)
-    ]
-    if doomed:
-        Session.objects.filter(session_key__in=doomed).delete()
+    """End all sessions of a user but `keep`, on the server; return how many there were."""
+    live = Session.objects.filter(user_id=user_id, expire_date__gt=timezone.now())
+    doomed = live.exclude(session_key=keep or "")
+    ended, _ = doomed.delete()
+    if ended:
         target = audit.Target("auth.user", str(user_id))
-        facts = {"ended": len(doomed)}
-        audit.record("auth.session_revoked", actor=actor, target=target, reason=reason, data=facts)
-    return len(doomed)
+        audit.record(
+            "auth.session_revoked", actor=actor, target=target, reason=reason, data={"ended": ended}
+        )
+    return ended
 
 
 def clear_expired() -> int:

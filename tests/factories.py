@@ -9,7 +9,6 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import User
-from django.contrib.sessions.backends.db import SessionStore
 from django.test import Client
 from django.utils import timezone
 from django_otp import DEVICE_ID_SESSION_KEY
@@ -30,6 +29,7 @@ from monitoring.models import (
 from portal.core.models import Service, Upstream
 from security import sessions
 from security.models import Flag, TotpDevice
+from security.session_store import SessionStore
 
 _numbers = itertools.count(1)
 PASSWORD = "correct horse battery staple"

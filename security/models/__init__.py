@@ -11,6 +11,7 @@ from security.models.credentials import (
     TotpDevice,
 )
 from security.models.flags import DetectorCursor, Flag, FlagStatus, RuleSetting, SeenClient
+from security.models.sessions import Session
 from security.models.siem import SiemDestination, SiemFormat
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "RuleSetting",
     "Scope",
     "SeenClient",
+    "Session",
     "SiemDestination",
     "SiemFormat",
     "SubjectKind",

@@ -57,7 +57,8 @@ def _feed(events: list[Event]) -> None:
 CHAIN = (
     "portal.core.request_context.RequestContextMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "security.identity.UserMiddleware",
+    "security.identity.FactorMiddleware",
     "security.sessions.SessionLifetimeMiddleware",
     "security.suspicion.SuspicionMiddleware",
     "security.gate.GateMiddleware",

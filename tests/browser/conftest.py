@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,13 @@ def _chromium() -> str:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     path = _chromium()
-    with sync_playwright() as playwright:
+    with ExitStack() as stack:
+        try:
+            playwright = stack.enter_context(sync_playwright())
+        except Exception as error:
+            pytest.skip(
+                f"skipped: Playwright's driver does not start ({error}). On Debian it needs the package libatomic1."
+            )
         try:
             started = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         except Exception as error:

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from django.contrib.sessions.models import Session
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from monitoring.models import Panel
+from security.models import Session
 from tests.browser.conftest import PHONE, Open, Tab
 from tests.browser.stack import real_prometheus
 from tests.factories import make_alert, make_panel, make_upstream

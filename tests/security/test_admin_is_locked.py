@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
-from django.contrib.sessions.models import Session
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from security import roles
-from security.models import TotpDevice
+from security.models import Session, TotpDevice
 from security.tasks import clear_expired
 from tests.conftest import Trail
 from tests.security.builders import (
