@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('security', '0004_siem_destinations'),
+        ('security', '0006_siem_token'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
