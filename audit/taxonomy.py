@@ -75,6 +75,7 @@ _SEVERITY: dict[str, int] = {
     "mfa.recovery_code_used": 3,
     "permission.denied": 3,
     "role.granted": 3,
+    "role.extended": 3,
     "token.rejected": 3,
     "ratelimit.exceeded": 3,
     "token.new_client": 3,

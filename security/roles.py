@@ -1,9 +1,17 @@
-"""The four roles, as groups made once after migration; what an administrator changes later stays."""
+"""The four roles, as groups made after migration; what an administrator changes later stays.
+
+Each permission is given to a role once, by the first version that names it, and that is written down.
+"""
 
 from typing import Any
 
 from django.contrib.auth.models import Group, Permission
+from django.db import transaction
 from django.db.models.signals import post_migrate
+
+from audit import services as audit
+from portal.core.request_context import SYSTEM
+from security.models import RoleGrant
 
 VIEW: dict[str, tuple[str, ...]] = {
     "core": ("view_upstream", "view_service"),
@@ -113,17 +121,38 @@ ROLES: dict[str, tuple[dict[str, tuple[str, ...]], ...]] = {
 
 
 def create_roles(**_kwargs: Any) -> None:
-    """Create the groups that are missing, once every permission they name exists."""
+    """Give each role what it has not been given yet, of the permissions that exist by now."""
     known = {
-        (permission.content_type.app_label, permission.codename): permission
+        f"{permission.content_type.app_label}.{permission.codename}": permission
         for permission in Permission.objects.select_related("content_type")
     }
-    for name, parts in ROLES.items():
-        wanted = {(app, code) for part in parts for app, codes in part.items() for code in codes}
-        if not wanted <= known.keys() or Group.objects.filter(name=name).exists():
-            continue
-        group = Group.objects.create(name=name)
-        group.permissions.set([known[key] for key in sorted(wanted)])
+    given: dict[str, set[str]] = {}
+    for role, name in RoleGrant.objects.values_list("role", "permission"):
+        given.setdefault(role, set()).add(name)
+    for role, parts in ROLES.items():
+        wanted = {
+            f"{app}.{code}" for part in parts for app, codes in part.items() for code in codes
+        }
+        new = (wanted & known.keys()) - given.get(role, set())
+        if new:
+            _give(role, {name: known[name] for name in sorted(new)}, is_new=role not in given)
+
+
+@transaction.atomic
+def _give(role: str, permissions: dict[str, Permission], *, is_new: bool) -> None:
+    """Add the permissions to the role's group; a group that somebody deleted or renamed stays so."""
+    rows = [RoleGrant(role=role, permission=name) for name in permissions]
+    RoleGrant.objects.bulk_create(rows, ignore_conflicts=True)
+    group = Group.objects.filter(name=role).first()
+    if group is None and is_new:
+        group = Group.objects.create(name=role)
+    if group is None:
+        return
+    group.permissions.add(*permissions.values())
+    audit.record(
+        "role.extended", actor=SYSTEM, target=group, data={"permissions": [*permissions]},
+        reason="a version of the portal brought them",
+    )  # fmt: skip
 
 
 def connect(sender: Any) -> None:

@@ -11,6 +11,7 @@ from security.models.credentials import (
     TotpDevice,
 )
 from security.models.flags import DetectorCursor, Flag, FlagStatus, RuleSetting, SeenClient
+from security.models.roles import RoleGrant
 from security.models.sessions import Session
 from security.models.siem import SiemDestination, SiemFormat
 
@@ -26,6 +27,7 @@ __all__ = [
     "FlagStatus",
     "RecoveryCode",
     "RecoveryDevice",
+    "RoleGrant",
     "RuleSetting",
     "Scope",
     "SeenClient",
