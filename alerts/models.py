@@ -42,6 +42,7 @@ class TransitionKind(models.TextChoices):
     ASSIGNED = "assigned", "Assigned"
     COMMENTED = "commented", "Commented"
     SILENCED = "silenced", "Silenced"
+    SEVERITY = "severity", "Severity changed"
 
 
 class AlertQuerySet(models.QuerySet["Alert"]):

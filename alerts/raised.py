@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from alerts import episodes, payloads
 from alerts.episodes import Row, Step
-from alerts.models import Alert, Silence, Source, State
+from alerts.models import Alert, AlertQuerySet, Silence, Source, State, TransitionKind
 from alerts.reconcile import Resolution
 from portal.core import sanitize
 from portal.core.catalogue import Catalogue
@@ -74,9 +74,21 @@ def raise_alert(
     open_episode = Alert.objects.open().filter(upstream=ours, fingerprint=row.fingerprint)
     with transaction.atomic():
         if not episodes.insert(ours.pk, [row], source=Source.PORTAL, at=now):
-            changed = open_episode.exclude(annotations=said, severity=row.severity)
-            changed.update(annotations=said, severity=row.severity, labels=row.labels)
+            _bring_up_to_date(open_episode, row, at=now)
         return open_episode.select_related("upstream", "service").get()
+
+
+def _bring_up_to_date(open_episode: AlertQuerySet, row: Row, *, at: datetime) -> None:
+    """Write what is new of an open episode; another severity is news, which routes anew."""
+    changed = open_episode.exclude(annotations=row.annotations, severity=row.severity)
+    known = changed.select_for_update(of=("self",)).values_list("pk", "severity").first()
+    if known is None:
+        return
+    open_episode.update(annotations=row.annotations, severity=row.severity, labels=row.labels)
+    if known[1] != row.severity:
+        words = f"{known[1] or 'none'} → {row.severity or 'none'}"
+        step = Step(known[0], TransitionKind.SEVERITY, at, words)
+        episodes.add_steps([step], source=Source.PORTAL, at=at)
 
 
 def clear_alert(

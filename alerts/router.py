@@ -6,16 +6,16 @@ of workers may do this at once.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 from django.utils import timezone
 
 from alerts import routing
 from alerts.models import Source, Transition, TransitionKind
-from alerts.notification_models import Notification, Outcome, load_rules
+from alerts.notification_models import GroupMember, Notification, Outcome, load_rules
 from alerts.routing import Reason, Rule
 
 BATCH = 1000
@@ -26,6 +26,7 @@ NEWS = (
     TransitionKind.RESOLVED,
     TransitionKind.UNSUPPRESSED,
     TransitionKind.UNACKNOWLEDGED,
+    TransitionKind.SEVERITY,
 )
 
 
@@ -67,8 +68,7 @@ def route_batch() -> int:
     rules = load_rules()
     steps = _load(claimed)
     places = [(rule, step) for step in steps for rule in routing.matching(rules, step.labels)]
-    members = _groups_of(places, now)
-    members += _elsewhere(steps, members, now)
+    members = _groups_of(places, steps, now)
     _upsert_members(members)
     known = {step.id for _group, step in members}
     _note_unrouted([step for step in steps if step.id not in known], now)
@@ -100,19 +100,62 @@ def _load(ids: list[int]) -> list[Step]:
     ]  # fmt: skip
 
 
-def _groups_of(places: Sequence[tuple[Rule, Step]], now: datetime) -> list[tuple[int, Step]]:
-    """Make the groups that are missing, and set when each is looked at; return group ids with steps."""
-    wanted: dict[tuple[int, str], tuple[Rule, dict[str, str]]] = {}
-    keyed: list[tuple[tuple[int, str], Step]] = []
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A group on its way into the table; one that is `held` is looked at now."""
+
+    labels: dict[str, str]
+    wait: timedelta = timedelta(0)
+    interval: timedelta = timedelta(0)
+    held: bool = False
+
+
+Key = tuple[int, str]  # route and key: what groups are ordered and locked by
+
+
+def _groups_of(
+    places: Sequence[tuple[Rule, Step]], steps: Sequence[Step], now: datetime
+) -> list[tuple[int, Step]]:
+    """Make the groups that are missing, and set when each is looked at; return group ids with steps.
+
+    Groups that hold an alert although its route leads elsewhere now belong to it: routes and labels
+    change while alerts fire, and whoever was told of the beginning hears of the end. They are locked by
+    the same statement: two workers that each wait for a group of the other would be a deadlock.
+    """
+    wanted: dict[Key, Place] = {}
+    keyed: dict[tuple[Key, int], Step] = {}
     for rule, step in places:
         labels = routing.group_labels(rule, step.labels)
-        place = (rule.id, routing.group_key(labels))
-        wanted.setdefault(place, (rule, labels))
-        keyed.append((place, step))
+        key = (rule.id, routing.group_key(labels))
+        wanted.setdefault(key, Place(labels, rule.group_wait, rule.group_interval))
+        keyed[key, step.id] = step
+    for key, labels, step in _held(steps):
+        if (key, step.id) not in keyed:
+            wanted[key] = replace(wanted.get(key, Place(labels)), held=True)
+            keyed[key, step.id] = step
+    ids = _upsert_groups(wanted, now)
+    return [(ids[key], step) for (key, _number), step in keyed.items()]
+
+
+def _held(steps: Sequence[Step]) -> list[tuple[Key, dict[str, str], Step]]:
+    """Return the groups that the alerts of `steps` are members of already."""
+    of_alert: dict[int, list[Step]] = {}
+    for step in steps:
+        of_alert.setdefault(step.alert_id, []).append(step)
+    members = GroupMember.objects.filter(alert__in=of_alert)
+    rows = members.values_list("group__route_id", "group__key", "group__labels", "alert_id")
+    return [
+        ((route, key), labels, step)
+        for route, key, labels, alert in rows
+        for step in of_alert[alert]
+    ]
+
+
+def _upsert_groups(wanted: Mapping[Key, Place], now: datetime) -> dict[Key, int]:
     if not wanted:
-        return []
+        return {}
     ordered = sorted(wanted)
-    rows = [wanted[place] for place in ordered]
+    rows = [wanted[key] for key in ordered]
     with connection.cursor() as cursor:
         cursor.execute(
             _UPSERT_GROUPS,
@@ -120,14 +163,14 @@ def _groups_of(places: Sequence[tuple[Rule, Step]], now: datetime) -> list[tuple
                 "now": now,
                 "routes": [route for route, _key in ordered],
                 "keys": [key for _route, key in ordered],
-                "labels": [json.dumps(labels) for _rule, labels in rows],
-                "waits": [rule.group_wait for rule, _labels in rows],
+                "labels": [json.dumps(row.labels) for row in rows],
+                "waits": [row.wait for row in rows],
                 "places": [f"{route}:{key}" for route, key in ordered],
-                "intervals": [rule.group_interval for rule, _labels in rows],
+                "intervals": [row.interval for row in rows],
+                "held": [row.held for row in rows],
             },
         )
-        ids = {(int(route), str(key)): int(number) for number, route, key in cursor.fetchall()}
-    return [(ids[place], step) for place, step in keyed]
+        return {(int(route), str(key)): int(number) for number, route, key in cursor.fetchall()}
 
 
 # A group that was spoken of waits for its interval; one that never was, for its wait.
@@ -137,40 +180,13 @@ SELECT v.route, v.key, v.labels, 0, %(now)s + v.wait, '{}'
 FROM unnest(%(routes)s::bigint[], %(keys)s::text[], %(labels)s::jsonb[], %(waits)s::interval[])
     AS v (route, key, labels, wait)
 ON CONFLICT (route_id, key) DO UPDATE SET next_flush_at = CASE
+    WHEN (%(held)s::bool[])[array_position(%(places)s::text[], g.route_id || ':' || g.key)]
+        THEN least(g.next_flush_at, %(now)s)
     WHEN g.flushed_at IS NULL THEN least(g.next_flush_at, excluded.next_flush_at)
     ELSE least(g.next_flush_at, greatest(%(now)s, g.flushed_at + (
         (%(intervals)s::interval[])[array_position(%(places)s::text[], g.route_id || ':' || g.key)]))) END
 RETURNING id, route_id, key
 """
-
-
-def _elsewhere(
-    steps: Sequence[Step], members: Sequence[tuple[int, Step]], now: datetime
-) -> list[tuple[int, Step]]:
-    """Return the groups that hold an alert although its route leads elsewhere now.
-
-    Routes and labels change while alerts fire; whoever was told of the beginning hears of the end.
-    """
-    chosen = {(group, step.alert_id) for group, step in members}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT group_id, alert_id FROM alerts_groupmember WHERE alert_id = ANY(%s)",
-            [[step.alert_id for step in steps]],
-        )
-        held = [(int(group), int(alert)) for group, alert in cursor.fetchall()]
-        of_alert: dict[int, list[Step]] = {}
-        for step in steps:
-            of_alert.setdefault(step.alert_id, []).append(step)
-        found = [(group, step) for group, alert in held if (group, alert) not in chosen
-                 for step in of_alert[alert]]  # fmt: skip
-        if found:
-            cursor.execute(
-                "UPDATE alerts_notificationgroup SET next_flush_at = least(next_flush_at, %s)"
-                " WHERE id IN (SELECT id FROM alerts_notificationgroup WHERE id = ANY(%s)"
-                " ORDER BY route_id, key FOR UPDATE)",
-                [now, [group for group, _step in found]],
-            )
-    return found
 
 
 def _upsert_members(members: Sequence[tuple[int, Step]]) -> None:

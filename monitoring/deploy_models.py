@@ -40,6 +40,10 @@ class Deploy(models.Model):
             models.Index(fields=["-at", "-id"], name="deploy_newest"),
             # The deploys of one service, on its page and in its timeline.
             models.Index(fields=["service", "-at"], name="deploy_of_service"),
+            # ?environment=
+            models.Index(fields=["environment", "-at"], name="deploy_by_environment"),
+            # ?version=
+            models.Index(fields=["version", "-at"], name="deploy_by_version"),
         )
 
     def __str__(self) -> str:

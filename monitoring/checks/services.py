@@ -42,7 +42,7 @@ def save(check: Check, *, changed: Iterable[str] = ()) -> Check:
 
 
 def _move_alert(before: Check, now: Check) -> None:
-    """Keep the alert in line with the check: its labels carry the names, and a switched-off check is mute."""
+    """Keep the alert in line with the check: its names, its severity; a switched-off check is mute."""
     silent = not now.enabled or not now.raises_alert
     renamed = alerting.labels_of(before) != alerting.labels_of(now)
     if silent or renamed:
@@ -53,7 +53,7 @@ def _move_alert(before: Check, now: Check) -> None:
     at = timezone.now()
     # After a longer rest the next answers flip anew, and raise it then.
     returned = not before.enabled and at <= before.fresh_until
-    woken = not before.raises_alert or renamed or returned
+    woken = not before.raises_alert or renamed or returned or before.severity != now.severity
     if woken and not silent and before.status in (DOWN, DEGRADED):
         alerting.raise_for(now, before.status, before.sentence, at=at)
 

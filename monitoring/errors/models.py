@@ -148,6 +148,18 @@ class ErrorIssue(models.Model):
             models.Index(fields=["project", "-last_seen_at"], name="error_issue_by_project"),
             # A service's errors.
             models.Index(fields=["service", "-last_seen_at"], name="error_issue_by_service"),
+            # ?assigned_to=; most are assigned to nobody.
+            models.Index(
+                fields=["assigned_to", "-last_seen_at"],
+                name="error_issue_by_assignee",
+                condition=~Q(assigned_to=""),
+            ),
+            # ?substatus=
+            models.Index(fields=["substatus", "-last_seen_at"], name="error_issue_by_substatus"),
+            # ?level= and the admin's filter.
+            models.Index(fields=["level", "-last_seen_at"], name="error_issue_by_level"),
+            # ?issue_id= without its Sentry.
+            models.Index(fields=["issue_id"], name="error_issue_by_id"),
         )
 
     def __str__(self) -> str:

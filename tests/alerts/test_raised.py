@@ -8,11 +8,12 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from alerts import raised, services, silences
+from alerts import dispatch, raised, router, services, silences
 from alerts.models import Alert, State, TransitionKind
+from alerts.notification_models import Notification
 from portal.core.matchers import build
 from portal.core.models import Freshness, Service
-from tests.factories import make_user
+from tests.factories import make_channel, make_route, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +28,23 @@ def test_raising_twice_keeps_one_episode_and_the_newest_words() -> None:
     second = raise_one(annotations={"summary": "still down"}, severity="critical")
     assert first.pk == second.pk
     assert (second.severity, second.summary) == ("critical", "still down")
-    assert [t.kind for t in second.transitions.all()] == [TransitionKind.OPENED]
+    steps = [(t.kind, t.text) for t in second.transitions.order_by("id")]
+    assert steps == [(TransitionKind.OPENED, ""), (TransitionKind.SEVERITY, "warning → critical")]
+    raise_one(annotations={"summary": "worse"}, severity="critical")
+    assert second.transitions.count() == 2
+
+
+def test_another_severity_reaches_the_route_that_waits_for_it() -> None:
+    pager = make_channel(name="pager")
+    make_route(pager, matchers=['severity="critical"'])
+    raise_one(severity="warning")
+    router.route_waiting()
+    dispatch.look_at_due()
+    assert not Notification.objects.filter(channel=pager).exists()
+    raise_one(severity="critical")
+    router.route_waiting()
+    dispatch.look_at_due()
+    assert Notification.objects.get(channel=pager).outcome == "pending"
 
 
 def test_cleared_alert_ends_exactly_then_and_fires_again_as_a_new_episode() -> None:

@@ -8,7 +8,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from alerts.models import Alert
 from monitoring import status
+from monitoring.checks import alerting
 from monitoring.models import Check, CheckHour, Deploy, StatusChange
 from tests.factories import make_check, make_service, sign_in
 
@@ -118,3 +120,16 @@ def test_run_now_says_what_came_back(staff: Client) -> None:
     assert "Run now" in staff.get(check.get_absolute_url()).content.decode()
     page = staff.post(f"/admin/monitoring/check/{check.pk}/run/", follow=True)
     assert "connection refused" in page.content.decode()
+
+
+def test_another_severity_reaches_the_open_alert_at_once(staff: Client) -> None:
+    check = make_check(status="down", sentence="HTTP 500.", severity="warning")
+    alerting.raise_for(check, "down", check.sentence, at=timezone.now())
+    assert staff.post(check.get_absolute_url(), form(check, severity="critical")).status_code == 302
+    alert = Alert.objects.get(alertname="CheckFailing")
+    assert (alert.severity, alert.labels["severity"]) == ("critical", "critical")
+    assert [t.text for t in alert.transitions.filter(kind="severity")] == ["warning → critical"]
+    Check.objects.filter(pk=check.pk).update(status="up")
+    alerting.end(check, reason="It answers again.")
+    assert staff.post(check.get_absolute_url(), form(check, severity="info")).status_code == 302
+    assert not Alert.objects.open().exists()
