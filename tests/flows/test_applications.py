@@ -1,6 +1,8 @@
 """Real applications with the snippets of the page: their metrics, errors, traces and entries arrive."""
 
 import json
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +11,9 @@ import requests
 from pytest_django.live_server_helper import LiveServer
 
 from audit.models import AuditEntry
+from monitoring.models import Deploy
 from portal.core.models import Service
+from portal.snippets import DEPLOY, render
 from security import tokens
 from tests.applications import Application, node_shop, run_python
 from tests.browser.stack import real_prometheus
@@ -70,6 +74,30 @@ def test_what_still_waits_is_sent_when_the_node_application_ends(
     assert len(told(trail, "payment.taken")) == 30, shop.lines
 
 
+def test_an_entry_that_is_refused_is_named_and_the_others_are_kept(
+    shop: Application, trail: Trail
+) -> None:
+    shop.get("/odd")
+    shop.stop()
+    assert len(told(trail, "payment.refunded")) == 1, shop.lines
+    (said,) = [line for line in shop.lines if "refused the audit entry" in line]
+    assert "object.verb_past" in said
+
+
+def test_the_pipeline_s_snippet_tells_of_a_deploy(
+    service: Service, environment: dict[str, str]
+) -> None:
+    written = tokens.create(user=make_user(), name="ci", scopes=["monitoring:write"])[1]
+    where = {**environment, "PORTAL_TOKEN": written, "VERSION": "v1.4.2"}
+    done = subprocess.run(
+        ["sh", "-ec", render(DEPLOY, service)],
+        env={**os.environ, **where}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    deploy = Deploy.objects.get()
+    assert (deploy.service, deploy.version, deploy.environment) == (service, "v1.4.2", "production")
+
+
 def test_metrics_of_the_node_application_are_on_a_chart(
     shop: Application, live_server: LiveServer, environment: dict[str, str]
 ) -> None:
@@ -126,6 +154,7 @@ from prometheus_client import generate_latest
 with traces.tracer.start_as_current_span("charge"):
     audit.info("invoice.deleted", extra={"entry": {"actor_name": "billing", "target_id": "9"}})
     logging.info("An invoice was deleted.")
+audit.info("Not An Action")
 app = Measured(lambda environ, start: start("200 OK", []) or [b""], lambda environ: "/pay")
 list(app({"PATH_INFO": "/pay", "REQUEST_METHOD": "GET"}, lambda *_: None))
 print(generate_latest().decode())
@@ -141,5 +170,6 @@ def test_the_python_snippets_run_as_they_are_printed(
         assert [name for _kind, name, _trace in collector.spans()] == ["charge"]
     assert '"message": "An invoice was deleted."' in printed
     assert 'route="/pay",service="shop",status_code="200"' in printed
+    assert "The portal refused the audit entry" in printed
     (entry,) = told(trail, "invoice.deleted")
     assert (entry.actor_name, entry.target_id, entry.data["service"]) == ("billing", "9", "shop")

@@ -14,6 +14,11 @@ const routes = {
     log.info("A payment was taken.");
     response.end("paid\n");
   },
+  "/odd": (_request, response) => {
+    audit.info("Not An Action");
+    audit.info("payment.refunded");
+    response.end("odd\n");
+  },
   "/crash": () => {
     throw new Error("the till is on fire");
   },
