@@ -1,10 +1,12 @@
 """Monthly partitions of the audit table, made ahead of time."""
 
+import logging
 from datetime import date, datetime
 from itertools import pairwise
 
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 
+log = logging.getLogger(__name__)
 MONTHS_AHEAD = 3
 
 
@@ -19,27 +21,35 @@ def month_starts(first: date, count: int) -> list[date]:
 def ensure(*, at: datetime, months_back: int = 0) -> list[str]:
     """Create the missing partitions from `months_back` ago to three months ahead; return their names.
 
-    Rows outside any month would land in the default partition, from where they cannot be
-    dropped by month; being ahead keeps it empty.
+    Rows outside any month land in the default partition, from where they cannot be dropped by
+    month; being ahead keeps it empty. A month that has rows there already, because nothing ran
+    when it began, stays there: the later ones are made all the same.
     """
     first = month_starts(at.date().replace(day=1), 1)[0]
     for _ in range(months_back):
         first = date(first.year - (first.month == 1), (first.month - 2) % 12 + 1, 1)
     starts = month_starts(first, months_back + MONTHS_AHEAD + 2)
-    created = []
-    with connection.cursor() as cursor:
-        for start, end in pairwise(starts):
-            name = f"audit_entry_{start:%Y_%m}"
+    return [name for start, end in pairwise(starts) if (name := _create(start, end))]
+
+
+def _create(start: date, end: date) -> str:
+    """Create the partition of one month; return its name, empty when it is there or cannot be made."""
+    name = f"audit_entry_{start:%Y_%m}"
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT to_regclass(%s)", [name])
-            if cursor.fetchone()[0] is None:
-                cursor.execute(
-                    f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF audit_entry"
-                    f" FOR VALUES FROM ('{start.isoformat()} 00:00+00') TO ('{end.isoformat()} 00:00+00')"
-                )
-                # Row triggers are inherited by partitions, statement triggers are not.
-                cursor.execute(
-                    f"CREATE TRIGGER audit_entry_no_truncate BEFORE TRUNCATE ON {name}"
-                    " FOR EACH STATEMENT EXECUTE FUNCTION audit_entry_refuse()"
-                )
-                created.append(name)
-    return created
+            if cursor.fetchone()[0] is not None:
+                return ""
+            cursor.execute(
+                f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF audit_entry"
+                f" FOR VALUES FROM ('{start.isoformat()} 00:00+00') TO ('{end.isoformat()} 00:00+00')"
+            )
+            # Row triggers are inherited by partitions, statement triggers are not.
+            cursor.execute(
+                f"CREATE TRIGGER audit_entry_no_truncate BEFORE TRUNCATE ON {name}"
+                " FOR EACH STATEMENT EXECUTE FUNCTION audit_entry_refuse()"
+            )
+    except IntegrityError:
+        log.warning("%s is not made: entries of that month are in the default partition.", name)
+        return ""
+    return name

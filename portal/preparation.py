@@ -10,6 +10,7 @@ from django.core.management import call_command
 from django.db import transaction
 from django.utils import timezone
 
+from audit import partitions
 from portal import managed
 from portal.core.request_context import Actor
 from portal.health import pending_migrations
@@ -24,6 +25,8 @@ PREPARING = Actor("system", "", "manage.py prepare")
 def migrate() -> str:
     pending = pending_migrations()
     call_command("migrate", interactive=False, verbosity=0)
+    # Before the first entry of this start: the last one may be many months ago.
+    partitions.ensure(at=timezone.now())
     return f"{pending} applied" if pending else "none pending, checked"
 
 

@@ -1,0 +1,89 @@
+"""Months of the trail: made ahead, each guarded, and a month that was missed stops no later one."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import DatabaseError, connection, transaction
+
+from audit import partitions
+from audit.tasks import ensure_partitions
+from tests.audit.builders import make_entries
+from tests.conftest import Trail
+
+pytestmark = pytest.mark.django_db
+LATER = datetime(2040, 11, 15, tzinfo=UTC)
+MONTHS = [
+    "audit_entry_2040_11",
+    "audit_entry_2040_12",
+    "audit_entry_2041_01",
+    "audit_entry_2041_02",
+]
+
+
+def partition_of(moment: datetime) -> str:
+    """Return where entries recorded at `moment` are."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT tableoid::regclass::text FROM audit_entry WHERE recorded_at = %s",
+            [moment],
+        )
+        return str(cursor.fetchone()[0])
+
+
+@pytest.mark.parametrize(
+    "first, starts",
+    [
+        (date(2026, 2, 1), [date(2026, 2, 1), date(2026, 3, 1), date(2026, 4, 1)]),
+        (date(2026, 11, 1), [date(2026, 11, 1), date(2026, 12, 1), date(2027, 1, 1)]),
+    ],
+)
+def test_months_follow_each_other_over_the_year(first: date, starts: list[date]) -> None:
+    assert partitions.month_starts(first, 3) == starts
+
+
+def test_this_month_and_three_more_are_made_once() -> None:
+    assert partitions.ensure(at=LATER) == MONTHS
+    assert partitions.ensure(at=LATER) == []
+    make_entries(1, until=LATER)
+    assert partition_of(LATER) == MONTHS[0]
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE {} SET reason = ''", "DELETE FROM {}", "TRUNCATE {}"]
+)
+def test_a_partition_cannot_be_changed_behind_the_table(statement: str) -> None:
+    partitions.ensure(at=LATER)
+    make_entries(1, until=LATER)
+    with (
+        pytest.raises(DatabaseError, match="append-only"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(statement.format(MONTHS[0]))
+
+
+def test_a_month_that_began_while_nothing_ran_stops_no_later_one() -> None:
+    make_entries(1, until=LATER)
+    assert partition_of(LATER) == "audit_entry_default"
+    assert partitions.ensure(at=LATER) == MONTHS[1:]
+    assert partitions.ensure(at=LATER) == []
+
+
+def test_the_tick_records_what_it_made(trail: Trail, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audit.tasks.timezone.now", lambda: LATER)
+    for _ in range(2):
+        ensure_partitions()
+    (entry,) = (e for e in trail() if e.action == "audit.partitions_created")
+    assert entry.data == {"partitions": MONTHS}
+
+
+def test_a_start_after_a_long_rest_makes_its_month_first(
+    monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Any
+) -> None:
+    settings.VAR_DIR = tmp_path
+    monkeypatch.setattr("portal.preparation.timezone.now", lambda: LATER)
+    call_command("prepare", only="migrations", verbosity=0)
+    make_entries(1, until=LATER)
+    assert partition_of(LATER) == MONTHS[0]
