@@ -24,7 +24,7 @@ from portal.docs import DocsView
 from portal.doctor_api import DoctorView
 from portal.timeline_api import ServiceTimelineView, TimelineView
 from security import api as security_api
-from security import api_blocks, api_flags, api_siem
+from security import api_blocks, api_flags, api_replay, api_siem
 
 router = SimpleRouter()
 MODULES = (
@@ -65,7 +65,7 @@ urlpatterns = [
     ),
     path("doctor/", DoctorView.as_view(), name="doctor"),
     path("dashboard/", DashboardView.as_view(), name="dashboard"),
-    path("detections/replay/", api_flags.ReplayView.as_view(), name="detection-replay"),
+    path("detections/replay/", api_replay.ReplayView.as_view(), name="detection-replay"),
     path("timeline/", TimelineView.as_view(), name="timeline"),
     path("services/<slug:slug>/timeline/", ServiceTimelineView.as_view(), name="service-timeline"),
     path("analytics/routes/", api_traffic.TrafficView.as_view(), name="analytics-routes"),

@@ -1,33 +1,27 @@
-"""`flags/`, `detections/rules/` and `detections/replay/`: thin views over the services."""
+"""`flags/` and `detections/rules/`: thin views over the services."""
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
 from typing import Any
 
 import django_filters as filters
 from django.contrib.auth.models import User
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema, extend_schema_field, extend_schema_view
 from rest_framework import mixins, serializers
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from audit.viewsets import PortalViewSet
 from portal.core.problems import Conflict
-from security import detection, flags, rule_settings
+from security import flags, rule_settings
 from security.api_blocks import require_fresh
 from security.models import Flag, FlagStatus, RuleSetting, Scope, SubjectKind
 from security.models.flags import validate_thresholds
 from security.permissions import ScopedPermission
 from security.rules.engine import RULES
-from security.rules.finding import Finding, severity
 
 RULE_CHOICES = [(rule.id, rule.title) for rule in RULES.values()]
 SEVERITIES = ("low", "medium", "high", "critical")
-LONGEST_REPLAY = timedelta(days=93)
 
 
 class EvidenceSerializer(serializers.Serializer[Any]):
@@ -213,85 +207,6 @@ class RuleViewSet(mixins.RetrieveModelMixin, PortalViewSet):
             setattr(setting, name, value)
         rule_settings.change(setting, actor=None)
         return Response(DetectionRuleSerializer(setting).data)
-
-
-class ReplaySerializer(serializers.Serializer[Any]):
-    """A range of at most 93 days; without rules, those that are on."""
-
-    since = serializers.DateTimeField()
-    until = serializers.DateTimeField(required=False)
-    rules = serializers.ListField(
-        child=serializers.ChoiceField(choices=RULE_CHOICES), required=False, max_length=50
-    )
-    thresholds = serializers.DictField(
-        child=serializers.JSONField(), required=False, help_text='{"scanner": {"missing": 20}}'
-    )
-
-    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
-        given.setdefault("until", timezone.now())
-        if not timedelta(0) < given["until"] - given["since"] <= LONGEST_REPLAY:
-            raise ValidationError({"until": ["It must lie after `since`, at most 93 days."]})
-        return given
-
-    def validate_thresholds(self, given: dict[str, Any]) -> dict[str, Any]:
-        for rule_id, thresholds in given.items():
-            if rule_id not in RULES:
-                raise ValidationError(
-                    f"{rule_id[:50]!r} is no rule. There are: {', '.join(RULES)}."
-                )
-            validate_thresholds(RULES[rule_id], thresholds)
-        return given
-
-
-class FindingSerializer(serializers.Serializer[Any]):
-    rule = serializers.CharField()
-    severity = serializers.CharField()
-    score = serializers.IntegerField()
-    subject_kind = serializers.CharField()
-    subject = serializers.CharField()
-    subject_name = serializers.CharField()
-    sentence = serializers.CharField()
-    counts = serializers.DictField(child=serializers.IntegerField())
-    first_at = serializers.DateTimeField()
-    last_at = serializers.DateTimeField()
-    evidence = serializers.ListField(child=serializers.IntegerField())
-
-
-class ReplayResultSerializer(serializers.Serializer[Any]):
-    events = serializers.IntegerField()
-    is_truncated = serializers.BooleanField(
-        help_text="The range holds more events than were looked at."
-    )
-    findings = FindingSerializer(many=True)
-
-
-def shown(finding: Finding) -> Mapping[str, Any]:
-    """Return a finding as the API and the admin show it."""
-    return {
-        "rule": finding.rule, "severity": severity(finding.score), "score": finding.score,
-        "subject_kind": finding.subject_kind, "subject": finding.subject, "subject_name": finding.name,
-        "sentence": finding.sentence, "counts": finding.counts, "evidence": finding.evidence,
-        "first_at": datetime.fromtimestamp(finding.first_at, timezone.get_current_timezone()),
-        "last_at": datetime.fromtimestamp(finding.last_at, timezone.get_current_timezone()),
-    }  # fmt: skip
-
-
-class ReplayView(APIView):
-    """What the rules would have flagged in a range of the past. Nothing is written."""
-
-    read_scope = write_scope = Scope.SECURITY_WRITE
-
-    @extend_schema(request=ReplaySerializer, responses=ReplayResultSerializer)
-    def post(self, request: Request) -> Response:
-        """Replay the trail of a range with the given rules and thresholds."""
-        given = _valid(ReplaySerializer, request)
-        done = detection.replay(
-            since=given["since"], until=given["until"], rules=given.get("rules", ()),
-            thresholds=given.get("thresholds"),
-        )  # fmt: skip
-        findings = [shown(finding) for finding in done.findings]
-        facts = {"events": done.events, "is_truncated": done.is_truncated, "findings": findings}
-        return Response(ReplayResultSerializer(facts).data)
 
 
 ROUTES = [("flags", FlagViewSet, "flag"), ("detections/rules", RuleViewSet, "detection-rule")]

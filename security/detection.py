@@ -1,4 +1,4 @@
-"""The detector: follows the stream of the trail with the rules, and replays history without writing.
+"""The detector: follows the stream of the trail with the rules.
 
 The rules' memory lives in the process and follows the stream; the cursor's row says what has been
 flagged. A worker that takes over reads what it missed first, silently, so any worker may continue,
@@ -7,9 +7,8 @@ and a restart loses nothing.
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.core.exceptions import ValidationError
 from django.db import DataError, IntegrityError, transaction
@@ -21,16 +20,14 @@ from audit.stream import Position
 from security import flags, rule_settings
 from security.audit_events import ACTIONS, event_of
 from security.models import DetectorCursor
-from security.rule_settings import Settings
 from security.rules import engine
 from security.rules.engine import Engine
-from security.rules.finding import Finding, Thresholds
+from security.rules.finding import Finding
 
 log = logging.getLogger(__name__)
 CURSOR = "rules"
 BATCH = 2_000
 MAX_BATCHES = 20
-REPLAY_LIMIT = 200_000
 
 
 @dataclass
@@ -156,42 +153,3 @@ def lag_seconds() -> float:
     far = Position(2**62)
     waiting = stream.read(Position(cursor.txid, cursor.entry_id), far, limit=1, actions=ACTIONS)
     return max(0.0, (timezone.now() - waiting[0].recorded_at).total_seconds()) if waiting else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """What would have been flagged; `is_truncated` when the range holds more than was looked at."""
-
-    events: int
-    findings: tuple[Finding, ...]
-    is_truncated: bool
-
-
-def replay(
-    *,
-    since: datetime,
-    until: datetime,
-    rules: Sequence[str] = (),
-    thresholds: Mapping[str, Thresholds] | None = None,
-) -> Replay:
-    """Run `rules` (default: those that are on) over the history of a range, and write nothing."""
-    settings = _settings_of(rules, thresholds or {})
-    rows = AuditEntry.objects.filter(
-        action__in=ACTIONS, recorded_at__gte=since, recorded_at__lt=until
-    )
-    names = ("id", "recorded_at", "action", "data", "reason", "target_type", "target_id", "target_name", "actor_id",
-             "actor_name", "source_ip", "user_agent", "http_status", "url_path")  # fmt: skip
-    entries = rows.order_by("recorded_at", "id").only(*names)[: REPLAY_LIMIT + 1]
-    events, seen = [], 0
-    for entry in entries.iterator(chunk_size=BATCH):
-        seen += 1
-        if (event := event_of(entry)) is not None and seen <= REPLAY_LIMIT:
-            events.append(event)
-    found = tuple(engine.run(events, settings))
-    return Replay(len(events), found, is_truncated=seen > REPLAY_LIMIT)
-
-
-def _settings_of(rules: Sequence[str], thresholds: Mapping[str, Thresholds]) -> Settings:
-    rows = rule_settings.every()
-    wanted = rules or list(rule_settings.enabled())
-    return {rule_id: {**rows[rule_id], **thresholds.get(rule_id, {})} for rule_id in wanted}

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from portal.core.lookups import row_or_404
-from security import blocks, detection, flags, rule_settings, stepup, subjects
+from security import blocks, flags, replay, rule_settings, stepup, subjects
 from security.models import Block, BlockOrigin, Flag, RuleSetting, SubjectKind
 from security.rules.engine import RULES
 from security.threat_forms import (
@@ -125,7 +125,9 @@ def rule_page(
                 "record": rule_settings.records().get(setting.rule, rule_settings.Record())}  # fmt: skip
     if request.method == "POST" and form.is_valid():
         if "replay" in request.POST and replay_form.is_valid():
-            context["replay"] = _replay(setting, form, replay_form.cleaned_data["days"])
+            if not may_change:  # it costs the server seconds
+                raise PermissionDenied
+            context |= _replay(setting, form, replay_form.cleaned_data["days"])
         elif "save" in request.POST and may_change:
             return _save(request, setting, form)
     return TemplateResponse(request, "security/rule.html", context)
@@ -134,16 +136,20 @@ def rule_page(
 def _replay(setting: RuleSetting, form: RuleForm, days: str) -> dict[str, Any]:
     length, now = {key: number for key, _label, number in RANGES}[days], timezone.now()
     thresholds = {**setting.spec.defaults, **form.thresholds()}
-    done = detection.replay(
-        since=now - timedelta(days=length), until=now, rules=[setting.rule], thresholds={setting.rule: thresholds},
-    )  # fmt: skip
+    try:
+        done = replay.replay(
+            since=now - timedelta(days=length), until=now, rules=[setting.rule], thresholds={setting.rule: thresholds},
+        )  # fmt: skip
+    except replay.ReplayBusyError as error:
+        return {"replay_refused": str(error)}
     rows = [
         {"finding": f, "first_at": datetime.fromtimestamp(f.first_at, now.tzinfo),
          "last_at": datetime.fromtimestamp(f.last_at, now.tzinfo)}
         for f in done.findings[:REPLAY_SHOWN]
     ]  # fmt: skip
-    return {"events": done.events, "count": len(done.findings), "rows": rows, "is_truncated": done.is_truncated,
-            "label": {key: label for key, label, _ in RANGES}[days]}  # fmt: skip
+    shown = {"events": done.events, "count": len(done.findings), "rows": rows, "is_truncated": done.is_truncated,
+             "label": {key: label for key, label, _ in RANGES}[days]}  # fmt: skip
+    return {"replay": shown}
 
 
 def _save(request: HttpRequest, setting: RuleSetting, form: RuleForm) -> HttpResponse:

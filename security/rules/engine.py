@@ -1,5 +1,6 @@
 """Runs the rules over a stream of events; the only clock is the one in the events."""
 
+import sys
 from collections.abc import Iterable, Mapping
 
 from security.rules import (
@@ -66,10 +67,28 @@ class Engine:
 
 def run(events: Iterable[Event], settings: Mapping[str, Thresholds]) -> list[Finding]:
     """Return the last finding of each rule and subject over all events, strongest first."""
-    engine, found = Engine(settings), dict[tuple[str, str, str], Finding]()
+    return run_bounded(events, settings, most=sys.maxsize)[0]
+
+
+def run_bounded(
+    events: Iterable[Event], settings: Mapping[str, Thresholds], *, most: int
+) -> tuple[list[Finding], bool]:
+    """Return the findings of the `most` strongest subjects, strongest first, and whether others were left out."""
+    engine, found, is_cut = Engine(settings), dict[tuple[str, str, str], Finding](), False
     for event in events:
         for finding in engine.feed(event):
             merge(found, finding)
+        if len(found) > 2 * most:
+            found = {_key(finding): finding for finding in _strongest(found)[:most]}
+            is_cut = True
+    return _strongest(found)[:most], is_cut or len(found) > most
+
+
+def _key(finding: Finding) -> tuple[str, str, str]:
+    return finding.rule, finding.subject_kind, finding.subject
+
+
+def _strongest(found: Mapping[tuple[str, str, str], Finding]) -> list[Finding]:
     return sorted(
         found.values(), key=lambda finding: (-finding.score, finding.rule, finding.subject)
     )
@@ -77,7 +96,7 @@ def run(events: Iterable[Event], settings: Mapping[str, Thresholds]) -> list[Fin
 
 def merge(found: dict[tuple[str, str, str], Finding], new: Finding) -> None:
     """Keep the strongest finding per rule and subject, over the whole time of all of them."""
-    key = (new.rule, new.subject_kind, new.subject)
+    key = _key(new)
     old = found.get(key)
     if old is None:
         found[key] = new

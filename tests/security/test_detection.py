@@ -14,7 +14,7 @@ from audit import services as audit
 from audit.services import Target
 from portal.core import request_context
 from portal.core.request_context import ANONYMOUS, Context
-from security import detection, flags, rule_settings
+from security import detection, flags, replay, rule_settings
 from security.detection import Report
 from security.models import Block, DetectorCursor, Flag, RuleSetting
 from security.rules.finding import Finding
@@ -189,10 +189,10 @@ def test_a_replay_finds_and_writes_nothing(address: str) -> None:
     since = timezone.now()
     fail(6)
     until = timezone.now() + timedelta(seconds=1)
-    replay = detection.replay(since=since, until=until, rules=["brute_force_address"])
-    assert (replay.events, replay.findings) == (6, ())
+    done = replay.replay(since=since, until=until, rules=["brute_force_address"])
+    assert (done.events, done.findings) == (6, ())
     strict = {"brute_force_address": {"burst": 5}}
-    (finding,) = detection.replay(
+    (finding,) = replay.replay(
         since=since, until=until, rules=[*strict], thresholds=strict
     ).findings
     assert (finding.subject, finding.counts["failures"]) == (address, 6)
