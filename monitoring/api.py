@@ -21,6 +21,7 @@ from audit.viewsets import PortalViewSet
 from monitoring import connection_test
 from monitoring.api_checks import UptimeSerializer, uptime_as_json
 from monitoring.checks import history
+from monitoring.grafana import service_url
 from monitoring.models import ServiceStatus, Status
 from portal.core.models import Freshness, Service, Upstream, UpstreamKind
 from portal.core.problems import Conflict
@@ -179,15 +180,19 @@ class ServiceSerializer(serializers.ModelSerializer[Service]):
     labels = serializers.DictField(
         child=serializers.CharField(max_length=1000, allow_blank=True), required=False
     )
+    grafana_url = serializers.SerializerMethodField()
 
     class Meta:
         model = Service
         fields = (
             "id", "slug", "name", "team", "tier", "description", "runbook_url", "repository_url", "labels",
-            "matchers", "discovered", "created_at", "status",
+            "matchers", "discovered", "created_at", "status", "grafana_url",
         )  # fmt: skip
         read_only_fields = ("discovered", "created_at")
         extra_kwargs = {"tier": {"min_value": 1, "max_value": 5}}
+
+    def get_grafana_url(self, service: Service) -> str:
+        return service_url(service.slug)
 
 
 class ServiceFilter(filters.FilterSet):

@@ -103,6 +103,7 @@ class PanelDataSerializer(serializers.Serializer[Any]):
     error = serializers.CharField()
     upstream = serializers.CharField()
     freshness = serializers.ChoiceField(choices=Freshness.choices)
+    grafana_url = serializers.CharField(help_text="The same in Grafana; empty without GRAFANA_URL.")
 
 
 RANGE_PARAMETERS = [

@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from monitoring.charts import ChartError, Columns, Series, Window, columns, expand, window
 from monitoring.deploys import Mark, marks
 from monitoring.episodes import Episode, episodes
+from monitoring.grafana import DATASOURCE, explore_url
 from monitoring.models import Panel
 from monitoring.prometheus import CHART_TIMEOUT_SECONDS, Prometheus
 from portal.core.http import UpstreamError
@@ -47,6 +48,7 @@ class PanelData:
     error: str = ""
     upstream: str = ""
     freshness: str = Freshness.NEVER
+    grafana_url: str = ""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -79,7 +81,15 @@ def panel_data(
         error=error,
         upstream=upstream.name if upstream else "",
         freshness=upstream.freshness(at=now).value if upstream else Freshness.NEVER.value,
+        grafana_url=_grafana_url(panel, upstream, grid),
     )
+
+
+def _grafana_url(panel: Panel, upstream: Upstream | None, grid: Window) -> str:
+    if upstream is None:
+        return ""
+    source = str(upstream.option("grafana_datasource", DATASOURCE))
+    return explore_url(panel.promql, start=grid.start, end=grid.end, datasource=source)
 
 
 def default_prometheus() -> Upstream | None:

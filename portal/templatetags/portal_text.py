@@ -7,6 +7,7 @@ from django.db import models
 from django.urls import NoReverseMatch
 from django.utils import timezone
 
+from monitoring import grafana
 from portal.core.links import logs_url
 from portal.core.models import Service, Upstream
 from portal.sight import Source, source_of
@@ -94,3 +95,9 @@ def freshness(upstream: Upstream) -> Source:
 def logs_around(at: datetime | None, service: Service | None) -> str:
     """Return the log search around a moment, of one service where it is known."""
     return logs_url(at, service=service.slug if service else "") if at else ""
+
+
+@register.filter
+def grafana_url(slug: str) -> str:
+    """Return where Grafana shows a service, empty without GRAFANA_URL."""
+    return grafana.service_url(slug)

@@ -7,12 +7,13 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
+from pytest_django import Settings
 
-from monitoring.models import Panel
+from monitoring.models import Deploy, Panel
 from security.models import Session
 from tests.browser.conftest import PHONE, Open, Tab
 from tests.browser.stack import real_prometheus
-from tests.factories import make_alert, make_panel, make_upstream
+from tests.factories import make_alert, make_panel, make_service, make_upstream
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 ROUND_MS = 20_000
@@ -151,9 +152,10 @@ def prometheus_url() -> Iterator[str]:
 
 
 @pytest.mark.stack
-def test_a_chart_of_a_real_prometheus_is_drawn_with_its_episode_shaded(
-    open_tab: Open, prometheus_url: str
+def test_a_chart_of_a_real_prometheus_is_drawn_with_its_episode_and_its_deploy(
+    open_tab: Open, prometheus_url: str, settings: Settings
 ) -> None:
+    settings.GRAFANA_URL = "https://grafana.example"
     make_upstream(kind="prometheus", url=prometheus_url)
     make_panel(
         slug="up", title="Up", promql="up", legend="{{job}}", alert_matchers=['alertname="Shaded"']
@@ -161,11 +163,18 @@ def test_a_chart_of_a_real_prometheus_is_drawn_with_its_episode_shaded(
     now = timezone.now()
     make_alert(alertname="Shaded", severity="critical", starts_at=now - timedelta(minutes=30),
                state="resolved", ends_at=now - timedelta(minutes=10))  # fmt: skip
+    Deploy.objects.create(
+        service=make_service(slug="shop"), version="v7", at=now - timedelta(minutes=20)
+    )
     tab = show(open_tab)
     chart = tab.page.locator("#chart-up")
     expect(chart.locator(".chart-key")).to_have_count(2, timeout=ROUND_MS)
-    expect(chart.locator("[data-note]")).to_have_text("Shaded: 1 alert episode (Shaded).")
-    assert chart.locator("canvas").evaluate(COUNT_REDS) > 500
+    marked = re.compile(r"^Shaded: 1 alert episode \(Shaded\)\. Line: deploy of shop v7 at \S+\.$")
+    expect(chart.locator("[data-note]")).to_have_text(marked)
+    reds, deploys = chart.locator("canvas").evaluate(COUNT_MARKS)
+    assert (reds > 500, deploys > 20) == (True, True), (reds, deploys)
+    leads = re.compile(r"^https://grafana\.example/explore\?schemaVersion=1&panes=.*%22up%22")
+    expect(chart.get_by_role("link", name="Open in Grafana")).to_have_attribute("href", leads)
     picture = chart.get_by_role("img")
     expect(picture).to_have_attribute("aria-label", re.compile("Latest: node: 1; prometheus: 1"))
     assert tab.complaints == []
@@ -195,10 +204,19 @@ def test_the_form_of_a_chart_previews_and_refuses_in_prometheus_s_words(
     assert tab.complaints == []
 
 
-# Pixels that the shade of a critical episode colours: more red than green by a margin.
-COUNT_REDS = """(canvas) => {
+# Pixels that the shade of a critical episode colours (more red than green by a margin), and those of the
+# very colour of a deploy: its flag has them, the thin line below it only blends of it.
+COUNT_MARKS = """(canvas) => {
+  const probe = document.createElement("i");
+  probe.style.color = "var(--mark-deploy)";
+  document.body.append(probe);
+  const wanted = getComputedStyle(probe).color.match(/[\\d.]+/g).map(Number);
+  probe.remove();
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-  let reds = 0;
-  for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 0 && data[i] - data[i + 1] > 60) reds++;
-  return reds;
+  let reds = 0, deploys = 0;
+  for (let i = 0; i < data.length; i += 4) {
+    if (data[i + 3] > 0 && data[i] - data[i + 1] > 60) reds++;
+    if ([0, 1, 2].every((n) => Math.abs(data[i + n] - wanted[n]) < 6)) deploys++;
+  }
+  return [reds, deploys];
 }"""

@@ -6,10 +6,13 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.urls import resolve
+from pytest_django import Settings
 
+from monitoring import grafana
 from tests.docker.files import DOCKER, services, yaml_of
 from tests.docker.queries import DASHBOARDS, Dashboard, expressions
 
@@ -112,3 +115,12 @@ def test_dashboards_are_read_from_where_the_start_script_puts_them() -> None:
     (provider,) = yaml_of("grafana/provisioning/dashboards/dashboards.yml")["providers"]
     script = (DOCKER / "grafana" / "start.sh").read_text()
     assert f"TARGET:={provider['options']['path']}}}" in script
+
+
+def test_what_the_portal_links_to_is_provisioned(settings: Settings) -> None:
+    settings.GRAFANA_URL = "http://127.0.0.1:3000"
+    assert grafana.DATASOURCE in {source["uid"] for source in sources()}
+    url = urlsplit(grafana.service_url("shop"))
+    found = next(d for d in DASHBOARDS.values() if url.path == f"/d/{d['uid']}")
+    names = {f"var-{variable['name']}" for variable in found["templating"]["list"]}
+    assert {name for name in parse_qs(url.query) if name.startswith("var-")} <= names

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
+from pytest_django import Settings
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from monitoring.episodes import MAX_EPISODES, episodes
@@ -112,6 +113,22 @@ def test_a_panel_is_drawn_with_its_legend_and_thresholds(
     assert set(data["data"][1]) == {1.0}
     assert (data["thresholds"], data["unit"]) == ({"warning": 5.0, "critical": None}, "bytes")
     assert (data["error"], data["freshness"], data["upstream"]) == ("", "live", "prom")
+
+
+def test_a_chart_leads_to_its_expression_and_range_in_grafana(
+    staff: Client, prometheus: Upstream, settings: Settings
+) -> None:
+    panel = make_panel(upstream=prometheus, promql='rate(x{a="b&c"}[$__rate_interval])')
+    assert drawn(staff, panel, start=1000, end=1600)["grafana_url"] == ""
+    settings.GRAFANA_URL = "https://grafana.example"
+    prometheus.options = {"grafana_datasource": "main"}
+    prometheus.save()
+    url = urlsplit(drawn(staff, panel, start=1000, end=1600)["grafana_url"])
+    assert (url.netloc, url.path) == ("grafana.example", "/explore")
+    (pane,) = json.loads(parse_qs(url.query)["panes"][0]).values()
+    assert pane["range"] == {"from": "1000000", "to": "1600000"}
+    assert pane["queries"][0]["expr"] == panel.promql
+    assert pane["datasource"] == pane["queries"][0]["datasource"]["uid"] == "main"
 
 
 def test_the_same_question_soon_after_is_answered_from_the_cache(

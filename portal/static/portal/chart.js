@@ -70,7 +70,7 @@ const PortalChart = (() => {
       this.root = root;
       this.unit = root.dataset.unit;
       this.parts = {};
-      for (const name of ["message", "plot", "legend", "note", "table"]) {
+      for (const name of ["message", "plot", "legend", "note", "table", "grafana"]) {
         this.parts[name] = root.querySelector(`[data-${name}]`);
       }
       this.plot = null;
@@ -84,6 +84,7 @@ const PortalChart = (() => {
 
     /* Show `data`; an error in it is shown in place of, or above, what was drawn before. */
     draw(data) {
+      this.lead(data.grafana_url || "");
       if (data.error) return this.fail(data.error);
       this.root.classList.remove("is-stale");
       this.data = data;
@@ -95,6 +96,13 @@ const PortalChart = (() => {
       this.parts.table.parentElement.hidden = empty;
       if (empty) return this.destroy();
       this.render();
+    }
+
+    /* The link goes with the range that is shown. */
+    lead(url) {
+      if (!this.parts.grafana) return;
+      this.parts.grafana.href = url;
+      this.parts.grafana.parentElement.hidden = url === "";
     }
 
     fail(sentence) {

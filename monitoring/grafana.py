@@ -1,0 +1,35 @@
+"""Links to Grafana: the expression of a chart in Explore, a service on the dashboards of docker/grafana.
+
+https://grafana.com/docs/grafana/latest/explore/get-started-with-explore/
+"""
+
+import json
+from urllib.parse import quote, urlencode
+
+from django.conf import settings
+
+# As docker/grafana names them.
+DATASOURCE = "prometheus"
+SERVICES = "portal-api"
+
+
+def explore_url(promql: str, *, start: float, end: float, datasource: str = DATASOURCE) -> str:
+    """Return Explore with an expression between two Unix times; nothing without GRAFANA_URL."""
+    if not settings.GRAFANA_URL:
+        return ""
+    source = {"type": "prometheus", "uid": datasource}
+    pane = {
+        "datasource": datasource,
+        "queries": [{"refId": "A", "datasource": source, "expr": promql, "range": True}],
+        "range": {"from": str(round(start * 1000)), "to": str(round(end * 1000))},
+    }
+    panes = json.dumps({"portal": pane}, separators=(",", ":"))
+    return f"{settings.GRAFANA_URL}/explore?{urlencode({'schemaVersion': 1, 'panes': panes})}"
+
+
+def service_url(slug: str) -> str:
+    """Return the requests of a service over the last day; nothing without GRAFANA_URL."""
+    if not settings.GRAFANA_URL:
+        return ""
+    wanted = urlencode({"var-service": slug, "from": "now-24h", "to": "now"}, quote_via=quote)
+    return f"{settings.GRAFANA_URL}/d/{SERVICES}?{wanted}"
