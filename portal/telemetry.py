@@ -68,9 +68,12 @@ def logging_configuration(
         handlers["logstash"] = {
             "class": "portal.core.log_shipping.LogstashHandler", "url": logstash, "formatter": "line"
         }  # fmt: skip
+    for handler in handlers.values():
+        handler["filters"] = ["refusals"]
     return {
         "version": 1,
         "disable_existing_loggers": False,
+        "filters": {"refusals": {"()": "portal.core.logs.RefusalsInOneLine"}},
         "formatters": {
             "ecs": {"()": "portal.core.logs.EcsFormatter"},
             "line": {"()": "portal.core.log_lines.LineFormatter"},

@@ -10,6 +10,24 @@ from pythonjsonlogger.json import JsonFormatter
 from portal.core import request_context
 
 HOST = socket.gethostname()
+REASON_LIMIT = 300
+
+
+class RefusalsInOneLine(logging.Filter):
+    """Makes one line with its reason of a request that was refused (4xx): no code failed, so no stack is shown."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        status = getattr(record, "status_code", 0)
+        if not isinstance(status, int) or not 400 <= status < 500:
+            return True
+        error = record.exc_info[1] if record.exc_info else None
+        told = getattr(getattr(record, "request", None), "refused_because", "")
+        reason = " ".join(str(error or told).split())[:REASON_LIMIT]
+        record.exc_info, record.exc_text = None, None
+        said = record.getMessage()
+        if reason and reason not in said:
+            record.msg, record.args = "%s (%s)", (said, reason)
+        return True
 
 
 class EcsFormatter(JsonFormatter):

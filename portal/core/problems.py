@@ -121,6 +121,9 @@ def problem_handler(error: Exception, context: dict[str, Any]) -> Response | Non
         error = Unavailable()
     if not isinstance(error, exceptions.APIException):
         return None
+    # For the line in the log. What is wrong with a body is not for it: that may repeat the body.
+    if error.status_code in (401, 403) and (request := context.get("request")) is not None:
+        request._request.refused_because = _first_sentence(error.detail)
     return _answer(error)
 
 
