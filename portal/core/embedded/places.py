@@ -13,6 +13,8 @@ from typing import Any
 BASE_DIR = Path(__file__).resolve().parents[3]
 # sun_path holds 104 bytes on macOS and 108 on Linux; the longest socket name below takes 15.
 SOCKET_DIR_LIMIT = 75
+# A comma separates hosts for libpq; the others mean something to Valkey where it reads its configuration.
+NOT_IN_SOCKET_DIR = frozenset(",\"'\\*?[")
 
 
 class PlaceError(Exception):
@@ -60,12 +62,12 @@ def unprivileged_account() -> Account | None:
 
 
 def socket_dir(var: Path) -> Path:
-    """Return a private folder for sockets whose path is short enough for `sun_path`.
+    """Return a private folder for sockets whose path is short enough for `sun_path`, and plain.
 
     Raises PlaceError when the fallback under the temporary folder belongs to somebody else.
     """
     wanted = var / "run"
-    if len(os.fsencode(wanted)) <= SOCKET_DIR_LIMIT:
+    if len(os.fsencode(wanted)) <= SOCKET_DIR_LIMIT and not NOT_IN_SOCKET_DIR & {*str(wanted)}:
         wanted.mkdir(parents=True, exist_ok=True)
         return wanted
     digest = hashlib.sha256(os.fsencode(var)).hexdigest()[:12]

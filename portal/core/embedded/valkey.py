@@ -26,6 +26,12 @@ def _binary() -> Path:
     return Path(get_binary_path())
 
 
+def _quoted(path: Path) -> str:
+    """Return a path as Valkey's configuration reads it."""
+    written = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{written}"'
+
+
 @dataclass
 class Valkey:
     """One server under `var`, with an append-only file so that queued work survives a restart."""
@@ -91,19 +97,19 @@ class Valkey:
 
     def _configuration(self) -> Path:
         """Write the configuration; a file of mode 0600 keeps the password out of `ps`."""
-        path = self.folder / "valkey.conf"
+        path = self.socket.with_name("valkey.conf")
         path.touch(mode=0o600)
         lines = [
             "port 0",
-            f'unixsocket "{self.socket}"',
+            f"unixsocket {_quoted(self.socket)}",
             "unixsocketperm 700",
-            f'dir "{self.folder}"',
+            f"dir {_quoted(self.folder)}",
             f"requirepass {self.password}",
             'save ""',
             f"appendonly {'no' if self.unsafe else 'yes'}",
             "maxmemory-policy noeviction",
             "daemonize no",
-            f'pidfile "{self.folder}/valkey.pid"',
+            f"pidfile {_quoted(self.folder / 'valkey.pid')}",
         ]
         path.write_text("\n".join(lines) + "\n")
         return path

@@ -11,7 +11,10 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
+from kombu import Connection  # type: ignore[attr-defined]
 
+from portal import env
+from portal.core import ratelimit
 from portal.core.embedded import chosen, processes
 from portal.core.embedded.places import BASE_DIR
 from portal.core.embedded.processes import StartError
@@ -49,6 +52,23 @@ def test_the_last_user_stops_them_and_the_next_finds_the_data(var: Path) -> None
             assert connection.execute("SELECT number FROM kept").fetchone() == (7,)
     finally:
         again.stop()
+
+
+def test_they_run_from_a_checkout_of_any_name(var: Path) -> None:
+    odd = var.parent / """it's, "a" b\\c%41é#?@:""" / "var"
+    odd.parent.mkdir()
+    running = servers(odd)
+    urls = running.start()
+    try:
+        with psycopg.connect(urls["DATABASE_URL"]) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+        assert redis.Redis.from_url(urls["REDIS_URL"]).ping()
+        with Connection(env.celery_broker(urls["REDIS_URL"])) as broker:  # type: ignore[no-untyped-call]
+            broker.ensure_connection(max_retries=1, timeout=5)
+        assert ratelimit._limiter(urls["REDIS_URL"]).storage.check()
+    finally:
+        running.stop()
+    assert (odd / "postgres" / "PG_VERSION").exists()
 
 
 def test_redis_wants_the_password(var: Path) -> None:
