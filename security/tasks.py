@@ -15,7 +15,7 @@ from security import (
 from security.siem import forwarding
 
 
-@shared_task
+@shared_task(expires=3600)
 def clear_expired() -> None:
     """Delete the rows of sessions that have ended, half-finished sign-ins among them."""
     sessions.clear_expired()
