@@ -1,6 +1,7 @@
 """The authentication log, read by Debian's own fail2ban-regex with the filter that is shipped."""
 
 import re
+import shutil
 import subprocess
 import threading
 from datetime import UTC, datetime
@@ -18,7 +19,8 @@ from tests.debian_programs import program
 from tests.factories import make_user
 from tests.stack import until
 
-FILTER = BASE_DIR / "docker" / "fail2ban" / "filter.d" / "devops-portal.conf"
+SHIPPED = BASE_DIR / "docker" / "fail2ban"
+FILTER = SHIPPED / "filter.d" / "devops-portal.conf"
 LINE = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z devops-portal\[\d+\]: "
     r'auth-failure ip=\S+ reason=[a-z_]+ path=\S+ user="[^\n]*"\n'
@@ -33,15 +35,20 @@ def log_file(settings: Any, tmp_path: Path) -> Path:
 
 def matched(log: Path) -> list[str]:
     """Return the addresses that fail2ban would count, one per matched line."""
-    path, environment = program("fail2ban-regex", "fail2ban")
+    return fail2ban("fail2ban-regex", "--out", "ip", str(log), str(FILTER)).split()
+
+
+def fail2ban(name: str, *words: str) -> str:
+    """Run one of Debian's programs and return what it printed."""
+    path, environment = program(name, "fail2ban")
     python = Path("/usr/bin/python3")
     argv = [str(python)] if python.exists() else []
     done = subprocess.run(
-        [*argv, str(path), "--out", "ip", str(log), str(FILTER)],
+        [*argv, str(path), *words],
         capture_output=True, text=True, timeout=60, env=environment, check=False,
     )  # fmt: skip
     assert done.returncode in (0, 1), done.stderr[-500:]
-    return done.stdout.split()
+    return done.stdout
 
 
 def write(log: Path, *lines: str) -> None:
@@ -74,6 +81,27 @@ def test_no_name_makes_fail2ban_ban_somebody_else(log_file: Path, name: str) -> 
     line = authlog.line("bad_password", address="192.0.2.10", path=f"/{name}", user=name)
     write(log_file, line)
     assert matched(log_file) == ["192.0.2.10"]
+
+
+def test_fail2ban_starts_the_jail_that_is_shipped(tmp_path: Path, log_file: Path) -> None:
+    path, _ = program("fail2ban-client", "fail2ban")
+    folder = tmp_path / "fail2ban"
+    shutil.copytree(path.resolve().parents[2] / "etc" / "fail2ban", folder)
+    for other in (folder / "jail.d").iterdir():
+        other.unlink()
+    write(log_file)
+    shutil.copy(FILTER, folder / "filter.d")
+    jail = (SHIPPED / "jail.d" / "devops-portal.conf").read_text()
+    wanted = re.sub(r"(?m)^logpath .*", f"logpath = {log_file}", jail)
+    (folder / "jail.d" / "devops-portal.conf").write_text(wanted)
+    orders = fail2ban("fail2ban-client", "-c", str(folder), "-d")
+    for order in (
+        f"['set', 'devops-portal', 'addlogpath', '{log_file}', 'head']",
+        "['set', 'devops-portal', 'maxretry', 8]",
+        "['start', 'devops-portal']",
+    ):
+        assert order in orders
+    assert "auth-failure ip=<ADDR>" in orders
 
 
 @given(user=st.text(), path=st.text())

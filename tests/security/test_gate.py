@@ -136,9 +136,18 @@ def test_without_redis_nobody_is_blocked_and_that_is_loud(caplog: pytest.LogCapt
     assert "NOT enforced" in caplog.text
 
 
-def test_a_request_with_a_token_makes_one_round_trip(client: Client) -> None:
-    with_token, _ = bearer()
-    with_token.get(API)  # the client of the token becomes known
+@pytest.mark.parametrize(
+    "who, path",
+    [
+        ("token", "/api/v1/alerts/"),
+        ("session", "/api/v1/alerts/"),
+        ("session", "/admin/alerts/alert/"),
+    ],
+)
+def test_a_request_makes_one_round_trip(client: Client, who: str, path: str) -> None:
+    asking = bearer()[0] if who == "token" else client
+    sign_in(client)
+    asking.get(path)  # the client of the token becomes known
     trips = []
     send = redis.connection.AbstractConnection.send_packed_command
 
@@ -147,7 +156,7 @@ def test_a_request_with_a_token_makes_one_round_trip(client: Client) -> None:
         return send(self, command, *args, **kwargs)  # type: ignore[no-untyped-call]
 
     with mock.patch.object(redis.connection.AbstractConnection, "send_packed_command", counted):
-        assert with_token.get("/api/v1/alerts/").status_code == 200
+        assert asking.get(path).status_code == 200
     assert len(trips) == 1
 
 
