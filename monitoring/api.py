@@ -6,7 +6,6 @@ import django_filters as filters
 from django.db.models import ProtectedError
 from django.utils import timezone
 from drf_spectacular.utils import (
-    OpenApiParameter,
     extend_schema,
     extend_schema_field,
     extend_schema_view,
@@ -19,8 +18,7 @@ from rest_framework.response import Response
 
 from audit.viewsets import PortalViewSet
 from monitoring import connection_test
-from monitoring.api_checks import UptimeSerializer, uptime_as_json
-from monitoring.checks import history
+from monitoring.api_history import WINDOW, UptimeSerializer, service_history, window
 from monitoring.grafana import service_url
 from monitoring.models import ServiceStatus, Status
 from portal.core.models import Freshness, Service, Upstream, UpstreamKind
@@ -221,20 +219,11 @@ class ServiceViewSet(
     ordering_fields = ("id", "slug")
     write_scope = "monitoring:write"
 
-    @extend_schema(
-        parameters=[OpenApiParameter("window", str, description="24h, 7d, 30d, 12w; default 30d.")],
-        responses=UptimeSerializer,
-    )
+    @extend_schema(parameters=[WINDOW], responses=UptimeSerializer)
     @action(detail=True, methods=["get"])
     def uptime(self, request: Request, slug: str | None = None) -> Response:
         """How much of the watched time the service answered, and when it did not."""
-        try:
-            length = history.window_of(request.query_params.get("window", "30d"))
-        except ValueError as error:
-            raise ValidationError({"window": [str(error)]}) from error
-        now, service = timezone.now(), self.get_object()
-        found = history.of_service(service.pk, start=now - length, end=now)
-        return Response(uptime_as_json(found))
+        return Response(service_history(self.get_object().pk, *window(request)))
 
 
 ROUTES = [("upstreams", UpstreamViewSet, "upstream"), ("services", ServiceViewSet, "service")]

@@ -1,4 +1,4 @@
-"""`checks/`, `deploys/` and `services/{slug}/uptime/`."""
+"""`checks/` and `deploys/`."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,8 +14,8 @@ from rest_framework.response import Response
 
 from audit.viewsets import PortalViewSet
 from monitoring import deploys
+from monitoring.api_history import WINDOW, CheckHistorySerializer, check_history, window
 from monitoring.checks import services
-from monitoring.checks.history import History
 from monitoring.checks.targets import TargetError, headers_of
 from monitoring.models import Check, Deploy, Status
 from monitoring.panels import check_promql
@@ -145,6 +145,12 @@ class CheckViewSet(
         answer = services.run_now(self.get_object(), actor=None)
         return Response(AnswerSerializer(answer).data)
 
+    @extend_schema(parameters=[WINDOW], responses=CheckHistorySerializer)
+    @action(detail=True, methods=["get"])
+    def history(self, request: Request, pk: str | None = None) -> Response:
+        """How the check went over a window: uptime, stretches, and the latency of each hour."""
+        return Response(check_history(self.get_object(), *window(request)))
+
 
 class DeploySerializer(serializers.ModelSerializer[Deploy]):
     service = serializers.SlugRelatedField(slug_field="slug", queryset=Service.objects.all())
@@ -197,35 +203,6 @@ class DeployViewSet(mixins.RetrieveModelMixin, PortalViewSet):
         given.is_valid(raise_exception=True)
         deploy, created = deploys.register(actor=None, **given.validated_data)
         return Response(self.get_serializer(deploy).data, status=201 if created else 200)
-
-
-class SpanSerializer(serializers.Serializer[Any]):
-    status = serializers.ChoiceField(choices=Status.choices)
-    start = serializers.DateTimeField()
-    end = serializers.DateTimeField()
-
-
-class UptimeSerializer(serializers.Serializer[Any]):
-    """`ratio` is of the time that was watched; null when none was."""
-
-    start = serializers.DateTimeField()
-    end = serializers.DateTimeField()
-    ratio = serializers.FloatField(allow_null=True)
-    incidents = serializers.IntegerField()
-    seconds = serializers.DictField(child=serializers.FloatField())
-    spans = SpanSerializer(many=True)
-
-
-def uptime_as_json(found: History) -> dict[str, Any]:
-    facts = {
-        "start": found.start,
-        "end": found.end,
-        "ratio": found.uptime.ratio,
-        "incidents": found.uptime.incidents,
-        "seconds": found.uptime.seconds,
-        "spans": found.spans,
-    }
-    return dict(UptimeSerializer(facts).data)
 
 
 ROUTES = [("checks", CheckViewSet, "check"), ("deploys", DeployViewSet, "deploy")]

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from audit.models import AuditEntry
-from monitoring.models import Check, Deploy, StatusChange
+from monitoring.models import Check, CheckHour, Deploy, StatusChange
 from security import tokens
 from tests.core.hostile import reply, serving
 from tests.factories import make_check, make_service, make_user
@@ -122,6 +122,31 @@ def test_uptime_of_a_service_over_a_window(client: Client) -> None:
     found = client.get("/api/v1/services/shop/uptime/?window=24h").json()
     assert (round(found["ratio"], 3), found["incidents"]) == (0.75, 1)
     assert [span["status"] for span in found["spans"]] == ["up", "down", "up"]
+
+
+def test_a_check_tells_its_uptime_and_the_latency_of_each_hour(client: Client) -> None:
+    check, now = make_check(), timezone.now()
+    for hours, status in ((48, "up"), (12, "down"), (6, "up")):
+        StatusChange.objects.create(
+            service=check.service,
+            check_row=check,
+            new_status=status,
+            at=now - timedelta(hours=hours),
+        )
+    for hours in (2, 30):
+        CheckHour.objects.create(
+            check_row=check, hour=now - timedelta(hours=hours), runs=10, failures=1, latency_sum=2.5, latency_max=1.5
+        )  # fmt: skip
+    found = client.get(f"/api/v1/checks/{check.pk}/history/?window=24h").json()
+    assert (round(found["ratio"], 3), found["incidents"], len(found["spans"])) == (0.75, 1, 3)
+    (hour,) = found["hours"]
+    assert (hour["runs"], hour["failures"], hour["latency_mean"], hour["latency_max"]) == (
+        10,
+        1,
+        0.25,
+        1.5,
+    )
+    assert client.get(f"/api/v1/checks/{check.pk}/history/?window=0d").status_code == 400
 
 
 @pytest.mark.parametrize("window", ["", "0d", "9999w", "day", "-1d", "1d\x00"])
