@@ -13,7 +13,7 @@ TRIED_AFTER_WANTED = 100
 
 
 def listen(wanted: int, host: str) -> socket.socket:
-    """Listen on `wanted`, or the next free port after it.
+    """Listen on `wanted`, or the next free port after it; on any free one when `wanted` is 0.
 
     Raises StartError when a hundred are taken, or this machine refuses for another reason.
 

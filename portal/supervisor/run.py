@@ -39,7 +39,8 @@ class Supervisor:
         self.listener = ports.listen(wanted, self.host)
         self.port = port = int(self.listener.getsockname()[1])
         if port != wanted:
-            console.say("Web", f"port {wanted} is taken by another program; using {port}")
+            why = f"port {wanted} is taken by another program; " if wanted else ""
+            console.say("Web", f"{why}using {port}")
         self.url = _portal_url(env.url("PORTAL_URL", ("http", "https")), self.host, port)
         self.stack = Stack(
             var,
@@ -210,11 +211,15 @@ def _has_password(supervisor: Supervisor, name: str) -> bool:
 
 
 def _bind(environment: Mapping[str, str]) -> tuple[str, int]:
-    """Return the host and the wanted port, from PORT and PORTAL_BIND."""
+    """Return the host and the wanted port, from PORT and PORTAL_BIND; 0 is any that is free."""
     host, _, port = environment.get("PORTAL_BIND", "").rpartition(":")
     written = environment.get("PORT") or port or str(ports.DEFAULT_WEB_PORT)
-    if not written.isdigit() or not 0 < int(written[:6]) < 65536:
-        raise StartError(f"PORT is {written!r}. Use a whole number from 1 to 65535.")
+    usable = written.isascii() and written.isdigit()
+    if not usable or int(written[:6]) > 65535:
+        shown = written if len(written) <= 20 else f"{written[:20]}…"
+        raise StartError(
+            f"PORT is {shown!r}. Use a whole number from 1 to 65535, or 0 for any free port."
+        )
     return host.strip("[]") or "127.0.0.1", int(written)
 
 

@@ -55,13 +55,16 @@ def test_polling_one_by_name(fake: FakeAlertmanager) -> None:
     make_upstream(name="good", url=fake.url)
     make_upstream(name="bad", url="http://127.0.0.1:1")
     assert run("poll", "good").startswith("good: 2 seen")
-    with pytest.raises(CommandError, match=r"no enabled upstream ghost\. Known: bad, good\."):
+    make_upstream(name="off", enabled=False)
+    with pytest.raises(CommandError, match=r"no upstream ghost\. Enabled ones: bad, good\."):
         run("poll", "ghost")
+    with pytest.raises(CommandError, match=r"The upstream off is disabled\. Enable it"):
+        run("poll", "off")
 
 
 @pytest.mark.usefixtures("fake")
 def test_polling_nothing_says_what_to_set() -> None:
-    with pytest.raises(CommandError, match=r"Known: none yet\. Set PROMETHEUS_URL"):
+    with pytest.raises(CommandError, match=r"no enabled upstream\. Set PROMETHEUS_URL"):
         run("poll")
 
 

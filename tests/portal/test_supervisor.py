@@ -27,6 +27,13 @@ def test_a_taken_web_port_gives_the_next_free_one() -> None:
         assert again.getsockname()[1] == port
 
 
+def test_port_0_gives_a_free_port_each_time() -> None:
+    with ports.listen(0, "127.0.0.1") as one, ports.listen(0, "127.0.0.1") as other:
+        found = {one.getsockname()[1], other.getsockname()[1]}
+    assert len(found) == 2
+    assert min(found) > 0
+
+
 def test_private_ports_are_remembered_until_they_are_taken(tmp_path: Path) -> None:
     memory = tmp_path / "ports.json"
     first = ports.PrivatePorts(("a", "b"), memory)
@@ -51,6 +58,7 @@ def test_private_ports_are_remembered_until_they_are_taken(tmp_path: Path) -> No
         ({}, ("127.0.0.1", 8000)),
         ({"PORT": "9000"}, ("127.0.0.1", 9000)),
         ({"PORTAL_BIND": "0.0.0.0:8080"}, ("0.0.0.0", 8080)),
+        ({"PORT": "0"}, ("127.0.0.1", 0)),
         ({"PORTAL_BIND": "[::1]:8080", "PORT": "9000"}, ("::1", 9000)),
     ],
 )
@@ -60,7 +68,7 @@ def test_where_the_web_server_listens(
     assert _bind(environment) == expected
 
 
-@pytest.mark.parametrize("port", ["http", "0", "70000", "-1", "8" * 5000])
+@pytest.mark.parametrize("port", ["http", "²", "70000", "-1", "8" * 5000])
 def test_a_wrong_port_is_a_sentence(port: str) -> None:
     with pytest.raises(StartError, match="1 to 65535"):
         _bind({"PORT": port})

@@ -22,16 +22,12 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         managed.synchronise()
-        upstreams = Upstream.objects.enabled().order_by("name")
-        if options["name"]:
-            upstreams = upstreams.filter(name=options["name"])
-        names = dict(upstreams.values_list("pk", "name"))
+        upstreams = Upstream.objects.servers().enabled().order_by("name")
+        known = dict(upstreams.values_list("pk", "name"))
+        wanted = options["name"]
+        names = {pk: name for pk, name in known.items() if wanted in (None, name)}
         if not names:
-            known = ", ".join(Upstream.objects.values_list("name", flat=True)) or "none yet"
-            raise CommandError(
-                f"There is no enabled upstream{' ' + options['name'] if options['name'] else ''}. Known: {known}."
-                " Set PROMETHEUS_URL or ALERTMANAGER_URL, or add one in the admin."
-            )
+            raise CommandError(_nothing_to_poll(wanted, list(known.values())))
         failed = [name for pk, name in names.items() if not self._poll(pk, name)]
         if failed:
             raise CommandError(
@@ -47,3 +43,12 @@ class Command(BaseCommand):
         else:
             self.stdout.write(f"{name}: {outcome.summary} ({outcome.seconds:.2f} s).")
         return not outcome.error
+
+
+def _nothing_to_poll(wanted: str | None, known: list[str]) -> str:
+    if not known:
+        hint = "Set PROMETHEUS_URL or ALERTMANAGER_URL, or add or enable one in the admin."
+        return f"There is no enabled upstream. {hint}"
+    if Upstream.objects.servers().filter(name=wanted).exists():
+        return f"The upstream {wanted} is disabled. Enable it in the admin, or in the environment it is set by."
+    return f"There is no upstream {wanted}. Enabled ones: {', '.join(known)}."
