@@ -1,4 +1,4 @@
-"""`analytics/routes/`: traffic by route."""
+"""`analytics/routes/` and `analytics/consumers/`: traffic by route, and by who asks."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from monitoring.traffic.report import DEFAULT_WINDOW, WINDOWS, report
-from monitoring.traffic.rows import ORDERS
+from monitoring.traffic.report import BY_CONSUMER, DEFAULT_WINDOW, WINDOWS, report
+from monitoring.traffic.rows import ORDERS, RouteRow
 from portal.core.models import Upstream
 
 
@@ -53,13 +53,44 @@ class TrafficSerializer(serializers.Serializer[Any]):
     rows = RouteRowSerializer(many=True)
 
 
+class ConsumerRowSerializer(RouteRowSerializer):
+    consumer = serializers.CharField(source="route")
+    share = serializers.SerializerMethodField(help_text="Of all requests in the answer.")
+    route = None  # type: ignore[assignment]
+    method = None  # type: ignore[assignment]
+
+    def get_share(self, row: RouteRow) -> float:
+        total = self.context["total"]
+        return row.requests / total if total else 0.0
+
+
+class ConsumersSerializer(TrafficSerializer):
+    rows = ConsumerRowSerializer(many=True)
+
+
 class TrafficView(APIView):
     """Requests, errors and latencies of each route, as Prometheus knows them."""
 
     read_scope = "read"
+    read_permission = "monitoring.view_panel"
 
     @extend_schema(parameters=[TrafficQuerySerializer], responses=TrafficSerializer)
     def get(self, request: Request) -> Response:
         asked = TrafficQuerySerializer(data=request.query_params)
         asked.is_valid(raise_exception=True)
         return Response(TrafficSerializer(report(**asked.validated_data, curves=False)).data)
+
+
+class ConsumersView(APIView):
+    """Requests, errors and latencies of each consumer: the portal's own, and those metrics name."""
+
+    read_scope = "read"
+    read_permission = "monitoring.view_panel"
+
+    @extend_schema(parameters=[TrafficQuerySerializer], responses=ConsumersSerializer)
+    def get(self, request: Request) -> Response:
+        asked = TrafficQuerySerializer(data=request.query_params)
+        asked.is_valid(raise_exception=True)
+        found = report(**asked.validated_data, curves=False, by=BY_CONSUMER)
+        context = {"total": found.requests}
+        return Response(ConsumersSerializer(found, context=context).data)

@@ -47,4 +47,5 @@ class PortalAdminSite(UnfoldAdminSite):
             path("logs/", self.admin_view(logs_page.logs), name="logs"),
             path("doctor/", self.admin_view(doctor_page.doctor), name="doctor"),
             path("analytics/", self.admin_view(traffic_page.routes), name="traffic"),
+            path("analytics/consumers/", self.admin_view(traffic_page.consumers), name="consumers"),
         ]

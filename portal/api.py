@@ -69,6 +69,7 @@ urlpatterns = [
     path("timeline/", TimelineView.as_view(), name="timeline"),
     path("services/<slug:slug>/timeline/", ServiceTimelineView.as_view(), name="service-timeline"),
     path("analytics/routes/", api_traffic.TrafficView.as_view(), name="analytics-routes"),
+    path("analytics/consumers/", api_traffic.ConsumersView.as_view(), name="analytics-consumers"),
     path("discovery/prometheus/", PrometheusDiscoveryView.as_view(), name="discovery-prometheus"),
     path("logs/search/", api_logs.LogSearchView.as_view(), name="logs-search"),
     path("metrics/query_range/", api_panels.QueryRangeView.as_view(), name="query-range"),

@@ -84,6 +84,15 @@ def words(name: str, default: str = "") -> list[str]:
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
 
 
+def label_names(name: str, default: str) -> list[str]:
+    """Return comma-separated names of Prometheus labels; a wrong member is noted and left out."""
+    found = words(name, default)
+    for word in found:
+        if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", word):
+            _note(name, f"{word!r} is no name of a label.", "Use letters, digits and _.")
+    return [word for word in found if re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", word)]
+
+
 def networks(name: str, default: str = "") -> list[Network]:
     """Return comma-separated CIDR networks; a wrong member is noted and left out."""
     found: list[Network] = []

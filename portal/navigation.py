@@ -15,6 +15,7 @@ from django.urls import reverse
 PAGES: dict[str, str] = {
     "admin:timeline": "alerts.view_alert",
     "admin:traffic": "monitoring.view_panel",
+    "admin:consumers": "monitoring.view_panel",  # reached from the one above
     "admin:logs": "monitoring.view_panel",
     "admin:doctor": "core.change_upstream",
 }

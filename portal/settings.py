@@ -48,6 +48,10 @@ ELASTICSEARCH_INDEX = env.text("ELASTICSEARCH_INDEX").strip()
 ELASTICSEARCH_API_KEY = env.text("ELASTICSEARCH_API_KEY").strip()
 KIBANA_URL = env.url("KIBANA_URL", ("http", "https"))
 GRAFANA_URL = env.url("GRAFANA_URL", ("http", "https"))
+# Labels of request metrics that name who asks.
+TRAFFIC_CONSUMER_LABELS = env.label_names(
+    "TRAFFIC_CONSUMER_LABELS", "consumer,client,client_id,client_name,caller"
+)
 TRACES_URL = env.url("TRACES_URL", ("http", "https"))
 PORTAL_EMBEDDED = env.words("PORTAL_EMBEDDED")  # which of them `manage.py up` runs itself
 NOTIFY_URLS = env.service_urls("NOTIFY_URLS")  # they become managed channels at start
@@ -157,6 +161,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 2,
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a long outage of Redis is waited out, not died of
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ALWAYS_EAGER = False
 CELERY_TASK_DEFAULT_QUEUE = "portal"

@@ -1,4 +1,4 @@
-"""API analytics in the admin: a table of routes with their numbers and curves."""
+"""API analytics in the admin: a table of routes, or of who asks, with their numbers and curves."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from monitoring.traffic.report import DEFAULT_WINDOW, WINDOWS, report
+from monitoring.traffic.report import BY_CONSUMER, BY_ROUTE, DEFAULT_WINDOW, WINDOWS, report
 from monitoring.traffic.rows import ORDERS, RouteRow
 from portal.core.models import Service
 
@@ -16,17 +16,28 @@ HEIGHT, WIDTH = 24.0, 120.0
 
 
 def routes(request: HttpRequest) -> HttpResponse:
+    return _page(request, BY_ROUTE)
+
+
+def consumers(request: HttpRequest) -> HttpResponse:
+    return _page(request, BY_CONSUMER)
+
+
+def _page(request: HttpRequest, by: str) -> HttpResponse:
     if not request.user.has_perm(PERMISSION):
         raise PermissionDenied
     window = _one_of(request.GET.get("window"), WINDOWS, DEFAULT_WINDOW)
     order = _one_of(request.GET.get("order"), ORDERS, "requests")
     service = request.GET.get("service", "")[:200]
-    found = report(window=window, service=service, order=order)
+    found = report(window=window, service=service, order=order, by=by)
     context = {
         **admin.site.each_context(request),
         "title": "API analytics",
         "report": found,
-        "rows": [(row, spark(row)) for row in found.rows[:200]],
+        "by": by,
+        "rows": [
+            (row, spark(row), row.requests / (found.requests or 1)) for row in found.rows[:200]
+        ],
         "left_out": max(len(found.rows) - 200, 0),
         "windows": WINDOWS,
         "columns": COLUMNS,

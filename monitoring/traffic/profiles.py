@@ -1,6 +1,6 @@
 """Which metrics tell of requests by route, and how to ask for them (pure)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
@@ -31,7 +31,7 @@ class Profile:
 
     @property
     def labels(self) -> str:
-        return f"{self.service}, {self.route}, {self.method}"
+        return ", ".join(filter(None, (self.service, self.route, self.method)))
 
 
 def _plain() -> Iterator[Profile]:
@@ -97,11 +97,11 @@ PROFILES: tuple[Profile, ...] = (
 )
 
 
-def detection() -> str:
-    """Return one expression whose series say, by the label `profile`, which families exist."""
+def detection(profiles: Sequence[Profile] = PROFILES) -> str:
+    """Return one expression whose series say, by the label `profile`, which of the families exist."""
     return " or ".join(
         f'label_replace(count({profile.present}), "profile", "{number}", "", "")'
-        for number, profile in enumerate(PROFILES)
+        for number, profile in enumerate(profiles)
     )
 
 

@@ -1,12 +1,16 @@
 """Asks Prometheus for the traffic of a window: which metrics exist, then their numbers."""
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from django.conf import settings
 
 from monitoring.checks.samples import SampleError, samples
 from monitoring.panels import DOUBTFUL_TIMEOUT_SECONDS, NO_PROMETHEUS, default_prometheus
 from monitoring.prometheus import CHART_TIMEOUT_SECONDS, Prometheus
+from monitoring.traffic import consumers
 from monitoring.traffic.profiles import PROFILES, Profile, curve, detection, queries
 from monitoring.traffic.rows import Key, RouteRow, merge, top
 from portal.core.catalogue import Catalogue
@@ -15,6 +19,11 @@ from portal.core.upstream_errors import UpstreamError
 
 WINDOWS: dict[str, int] = {"15m": 900, "1h": 3600, "6h": 21_600, "24h": 86_400, "7d": 604_800}
 DEFAULT_WINDOW = "1h"
+BY_ROUTE, BY_CONSUMER = "routes", "consumers"
+NOBODY = (
+    "No metric names who asks. The portal's own appears after its second scrape; of other services, request metrics"
+    " count whose label for the consumer is named in TRAFFIC_CONSUMER_LABELS."
+)
 NOTHING = (
     "No service exposes request metrics yet. The portal's own appear after its second scrape;"
     " docs/traces.md lists the metrics that are understood."
@@ -47,40 +56,55 @@ class Report:
 
 def report(
     *, window: str = DEFAULT_WINDOW, service: str = "", order: str = "requests",
-    upstream: Upstream | None = None, curves: bool = True,
+    upstream: Upstream | None = None, curves: bool = True, by: str = BY_ROUTE,
 ) -> Report:  # fmt: skip
-    """Return the traffic of `window` (a key of WINDOWS), of one service's slug or of all."""
+    """Return the traffic of `window` (a key of WINDOWS), of one service's slug or of all.
+
+    `by` consumer, the route of a row is who asked.
+    """
     server = upstream or default_prometheus()
     if server is None:
         return Report(window, error=NO_PROMETHEUS)
     timeout = DOUBTFUL_TIMEOUT_SECONDS if server.error else CHART_TIMEOUT_SECONDS
     try:
         with Prometheus(server, timeout_seconds=timeout) as prometheus:
-            profiles = _existing(prometheus)
-            found = _ask(prometheus, profiles, WINDOWS[window], curves=curves)
+            profiles = _existing(prometheus, PROFILES)
+            if by == BY_CONSUMER:
+                named = consumers.candidates(profiles, settings.TRAFFIC_CONSUMER_LABELS)
+                profiles = _existing(prometheus, named)
+            add = consumers.added if by == BY_CONSUMER else _first_wins
+            found = _ask(prometheus, profiles, WINDOWS[window], curves=curves, add=add)
     except UpstreamError as error:
         return Report(window, error=str(error))
     rows = _named(found.values())
     if service:
         rows = [row for row in rows if service in (row.service_slug, row.service)]
-    note = "" if profiles else NOTHING
+    note = "" if profiles else NOBODY if by == BY_CONSUMER else NOTHING
     return Report(window, top(rows, order), tuple(p.title for p in profiles), note=note)
 
 
-def _existing(prometheus: Prometheus) -> list[Profile]:
+def _existing(prometheus: Prometheus, profiles: Sequence[Profile]) -> list[Profile]:
     try:
-        found = samples(prometheus.query(detection()))
+        found = samples(prometheus.query(detection(profiles)))
     except SampleError:
         return []
     numbers = sorted({int(sample.labels.get("profile", "-1")) for sample in found})
-    return [PROFILES[number] for number in numbers if 0 <= number < len(PROFILES)]
+    return [profiles[number] for number in numbers if 0 <= number < len(profiles)]
+
+
+Rows = dict[Key, RouteRow]
+
+
+def _first_wins(rows: Rows, more: Rows) -> Rows:
+    return {**more, **rows}
 
 
 def _ask(
-    prometheus: Prometheus, profiles: list[Profile], window: int, *, curves: bool
-) -> dict[Key, RouteRow]:
-    """Return the rows of all profiles; a route that two of them tell of is shown once."""
-    now, rows = time.time(), dict[Key, RouteRow]()
+    prometheus: Prometheus, profiles: list[Profile], window: int, *, curves: bool,
+    add: Callable[[Rows, Rows], Rows],
+) -> Rows:  # fmt: skip
+    """Return the rows of all profiles; what two of them tell of is shown once."""
+    now, rows = time.time(), Rows()
     for profile in profiles:
         asked = queries(profile, window)
         vectors = {name: prometheus.query(promql, time=now) for name, promql in asked.items()}
@@ -88,7 +112,7 @@ def _ask(
         if curves:
             promql, step = curve(profile, window)
             matrix = prometheus.query_range(promql, start=now - window, end=now, step=step)
-        rows = {**merge(profile, vectors, matrix), **rows}
+        rows = add(rows, merge(profile, vectors, matrix))
     return rows
 
 

@@ -12,11 +12,11 @@ from portal.core.embedded.places import BASE_DIR
 
 OURS = ("portal", "monitoring", "alerts", "audit", "security", "docker")
 READ = re.compile(
-    r"""env\.(?:text|slug|boolean|integer|choice|dsn|server|words|networks|url|urls|secret|service_urls|database)\(\s*"([A-Z_]+)"|"""
+    r"""env\.(?:text|slug|label_names|boolean|integer|choice|dsn|server|words|networks|url|urls|secret|service_urls|database)\(\s*"([A-Z_]+)"|"""
     r"""environ(?:ment)?(?:\.get\(|\.pop\(|\[)\s*"([A-Z][A-Z_]+)\""""
 )
 METRIC = re.compile(
-    r'"(portal_(?:upstream|alerts|hook|service|worker|database|build|audit|notification|log)[a-z_]*)"'
+    r'"(portal_(?:upstream|alerts|hook|service|worker|database|build|audit|notification|log|api)[a-z_]*)"'
 )
 CHECK = re.compile(r'id="(portal\.[EW]\d+)"')
 # Known to every program, or set by one of ours for another of ours and named where that is described.

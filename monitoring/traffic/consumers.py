@@ -1,0 +1,39 @@
+"""Which metrics tell who asks (pure): the portal's own, and families by route with a label for it.
+
+A family is read with that label in the place of the route, so that queries and rows are the same.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from monitoring.traffic.profiles import Profile
+from monitoring.traffic.rows import Key, RouteRow
+
+METRIC = "portal_api_request_seconds"  # of portal.core.consumers
+OWN = Profile(
+    title="the portal's API",
+    count=f"{METRIC}_count",
+    bucket=f"{METRIC}_bucket",
+    service="job",
+    route="consumer",
+    method="",
+    errors='status="5xx"',
+    present=f"{METRIC}_count",
+)
+
+
+def candidates(families: Iterable[Profile], labels: Sequence[str]) -> list[Profile]:
+    """Return the portal's own metric, and each family once for each label that may name a consumer."""
+    return [OWN, *(_by(family, label) for label in labels for family in families)]
+
+
+def _by(family: Profile, label: str) -> Profile:
+    where = ",".join(part for part in (family.where, f'{label}!=""') if part)
+    named = replace(family, title=f"{family.title}, label {label}", route=label, method="", where=where)  # fmt: skip
+    return replace(named, present=named.series(named.count))
+
+
+def added(rows: dict[Key, RouteRow], more: dict[Key, RouteRow]) -> dict[Key, RouteRow]:
+    """Return `rows` with those of services that had none: one label names the consumers of a service."""
+    covered = {service for service, _consumer, _method in rows}
+    return rows | {key: row for key, row in more.items() if key[0] not in covered}
