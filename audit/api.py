@@ -109,17 +109,18 @@ def _ingested(items: list[Any]) -> list[dict[str, Any]]:
     """Validate each item, write the good ones, and return what became of each."""
     results: list[dict[str, Any]] = []
     told: list[dict[str, Any]] = []
+    checker = NewEntrySerializer()  # one for all: making its fields anew took half the time
     for index, item in enumerate(items):
-        checked = NewEntrySerializer(data=item)
-        if checked.is_valid():
-            facts = {"uid": uuid7(), **checked.validated_data}
-            told.append(facts)
-            results.append({"index": index, "uid": str(facts["uid"]), "status": "created"})
-        else:
+        try:
+            facts = {"uid": uuid7(), **checker.run_validation(item)}
+        except ValidationError as error:
             # A sentence may quote what was sent, and that may be what no answer can hold.
-            errors = sanitize.json(checked.errors, limit=300)
+            errors = sanitize.json(serializers.as_serializer_error(error), limit=300)
             refused = {"index": index, "uid": _uid_of(item), "status": "refused"}
             results.append({**refused, "errors": errors})
+        else:
+            told.append(facts)
+            results.append({"index": index, "uid": str(facts["uid"]), "status": "created"})
     written = iter(ingest.write(told, by=ingest.teller(), at=timezone.now()))
     for result in results:
         if result["status"] == "created" and not next(written):

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from audit import ecs, logfile, services
+from audit import bulk, services
 from audit.ingest_models import IngestedUid
 from audit.models import AuditEntry
 from audit.services import Target
@@ -67,9 +67,7 @@ def write(told: Sequence[dict[str, Any]], *, by: Teller, at: datetime) -> list[b
         if is_new[-1]:
             unwritten.discard(facts["uid"])
             entries.append(_entry(facts, by, at))
-    for entry in entries:
-        logfile.write(ecs.document(entry), at=at)  # the file of the day it came
-    AuditEntry.objects.bulk_create(entries)
+    bulk.write(entries, at=at)  # into the file of the day they came
     return is_new
 
 

@@ -8,6 +8,7 @@ lines whole.
 import json
 import logging
 import os
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -46,21 +47,29 @@ def encode(fields: dict[str, Any]) -> bytes:
 
 def write(fields: dict[str, Any], *, at: datetime) -> bool:
     """Append one line; False (logged, counted) when the disk refuses: the row is still written."""
+    return write_all([fields], at=at)
+
+
+def write_all(documents: Iterable[dict[str, Any]], *, at: datetime) -> bool:
+    """Append a line for each, the file opened once; False when the disk refuses one of them."""
     path = path_for(at)
-    line = encode(fields)
+    lines = [encode(fields) for fields in documents]
+    whole: list[bool] = []
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
         try:
-            written = os.write(descriptor, line)
+            for line in lines:  # a call for each: one of many lines may be torn between processes
+                whole.append(os.write(descriptor, line) == len(line))
         finally:
             os.close(descriptor)
     except OSError as error:
-        FAILURES.inc()
+        FAILURES.inc(len(lines) - len(whole))
         log.error(
-            "The audit line could not be written to %s (%s). Free the disk or correct AUDIT_LOG_DIR.",
+            "%d audit lines could not be written to %s (%s). Free the disk or correct AUDIT_LOG_DIR.",
+            len(lines) - len(whole),
             path,
             error,
         )
         return False
-    return written == len(line)
+    return all(whole)

@@ -1,6 +1,7 @@
 """`POST audit/entries/`: each entry once, the bad one named, nothing hostile breaks it."""
 
 import json
+import os
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from audit import ingest, logfile
@@ -80,6 +82,35 @@ def test_of_a_thousand_with_one_bad_the_others_are_kept_and_it_is_named(trail: T
     }  # fmt: skip
     assert "object.verb_past" in said["results"][417]["errors"]["action"][0]
     assert len(ingested(trail)) == 999
+
+
+@pytest.mark.parametrize("count", [1, 1000])
+def test_a_batch_takes_the_same_statements_and_one_opening_of_the_file(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, opened, real = client_of(), [], os.open
+
+    def counted(path: Any, *args: Any) -> int:
+        opened.append(str(path))
+        return real(path, *args)
+
+    send(client, entry())  # the first use of a token notes its client
+    monkeypatch.setattr("audit.logfile.os.open", counted)
+    with CaptureQueriesContext(connection) as seen:
+        assert send(client, [entry() for _ in range(count)]).status_code == 201
+    words = [query["sql"].split()[0] for query in seen.captured_queries]
+    assert words == ["SELECT", "BEGIN", "INSERT", "COPY", "COMMIT"]
+    assert len([path for path in opened if path.endswith(".jsonl")]) == 1
+
+
+def test_what_needs_quoting_arrives_as_it_was_told(trail: Trail) -> None:
+    odd = ['a "quoted" b', "back\\slash", "{brace,comma}", "NULL", "tab\tin", "Grüße"]
+    told = entry(actor_roles=odd, reason="a\\N\nb", data={"a\\": ["\t", None, {"n": 1.5}]})
+    assert send(client_of(), told).status_code == 201
+    (row,) = ingested(trail)
+    assert row.actor_roles == [role.replace("\t", " ") for role in odd]
+    assert (row.reason, row.data["a\\"]) == ("a\\N\nb", ["\t", None, {"n": 1.5}])
+    assert (row.category, row.targets, row.http_status) == (["database"], [], None)
 
 
 def test_sent_again_nothing_is_written_twice(trail: Trail) -> None:

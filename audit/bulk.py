@@ -1,0 +1,50 @@
+"""Writes many entries at once: their lines in one opening of the file of the day, their rows by one COPY."""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import connection, models
+
+from audit import ecs, logfile
+from audit.models import AuditEntry
+
+# What PostgreSQL gives an entry itself: its number, and the time of recording.
+GIVEN = {"id", "recorded_at"}
+
+
+def _array(items: Sequence[str]) -> str:
+    """Return a list of texts as PostgreSQL spells an array."""
+    quoted = (item.replace("\\", "\\\\").replace('"', '\\"') for item in items)
+    return "{" + ",".join(f'"{item}"' for item in quoted) + "}"
+
+
+def _text_of(field: "models.Field[Any, Any]") -> Callable[[Any], Any]:
+    """Return how a value of the field is written; half the time of a batch was adapting objects."""
+    if isinstance(field, ArrayField):
+        return _array
+    if isinstance(field, models.JSONField):
+        return json.dumps
+    if isinstance(field, models.UUIDField | models.DateTimeField):
+        return str
+    return lambda value: value
+
+
+_COLUMNS = [
+    (field.attname, str(field.column), _text_of(field))
+    for field in AuditEntry._meta.concrete_fields
+    if field.attname not in GIVEN
+]
+COPY = f"COPY audit_entry ({', '.join(column for _, column, _ in _COLUMNS)}) FROM STDIN"
+
+
+def write(entries: Sequence[AuditEntry], *, at: datetime) -> None:
+    """Append the lines to the file of `at`, then the rows, in the caller's transaction."""
+    if not entries:
+        return
+    logfile.write_all([ecs.document(entry) for entry in entries], at=at)
+    with connection.cursor() as cursor, cursor.copy(COPY) as copy:
+        for entry in entries:
+            copy.write_row([text(getattr(entry, name)) for name, _, text in _COLUMNS])
