@@ -21,26 +21,23 @@ TEXTS = frozenset(
 )  # fmt: skip
 MOMENTS = frozenset(("occurred_at", "recorded_at"))
 # No text of PostgreSQL holds NUL.
-FIRST = ", ".join("'" + char.replace("'", "''") + "'" for char in DANGEROUS if char != "\x00")
+FIRST = ", ".join(str(ord(char)) for char in DANGEROUS if char != "\x00")
 
 
 def neutral(column: str) -> str:
     """Return the SQL of a text cell that no spreadsheet takes for a formula."""
-    # Two comparisons of bytes settle what begins with a letter, as most texts do: between "A" and
-    # U+FF00 nothing is dangerous. Looking up the first character costs several times that, and a
-    # regular expression three times the look-up.
-    binary = f'{column} COLLATE "C"'
+    # The number of the first character in a hashed list: a comparison of texts costs twice that,
+    # and a regular expression ten times. It is 0 for an empty text, and nothing for NULL.
     return (
-        f"CASE WHEN {binary} >= 'A' AND {binary} < '\uff00' THEN {column}"
-        f" WHEN left({column}, 1) = ANY (ARRAY[{FIRST}]) THEN '''' || {column} ELSE {column} END"
+        f"CASE WHEN ascii({column}) = ANY (ARRAY[{FIRST}]) THEN '''' || {column} ELSE {column} END"
     )
 
 
 def _cell(column: str) -> str:
     if column in TEXTS:
         return f"{neutral(column)} AS {column}"
-    if column in MOMENTS:  # RFC 3339; the session's time zone is UTC
-        return f"""to_char({column}, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS {column}"""
+    if column in MOMENTS:  # RFC 3339; to_char costs three times as much
+        return f"replace(({column} AT TIME ZONE 'UTC')::text, ' ', 'T') || 'Z' AS {column}"
     if column == "actor_roles":
         return "to_json(actor_roles) AS actor_roles"
     return column

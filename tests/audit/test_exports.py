@@ -64,6 +64,17 @@ class TestCells(TestCase):
                 assert in_sql(f"{first}1+1") == cell(f"{first}1+1"), ascii(first)
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("moment", ["2026-11-23T04:05:06Z", "2026-11-23T04:05:06.7Z"])
+def test_moments_are_rfc_3339_in_utc(moment: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL timezone = 'Asia/Kolkata'")
+        cell_of_time = export_sql._cell("occurred_at").rpartition(" AS ")[0]
+        given = "SELECT %s::timestamptz"
+        cursor.execute(f"SELECT {cell_of_time} FROM ({given}) AS x (occurred_at)", [moment])  # noqa: S608
+        assert cursor.fetchone()[0] == moment
+
+
 def test_the_file_has_the_filtered_entries_and_the_hash_of_its_bytes(
     client: Client, auditor: User, trail: Trail
 ) -> None:
