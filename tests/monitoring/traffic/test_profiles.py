@@ -73,9 +73,20 @@ def test_every_family_of_metrics_is_understood(prometheus: str) -> None:
         assert (row.route, row.method) == ("/pay", "GET")
         assert row.requests == pytest.approx(7200, rel=0.02), row.service
         assert row.error_ratio == pytest.approx(0.1, rel=0.05), row.service
-        assert row.p95 == pytest.approx(0.48, rel=0.05), row.service
+        assert (row.p50, row.p95, row.p99) == pytest.approx((0.3, 0.48, 0.496), rel=0.05), (
+            row.service
+        )
         assert len(row.curve) > 10
     assert [row.service for row in found.rows if row.service_slug] == ["job-view-status"]
+
+
+@pytest.mark.stack
+@pytest.mark.django_db
+def test_the_trend_is_the_growth_against_the_window_before(prometheus: str) -> None:
+    make_upstream(kind="prometheus", url=prometheus)
+    # The series begin half an hour before the last hour, and are steady ever after.
+    assert all(row.change == pytest.approx(0, abs=0.05) for row in report(window="15m").rows)
+    assert all(row.change == pytest.approx(1, abs=0.1) for row in report(window="1h").rows)
 
 
 @pytest.mark.stack
