@@ -1,6 +1,5 @@
 """Settings: everything an installation may change comes from the environment (docs/configuration.md)."""
 
-import socket
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -306,7 +305,6 @@ AUDITLOG_DISABLE_REMOTE_ADDR = (
 SENTRY_DSN = env.dsn("SENTRY_DSN")
 OTEL_EXPORTER_OTLP_ENDPOINT = env.url("OTEL_EXPORTER_OTLP_ENDPOINT", ("http", "https"))
 ENVIRONMENT = env.text("PORTAL_ENVIRONMENT", "production")
-INSTANCE = socket.gethostname()
 LOG_LEVEL = env.text("LOG_LEVEL", "INFO").upper()
 LOGSTASH_URL = env.server("LOGSTASH_URL", ("tcp", "tls"))
 LOGGING = telemetry.logging_configuration(

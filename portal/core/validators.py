@@ -27,7 +27,7 @@ OPTIONS: dict[str, tuple[type | tuple[type, ...], str]] = {
     "index": (str, 'the indices to search, for example "logs-*"'),
     "dashboards": (str, '"kibana7", "kibana8", "opensearch1" or "opensearch2"'),
     "data_view": (str, "the id of Kibana's data view or of the index pattern"),
-    "public_url": (str, "the address people open in a browser"),
+    "grafana_datasource": (str, "the uid of this Prometheus in Grafana"),
 }
 # It becomes part of a path: dots and slashes would lead elsewhere on the server.
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")

@@ -122,6 +122,7 @@ def test_a_chart_leads_to_its_expression_and_range_in_grafana(
     assert drawn(staff, panel, start=1000, end=1600)["grafana_url"] == ""
     settings.GRAFANA_URL = "https://grafana.example"
     prometheus.options = {"grafana_datasource": "main"}
+    prometheus.full_clean()
     prometheus.save()
     url = urlsplit(drawn(staff, panel, start=1000, end=1600)["grafana_url"])
     assert (url.netloc, url.path) == ("grafana.example", "/explore")

@@ -9,6 +9,7 @@ from django.core.management import get_commands
 
 from portal.celery import TICKS
 from portal.core.embedded.places import BASE_DIR
+from portal.core.validators import OPTIONS
 
 OURS = ("portal", "monitoring", "alerts", "audit", "security", "docker")
 READ = re.compile(
@@ -16,8 +17,10 @@ READ = re.compile(
     r"""environ(?:ment)?(?:\.get\(|\.pop\(|\[)\s*"([A-Z][A-Z_]+)\""""
 )
 METRIC = re.compile(
-    r'"(portal_(?:upstream|alerts|hook|service|worker|database|build|audit|notification|log|api)[a-z_]*)"'
+    r'"(portal_(?:upstream|alerts|hook|service|worker|database|build|audit|notification|log|api|flags|blocks|detector'
+    r'|siem|checks?_|gate_(?:refused|blind))[a-z_]*)"'
 )
+OPTION = re.compile(r'upstream\.option\("([a-z_]+)"')
 CHECK = re.compile(r'id="(portal\.[EW]\d+)"')
 # Known to every program, or set by one of ours for another of ours and named where that is described.
 OF_OTHERS = {"APT_CONFIG", "DJANGO_SETTINGS_MODULE", "PYTHONPATH"}
@@ -69,6 +72,13 @@ def test_every_command_is_in_the_operations_guide() -> None:
 )
 def test_everything_that_can_be_seen_in_operation_is_explained(kind: str, names: set[str]) -> None:
     assert {name for name in names if f"`{name}`" not in text("operations.md")} == set(), kind
+
+
+def test_every_option_of_an_upstream_is_explained() -> None:
+    section = text("dashboard.md").partition("## Upstreams")[2].partition("\n## ")[0]
+    assert {name for name in OPTIONS if f"`{name}`" not in section} == set()
+    read = {name for _path, code in sources() for name in OPTION.findall(code)}
+    assert read == set(OPTIONS)
 
 
 def rules() -> list[dict[str, str]]:
