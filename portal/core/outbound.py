@@ -7,6 +7,8 @@ its own is out of reach.
 """
 
 import contextlib
+import heapq
+import itertools
 import os
 import socket
 import sys
@@ -25,7 +27,7 @@ class Guard:
 
     def __init__(self, seconds: float) -> None:
         self.ends_at = time.monotonic() + seconds
-        self.expired = False
+        self.expired = self.closed = False
         self.refused = ""
         self._lock = threading.Lock()
         self._duplicates: list[socket.socket] = []
@@ -52,12 +54,58 @@ class Guard:
 
     def close(self) -> None:
         with self._lock:
+            self.closed = True
             for sock in self._duplicates:
                 sock.close()
             self._duplicates.clear()
 
 
+class _Watch:
+    """One thread per process that expires guards: a timer each would cost as much as the sending."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._waiting: list[tuple[float, int, Guard]] = []
+        self._numbers = itertools.count()  # guards are not compared
+        self._thread: threading.Thread | None = None
+
+    def over(self, guard: Guard) -> None:
+        """Expire `guard` at its time, unless it is closed by then."""
+        with self._changed:
+            heapq.heappush(self._waiting, (guard.ends_at, next(self._numbers), guard))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
+                self._thread.start()
+            elif self._waiting[0][2] is guard:
+                self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            self._next().expire()
+
+    def _next(self) -> Guard:
+        """Wait for the next guard whose time is over."""
+        with self._changed:
+            while True:
+                while self._waiting and self._waiting[0][2].closed:
+                    heapq.heappop(self._waiting)
+                left = self._waiting[0][0] - time.monotonic() if self._waiting else None
+                if left is not None and left <= 0:
+                    return heapq.heappop(self._waiting)[2]
+                self._changed.wait(left)
+
+
 _current = threading.local()
+_watch = _Watch()
+
+
+def _watch_anew() -> None:
+    """A forked process has no thread of its parent, and its lock may be held by one."""
+    global _watch
+    _watch = _Watch()
+
+
+os.register_at_fork(after_in_child=_watch_anew)
 
 
 @cache
@@ -78,12 +126,9 @@ def guarded(seconds: float) -> Iterator[Guard]:
     """Bound the connections this thread opens inside the block; read the guard for what was done."""
     _install()
     guard = _current.guard = Guard(seconds)
-    timer = threading.Timer(seconds, guard.expire)
-    timer.daemon = True
-    timer.start()
+    _watch.over(guard)
     try:
         yield guard
     finally:
-        timer.cancel()
         _current.guard = None
         guard.close()

@@ -1,6 +1,9 @@
 """Connections of foreign libraries: the address rule and the deadline hold whoever opens them."""
 
+import contextlib
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -58,3 +61,52 @@ def test_other_threads_are_left_alone() -> None:
         thread.start()
         thread.join(10)
     assert refused == []
+
+
+def test_of_several_deadlines_each_comes_at_its_own_time() -> None:
+    """The one that ends first is set last, while a thread waits for the others."""
+    ended: dict[str, bool] = {}
+
+    def wait(name: str, seconds: float) -> None:
+        with (
+            socket.create_server(("127.0.0.1", 0)) as silent,
+            guarded(seconds) as guard,
+            socket.create_connection(silent.getsockname()) as sock,
+        ):
+            sock.settimeout(3)
+            with contextlib.suppress(TimeoutError):
+                sock.recv(1)
+            ended[name] = guard.expired
+
+    threads = [
+        threading.Thread(target=wait, args=facts) for facts in (("long", 60), ("short", 0.3))
+    ]
+    for thread in threads:
+        thread.start()
+    threads[1].join(20)
+    threads[0].join(20)
+    assert ended == {"long": False, "short": True}
+
+
+def test_a_forked_process_keeps_its_own_deadlines() -> None:
+    code = (
+        "import os, socket\n"
+        "from portal.core.outbound import guarded\n"
+        "def wait():\n"
+        "    with socket.create_server(('127.0.0.1', 0)) as silent, guarded(0.3) as guard:\n"
+        "        with socket.create_connection(silent.getsockname(), timeout=20) as sock:\n"
+        "            return sock.recv(1) == b'' and guard.expired\n"
+        "assert wait()\n"
+        "child = os.fork()\n"
+        "if not child: os._exit(0 if wait() else 1)\n"
+        "assert os.waitpid(child, 0)[1] == 0\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_a_thousand_deliveries_need_one_thread() -> None:
+    with guarded(60):
+        before = threading.active_count()
+    for _ in range(1000):
+        with guarded(60):
+            assert threading.active_count() <= before
