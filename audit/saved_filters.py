@@ -3,11 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from audit import filters, services
+from audit import filters, kept, services
 from audit.export_models import SavedFilter
+
+
+def checked(query: Mapping[str, Any]) -> dict[str, str]:
+    """Return the query as it can be kept. Raises ValidationError."""
+    if found := filters.checked(query):
+        return found
+    raise ValidationError({"query": "A filter without a condition is the whole list."})
 
 
 @transaction.atomic
@@ -15,26 +22,15 @@ def save(
     saved: SavedFilter, *, name: str, query: Mapping[str, Any], shared: bool, actor: Any
 ) -> SavedFilter:
     """Create or change a filter. Raises ValidationError, or PermissionDenied for another's."""
-    is_new = saved.pk is None
-    if is_new:
-        saved.owner = actor
-    elif saved.owner_id != actor.pk:
-        raise PermissionDenied
-    saved.name, saved.shared, saved.query = name.strip(), shared, filters.checked(query)
-    if not saved.query:
-        raise ValidationError({"query": "A filter without a condition is the whole list."})
-    saved.full_clean()
-    saved.save()
-    facts = {"query": saved.query, "shared": shared}
+    is_new = kept.write(saved, name=name, query=query, shared=shared, actor=actor, check=checked)
     verb = "audit.filter_created" if is_new else "audit.filter_changed"
-    services.record(verb, actor=actor, target=saved, data=facts)
+    services.record(verb, actor=actor, target=saved, data=kept.facts(saved))
     return saved
 
 
 @transaction.atomic
 def delete(saved: SavedFilter, *, actor: Any) -> None:
     """Delete a filter. Raises PermissionDenied for another's."""
-    if saved.owner_id != actor.pk and not actor.is_superuser:
-        raise PermissionDenied
+    kept.require_deletable(saved, actor=actor)
     services.record("audit.filter_deleted", actor=actor, target=saved)
     saved.delete()

@@ -57,16 +57,9 @@ def read(
             AND recorded_at >= coalesce(%(since)s, '-infinity'::timestamptz)
         ORDER BY txid, id LIMIT %(limit)s
         """,
-        {
-            "txid": str(after.txid),
-            "id": after.entry_id,
-            "before": str(before.txid),
-            "all": not actions,
-            "actions": list(actions),
-            "since": since,
-            "limit": limit,
-        },
-    )
+        {"txid": str(after.txid), "id": after.entry_id, "before": str(before.txid), "all": not actions,
+         "actions": list(actions), "since": since, "limit": limit},
+    )  # fmt: skip
     return list(rows)
 
 

@@ -89,8 +89,24 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
     return HttpResponseRedirect(export.get_absolute_url())
 
 
+class ExportColumns:
+    """What the list shows of an export."""
+
+    @display(description="State", label=COLOURS)
+    def shown_state(self, export: ExportRecord) -> str:
+        return ExportState(export.state).label
+
+    @display(description="Filter")
+    def shown_query(self, export: ExportRecord) -> str:
+        return _words(export)
+
+    @display(description="Size")
+    def shown_size(self, export: ExportRecord) -> str:
+        return filesizeformat(export.bytes)
+
+
 @admin.register(ExportRecord)
-class ExportRecordAdmin(ActsMixin, ModelAdmin):
+class ExportRecordAdmin(ExportColumns, ActsMixin, ModelAdmin):
     acts = {"download": send, "cancel": cancel}
     change_form_template = "portal/export.html"
     paginator = CappedPaginator
@@ -107,18 +123,6 @@ class ExportRecordAdmin(ActsMixin, ModelAdmin):
     list_filter = ("state",)
     ordering = ("-id",)
     actions = None
-
-    @display(description="State", label=COLOURS)
-    def shown_state(self, export: ExportRecord) -> str:
-        return ExportState(export.state).label
-
-    @display(description="Filter")
-    def shown_query(self, export: ExportRecord) -> str:
-        return _words(export)
-
-    @display(description="Size")
-    def shown_size(self, export: ExportRecord) -> str:
-        return filesizeformat(export.bytes)
 
     def get_urls(self) -> list[URLPattern]:
         name, wrap = "audit_exportrecord", self.admin_site.admin_view

@@ -19,8 +19,25 @@ from security.stepup import StepUpAdminMixin
 from security.threat_forms import AllowEntryForm, BlockForm
 
 
+class BlockColumns:
+    """What the list shows of a block."""
+
+    @display(
+        description="State", label={"active": "danger", "lifted": "info", "expired": "success"}
+    )
+    def shown_state(self, block: Block) -> str:
+        return block.state(at=timezone.now())
+
+    @display(description="Ends", ordering="expires_at")
+    def ends(self, block: Block) -> str:
+        now = timezone.now()
+        if block.state(at=now) == "active":
+            return f"in {timeuntil(block.expires_at, now, depth=1)}"
+        return f"{block.ended_at or block.expires_at:%Y-%m-%d %H:%M} UTC"
+
+
 @admin.register(Block)
-class BlockAdmin(StepUpAdminMixin, ModelAdmin):
+class BlockAdmin(BlockColumns, StepUpAdminMixin, ModelAdmin):
     form = BlockForm
     paginator = CappedPaginator
     show_full_result_count = False
@@ -50,19 +67,6 @@ class BlockAdmin(StepUpAdminMixin, ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Block, form: Any, change: bool) -> None:
         obj.pk = form.made.pk
-
-    @display(
-        description="State", label={"active": "danger", "lifted": "info", "expired": "success"}
-    )
-    def shown_state(self, block: Block) -> str:
-        return block.state(at=timezone.now())
-
-    @display(description="Ends", ordering="expires_at")
-    def ends(self, block: Block) -> str:
-        now = timezone.now()
-        if block.state(at=now) == "active":
-            return f"in {timeuntil(block.expires_at, now, depth=1)}"
-        return f"{block.ended_at or block.expires_at:%Y-%m-%d %H:%M} UTC"
 
     @admin.action(description="Lift now", permissions=["change"])
     def lift(self, request: HttpRequest, queryset: QuerySet[Block]) -> None:

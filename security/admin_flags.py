@@ -34,26 +34,8 @@ class NoAddNoDelete(ModelAdmin):
         return False
 
 
-@admin.register(Flag)
-class FlagAdmin(NoAddNoDelete):
-    paginator = CappedPaginator
-    show_full_result_count = False
-    list_per_page = 50
-    list_display = (
-        "headline",
-        "shown_severity",
-        "score",
-        "on",
-        "shown_status",
-        "seen",
-        "assigned_to",
-    )
-    list_filter = (FlagStatusFilter, SeverityFilter, RuleFilter)
-    list_select_related = ("assigned_to",)
-    search_fields = ("=subject", "=subject_name")
-    search_help_text = "Exactly an address, an account or a token's name"
-    ordering = ("-last_at",)
-    actions = ("assign_to_me", "confirm")
+class FlagColumns:
+    """What the list shows of a flag."""
 
     @display(description="Flag")
     def headline(self, flag: Flag) -> str:
@@ -82,6 +64,28 @@ class FlagAdmin(NoAddNoDelete):
             timesince(flag.last_at, timezone.now(), depth=1),
         )
 
+
+@admin.register(Flag)
+class FlagAdmin(FlagColumns, NoAddNoDelete):
+    paginator = CappedPaginator
+    show_full_result_count = False
+    list_per_page = 50
+    list_display = (
+        "headline",
+        "shown_severity",
+        "score",
+        "on",
+        "shown_status",
+        "seen",
+        "assigned_to",
+    )
+    list_filter = (FlagStatusFilter, SeverityFilter, RuleFilter)
+    list_select_related = ("assigned_to",)
+    search_fields = ("=subject", "=subject_name")
+    search_help_text = "Exactly an address, an account or a token's name"
+    ordering = ("-last_at",)
+    actions = ("assign_to_me", "confirm")
+
     @admin.action(description="Assign to me", permissions=["change"])
     def assign_to_me(self, request: HttpRequest, queryset: QuerySet[Flag]) -> None:
         result = flags.assign(list(queryset), to=request.user, actor=request.user)  # type: ignore[arg-type]
@@ -106,22 +110,10 @@ class FlagAdmin(NoAddNoDelete):
         return flag_pages.flag_page(request, object_id, context)
 
 
-@admin.register(RuleSetting)
-class RuleSettingAdmin(NoAddNoDelete):
-    """Changing a rule needs a fresh code; looking at it does not."""
+class RuleColumns:
+    """What the list shows of a rule, with what became of its flags."""
 
-    list_display = ("headline", "enabled", "blocks_by_itself", "found", "precision")
-    list_filter = ("enabled",)
-    ordering = ("rule",)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[RuleSetting]:
-        shown: QuerySet[RuleSetting] = super().get_queryset(request)
-        return shown.filter(rule__in=RULES)
-
-    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        self._records = rule_settings.records()
-        answer: HttpResponseBase = super().changelist_view(request, *args, **kwargs)
-        return answer
+    _records: dict[str, rule_settings.Record]
 
     def _record(self, setting: RuleSetting) -> rule_settings.Record:
         return self._records.get(setting.rule, rule_settings.Record())
@@ -143,6 +135,24 @@ class RuleSettingAdmin(NoAddNoDelete):
     def precision(self, setting: RuleSetting) -> str:
         share = self._record(setting).precision
         return "—" if share is None else f"{share:.0%}"
+
+
+@admin.register(RuleSetting)
+class RuleSettingAdmin(RuleColumns, NoAddNoDelete):
+    """Changing a rule needs a fresh code; looking at it does not."""
+
+    list_display = ("headline", "enabled", "blocks_by_itself", "found", "precision")
+    list_filter = ("enabled",)
+    ordering = ("rule",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[RuleSetting]:
+        shown: QuerySet[RuleSetting] = super().get_queryset(request)
+        return shown.filter(rule__in=RULES)
+
+    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        self._records = rule_settings.records()
+        answer: HttpResponseBase = super().changelist_view(request, *args, **kwargs)
+        return answer
 
     def render_rule(self, request: HttpRequest, setting: RuleSetting) -> HttpResponse:
         context = {**self.admin_site.each_context(request), "opts": self.model._meta}

@@ -45,10 +45,7 @@ def create(
     what is on the allow-list; SelfBlockError when it would hit the actor and is not `confirmed`.
     """
     now = timezone.now()
-    if not reason.strip():
-        raise ValidationError({"reason": "Say why; whoever is refused will ask."})
-    if not SHORTEST - SLACK <= expires_at - now <= LONGEST + SLACK:
-        raise ValidationError({"expires_at": "A block lasts from one minute to 366 days."})
+    _refuse_senseless(reason, expires_at - now)
     refuse_protected(subject)
     if not confirmed and _hits(subject, actor):
         raise SelfBlockError(subject)
@@ -69,6 +66,13 @@ def create(
     audit.record("block.added", actor=actor, target=block, reason=reason, data=data)
     gate_store.write_after_commit()
     return block
+
+
+def _refuse_senseless(reason: str, length: timedelta) -> None:
+    if not reason.strip():
+        raise ValidationError({"reason": "Say why; whoever is refused will ask."})
+    if not SHORTEST - SLACK <= length <= LONGEST + SLACK:
+        raise ValidationError({"expires_at": "A block lasts from one minute to 366 days."})
 
 
 def refuse_protected(subject: Subject) -> None:

@@ -96,17 +96,8 @@ def _facts(finding: Finding) -> list[dict[str, Any]]:
         _moment(finding.last_at) + SLACK,
     )
     entries = AuditEntry.objects.filter(pk__in=finding.evidence, recorded_at__range=times)
-    wanted = (
-        "pk",
-        "recorded_at",
-        "action",
-        "outcome",
-        "reason",
-        "actor_name",
-        "target_name",
-        "source_ip",
-        "url_path",
-    )
+    wanted = ("pk", "recorded_at", "action", "outcome", "reason", "actor_name", "target_name", "source_ip",
+              "url_path")  # fmt: skip
     return [
         {
             "id": row["pk"],

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
+from audit import kept
 from audit import services as audit
 from monitoring.logs.asked import AskedError, asked
 from monitoring.logs.models import SavedSearch
@@ -35,23 +36,15 @@ def save(
     saved: SavedSearch, *, name: str, query: Mapping[str, Any], shared: bool, actor: Any
 ) -> SavedSearch:
     """Create or change a search. Raises ValidationError, or PermissionDenied for another's."""
-    is_new = saved.pk is None
-    if is_new:
-        saved.owner = actor
-    elif saved.owner_id != actor.pk:
-        raise PermissionDenied
-    saved.name, saved.shared, saved.query = name.strip(), shared, checked(query)
-    saved.full_clean()
-    saved.save()
+    is_new = kept.write(saved, name=name, query=query, shared=shared, actor=actor, check=checked)
     verb = "search.created" if is_new else "search.changed"
-    audit.record(verb, actor=actor, target=saved, data={"query": saved.query, "shared": shared})
+    audit.record(verb, actor=actor, target=saved, data=kept.facts(saved))
     return saved
 
 
 @transaction.atomic
 def delete(saved: SavedSearch, *, actor: Any) -> None:
     """Delete a search. Raises PermissionDenied for another's."""
-    if saved.owner_id != actor.pk and not actor.is_superuser:
-        raise PermissionDenied
+    kept.require_deletable(saved, actor=actor)
     audit.record("search.deleted", actor=actor, target=saved)
     saved.delete()
