@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import socket
+import ssl
 import threading
 import time
 import tracemalloc
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from portal.core import sockets
+from portal.core import authorities, sockets
 from portal.core.http import Client, Fault, Target, UpstreamError
 from tests.core.hostile import (
     Script,
@@ -223,6 +224,27 @@ def test_an_unknown_authority_names_the_option_that_cures_it(tmp_path: Path) -> 
             assert client.get("/").json() == {}
 
 
+def test_an_authority_of_the_machine_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, authority = certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    with serving(reply(), context) as url, Client(Target("server", url)) as client:
+        assert client.get("/").json() == {}
+
+
+@pytest.mark.parametrize("files, kept", [(["0a1b2c3d.0"], True), (["readme"], False), ([], False)])
+def test_a_folder_of_authorities_counts_when_it_holds_some(
+    files: list[str], kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in files:
+        (tmp_path / name).touch()
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    found = ssl.get_default_verify_paths()._replace(cafile=None)
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: found)
+    assert authorities.trusted() == (str(tmp_path) if kept else True)
+
+
 def test_tls_against_a_plain_server_says_so() -> None:
     refusing = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
 
@@ -319,7 +341,16 @@ def test_a_forbidden_address_is_never_asked(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    "url", ["http://169.254.169.254/latest", "http://2852039166/", "https://[fd00:ec2::254]/"]
+    "url",
+    [
+        "http://169.254.169.254/latest",
+        "http://2852039166/",
+        "http://0xa9fea9fe/",
+        "http://0251.0376.0251.0376/",
+        "http://[::ffff:169.254.169.254]/",
+        "http://user@169.254.169.254/",
+        "https://[fd00:ec2::254]/",
+    ],
 )
 def test_a_forbidden_address_is_refused_before_a_packet_is_sent(url: str) -> None:
     """Where nothing answers there, connecting would take the whole time limit and look like an outage."""

@@ -5,12 +5,14 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group
 from django.test import Client
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from alerts import services as alerts
 from alerts.models import Alert
 from security import flags, tokens
 from security.models import Block, Flag, RuleSetting
+from security.rules.finding import Finding
 from tests.conftest import Trail
 from tests.factories import make_flag, make_user, sign_in
 
@@ -45,6 +47,30 @@ def test_dismissing_needs_a_reason_and_ends_the_alert() -> None:
     assert client.post(url, {"reason": " "}, **JSON).status_code == 400
     assert client.post(url, {"reason": "our own scanner"}, **JSON).status_code == 200
     assert Alert.objects.get(alertname=name).state == "resolved"
+
+
+@pytest.mark.parametrize(
+    ("score", "severity"), [(69, None), (70, "warning"), (89, "warning"), (90, "critical")]
+)
+def test_a_high_score_is_an_alert(score: int, severity: str | None) -> None:
+    found = Finding(
+        rule="scanner", subject_kind="address", subject="192.0.2.7", score=score, first_at=1.0, last_at=2.0,
+        counts={}, evidence=(), sentence="Fourteen refusals.",
+    )  # fmt: skip
+    flags.open_or_extend(found)
+    raised = Alert.objects.filter(alertname="PortalThreatScanner").first()
+    assert (raised and raised.severity) == severity
+
+
+def test_decisions_are_the_record_of_a_rule() -> None:
+    for status in ("confirmed", "confirmed", "confirmed", "dismissed", "open"):
+        make_flag(
+            rule="scanner", status=status, decided_at=None if status == "open" else timezone.now()
+        )
+    answer = api("read").get("/api/v1/detections/rules/").json()["results"]
+    assert {row["rule"]: row["precision"] for row in answer if row["rule"] in ("scanner", "mass_export")} == {
+        "scanner": 0.75, "mass_export": None,
+    }  # fmt: skip
 
 
 def test_evidence_is_shown_to_those_who_may_read_the_trail() -> None:

@@ -12,7 +12,7 @@ from monitoring.checks.flips import Answer
 from monitoring.checks.probes import probe
 from monitoring.models import Check
 from portal.core.models import Upstream
-from tests.core.hostile import certificate, endless, reply, serving
+from tests.core.hostile import certificate, endless, read_head, reply, serving
 
 
 def ask(kind: str, target: str, **over: Any) -> Answer:
@@ -39,6 +39,19 @@ def test_http(script: Any, options: dict[str, Any], status: str, words: str) -> 
     with serving(script) as url:
         answer = ask("http", url, **options)
     assert (answer.status, words in answer.sentence) == (status, True), answer.sentence
+
+
+def test_headers_and_method_are_those_of_the_check() -> None:
+    heads: list[bytes] = []
+
+    def script(peer: socket.socket) -> None:
+        heads.append(read_head(peer))
+        peer.sendall(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+
+    with serving(script) as url:
+        assert ask("http", url, method="HEAD", headers={"X-Key": "hidden"}).status == "up"
+    assert heads[0].startswith(b"HEAD / ")
+    assert b"X-Key: hidden\r\n" in heads[0]
 
 
 def test_a_target_that_hangs_is_down_after_the_timeout() -> None:
@@ -83,6 +96,17 @@ def test_tls_expiry_of_a_certificate(tmp_path: Path, days: int, status: str, wor
         answer = ask("tls", url[8:], verify_tls=False)
     assert (answer.status, words in answer.sentence) == (status, True), answer.sentence
     assert answer.certificate_ends_at is not None
+
+
+@pytest.mark.parametrize("kind", ["tls", "http"])
+def test_an_expired_certificate_of_a_known_authority_is_down(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, pem = certificate(tmp_path, days=-1)
+    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+    with serving(reply(), context) as url:
+        answer = ask(kind, url[8:] if kind == "tls" else url)
+    assert (answer.status, "has expired" in answer.sentence) == ("down", True), answer.sentence
 
 
 def test_tls_of_an_unknown_authority_is_down_with_a_cure(tmp_path: Path) -> None:

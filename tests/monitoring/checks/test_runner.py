@@ -95,6 +95,16 @@ def test_answers_that_change_nothing_cost_a_fixed_number_of_statements() -> None
     assert StatusChange.objects.count() == 0
 
 
+def test_hours_are_kept_for_four_hundred_days() -> None:
+    check, now = make_check(), timezone.now()
+    for days in (0, 399, 401):
+        CheckHour.objects.create(
+            check_row=check, hour=now - timedelta(days=days), runs=1, failures=0, latency_sum=1, latency_max=1
+        )  # fmt: skip
+    assert services.forget_old_hours(at=now) == 1
+    assert CheckHour.objects.count() == 2
+
+
 def test_a_check_that_was_deleted_meanwhile_harms_nobody() -> None:
     gone, kept = make_check(), make_check()
     outcomes = [Outcome(gone, Answer("up")), Outcome(kept, Answer("up", "", 0.1))]

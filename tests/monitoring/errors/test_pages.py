@@ -7,10 +7,11 @@ from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from pytest_django import Settings
 
 from monitoring.errors import events
-from monitoring.models import ErrorIssue
+from monitoring.models import ErrorIssue, ErrorTransition
 from monitoring.tasks import poll_upstream
 from tests.factories import (
     make_error,
@@ -76,7 +77,22 @@ def test_an_empty_list_that_is_blind_says_so(staff: Client) -> None:
     assert "Nothing listens at sentry.example:9000." in html(staff, LIST)
 
 
-def test_the_page_of_an_error(staff: Client) -> None:
+def test_the_page_of_an_error_has_its_numbers_trend_history_and_link(staff: Client) -> None:
+    issue = make_error(count=1234, user_count=56, trend=[[1_770_000_000, 7], [1_770_003_600, 0]])
+    kind, at = "regressed", timezone.now()
+    ErrorTransition.objects.create(issue=issue, kind=kind, at=at, source="poll", text="It is back.")
+    page = html(staff, issue.get_absolute_url())
+    for words in (
+        f'href="{issue.permalink}"',
+        "1,234",
+        "<dd>56</dd>",
+        "UTC: 7 events",
+        "It is back.",
+    ):
+        assert words in page, words
+
+
+def test_what_a_sentry_says_is_text_and_no_link_to_scripts(staff: Client) -> None:
     issue = make_error(permalink="javascript:alert(1)", title="<b>bold</b>")
     page = html(staff, issue.get_absolute_url())
     assert "javascript:" not in page
