@@ -15,7 +15,7 @@ from portal.core import sanitize
 
 MAX_LABELS = 100
 LABEL_LIMIT = 2_000
-ANNOTATION_LIMIT = 8_000
+ANNOTATION_LIMIT = 16_000
 # No clock of a server that works is this wrong; what lies outside would overflow arithmetic later.
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 

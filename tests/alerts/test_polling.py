@@ -60,6 +60,22 @@ def test_an_alert_opens_is_suppressed_and_resolves(
     assert kinds() == ["opened", "suppressed", "resolved"]
 
 
+def test_who_keeps_an_alert_quiet_is_stored_and_forgotten_again(
+    fake: FakeAlertmanager, upstream: Upstream
+) -> None:
+    """One that was inhibited from its first sight is in the history like any other."""
+    quiet = {"state": "suppressed", "silencedBy": ["s1"], "inhibitedBy": ["abc"]}
+    fake.alerts = [wire_alert(status=quiet)]
+    poll(upstream)
+    alert = Alert.objects.get()
+    assert (alert.state, alert.silenced_by, alert.inhibited_by) == ("suppressed", ["s1"], ["abc"])
+    fake.alerts = [wire_alert(startsAt=fake.alerts[0]["startsAt"])]
+    poll(upstream)
+    alert.refresh_from_db()
+    assert (alert.state, alert.silenced_by, alert.inhibited_by) == ("firing", [], [])
+    assert kinds() == ["opened", "suppressed", "unsuppressed"]
+
+
 def test_an_unchanged_poll_takes_few_statements_and_writes_no_alert(
     fake: FakeAlertmanager, upstream: Upstream
 ) -> None:
@@ -212,6 +228,9 @@ def test_bad_items_are_counted_and_the_rest_is_kept(
         f"{2:016x}",
     }
     assert "3 items could not be read" in upstream.warning
+    kept = Alert.objects.get(fingerprint=f"{2:016x}")
+    assert (kept.labels["alertname"], len(kept.severity)) == ("a\ufffdb", 50)
+    assert kept.annotations == {"summary": "s" * 10_000}
 
 
 def test_members_of_a_cluster_are_one(fake: FakeAlertmanager, upstream: Upstream) -> None:

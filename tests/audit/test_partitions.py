@@ -64,6 +64,14 @@ def test_a_partition_cannot_be_changed_behind_the_table(statement: str) -> None:
         cursor.execute(statement.format(MONTHS[0]))
 
 
+def test_an_entry_refers_to_nothing_that_could_take_it_along() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND conrelid::regclass::text LIKE 'audit_entry%'"
+        )
+        assert cursor.fetchone() == (0,)
+
+
 def test_a_month_that_began_while_nothing_ran_stops_no_later_one() -> None:
     make_entries(1, until=LATER)
     assert partition_of(LATER) == "audit_entry_default"
