@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -239,8 +240,7 @@ def test_a_folder_of_authorities_counts_when_it_holds_some(
 ) -> None:
     for name in files:
         (tmp_path / name).touch()
-    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
-    found = ssl.get_default_verify_paths()._replace(cafile=None)
+    found = SimpleNamespace(cafile=None, capath=str(tmp_path))
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: found)
     assert authorities.trusted() == (str(tmp_path) if kept else True)
 
