@@ -36,32 +36,8 @@ STATE_COLOURS = {"Firing": "danger", "Suppressed": "warning", "Resolved": "succe
 SEVERITY_COLOURS = {"critical": "danger", "warning": "warning", "info": "info"}
 
 
-@admin.register(Alert)
-class AlertAdmin(ActsMixin, ReadOnlyAdmin):
-    list_display = (
-        "headline",
-        "shown_state",
-        "shown_severity",
-        "service",
-        "since",
-        "attention",
-        "upstream",
-    )
-    list_filter = (
-        StateFilter,
-        SeverityFilter,
-        ServiceFilter,
-        TimeFilter,
-        AttentionFilter,
-        "upstream",
-    )
-    list_select_related = ("service", "assigned_to", "upstream")
-    list_filter_submit = False
-    search_fields = ("alertname", "annotations__summary", "labels__instance")
-    search_help_text = "Name, summary or instance"
-    ordering = ("-starts_at",)
-    actions = ("acknowledge", "assign_to_me", "unacknowledge")
-    acts = {verb: partial(desk.act, verb=verb) for verb in desk.VERBS}
+class AlertColumns:
+    """What the list shows of each alert."""
 
     @display(description="Alert", ordering="alertname")
     def headline(self, alert: Alert) -> str:
@@ -89,20 +65,51 @@ class AlertAdmin(ActsMixin, ReadOnlyAdmin):
         words += [f"assigned to {alert.assigned_to}"] if alert.assigned_to else []
         return ", ".join(words) or "—"
 
-    @admin.action(description="Acknowledge", permissions=["change"])
-    def acknowledge(self, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
-        result = services.acknowledge(list(queryset), actor=request.user)
-        self.message_user(request, result.sentence("acknowledged"))
 
-    @admin.action(description="Assign to me", permissions=["change"])
-    def assign_to_me(self, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
-        result = services.assign(list(queryset), to=request.user, actor=request.user)  # type: ignore[arg-type]
-        self.message_user(request, result.sentence("assigned to you"))
+@admin.action(description="Acknowledge", permissions=["change"])
+def acknowledge(desk_admin: Any, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
+    result = services.acknowledge(list(queryset), actor=request.user)
+    desk_admin.message_user(request, result.sentence("acknowledged"))
 
-    @admin.action(description="Withdraw acknowledgement", permissions=["change"])
-    def unacknowledge(self, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
-        result = services.unacknowledge(list(queryset), actor=request.user)
-        self.message_user(request, result.sentence("no longer acknowledged"))
+
+@admin.action(description="Assign to me", permissions=["change"])
+def assign_to_me(desk_admin: Any, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
+    result = services.assign(list(queryset), to=request.user, actor=request.user)  # type: ignore[arg-type]
+    desk_admin.message_user(request, result.sentence("assigned to you"))
+
+
+@admin.action(description="Withdraw acknowledgement", permissions=["change"])
+def unacknowledge(desk_admin: Any, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
+    result = services.unacknowledge(list(queryset), actor=request.user)
+    desk_admin.message_user(request, result.sentence("no longer acknowledged"))
+
+
+@admin.register(Alert)
+class AlertAdmin(AlertColumns, ActsMixin, ReadOnlyAdmin):
+    list_display = (
+        "headline",
+        "shown_state",
+        "shown_severity",
+        "service",
+        "since",
+        "attention",
+        "upstream",
+    )
+    list_filter = (
+        StateFilter,
+        SeverityFilter,
+        ServiceFilter,
+        TimeFilter,
+        AttentionFilter,
+        "upstream",
+    )
+    list_select_related = ("service", "assigned_to", "upstream")
+    list_filter_submit = False
+    search_fields = ("alertname", "annotations__summary", "labels__instance")
+    search_help_text = "Name, summary or instance"
+    ordering = ("-starts_at",)
+    actions = (acknowledge, assign_to_me, unacknowledge)
+    acts = {verb: partial(desk.act, verb=verb) for verb in desk.VERBS}
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view

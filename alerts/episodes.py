@@ -1,7 +1,6 @@
 """Reads and writes episodes in bulk: a fixed number of statements, whatever their number.
 
-Rows travel by COPY into a temporary table that lives as long as the connection, and are merged
-from there.
+Rows travel through the temporary table of alerts.incoming, and are merged from there.
 """
 
 import json
@@ -10,92 +9,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from django.db import connection
 from psycopg.types.json import Jsonb
 
+from alerts import incoming
+from alerts.incoming import Row
 from alerts.models import Alert, State, TransitionKind
-from alerts.reconcile import Absence, Closed, Known, Resolution
-
-_encoder = msgspec.json.Encoder()
-INCOMING = """
-CREATE TEMPORARY TABLE IF NOT EXISTS alerts_incoming (
-    id bigint, fingerprint text, alertname text, severity text, service_id bigint, state text,
-    labels jsonb, annotations jsonb, receivers text[], generator_url text, content_hash bytea,
-    starts_at timestamptz, silenced_by text[], inhibited_by text[],
-    refreshed_at timestamptz, expires_at timestamptz, ends_at timestamptz
-) ON COMMIT DELETE ROWS
-"""
-_INCOMING_COLUMNS = (
-    "id, fingerprint, alertname, severity, service_id, state, labels, annotations, receivers, generator_url,"
-    " content_hash, starts_at, silenced_by, inhibited_by, refreshed_at, expires_at, ends_at"
-)
-
-
-# Numbers as numbers, all else as text that PostgreSQL parses into the column's type.
-_COPY_TYPES = ["int8", "text", "text", "text", "int8", *["text"] * 12]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """An episode on its way into the table; `id` is None for a new one."""
-
-    id: int | None
-    fingerprint: str
-    alertname: str
-    severity: str
-    service_id: int | None
-    state: str
-    labels: dict[str, str]
-    annotations: dict[str, str]
-    receivers: list[str]
-    generator_url: str
-    content_hash: bytes
-    starts_at: datetime
-    silenced_by: Sequence[str] = ()
-    inhibited_by: Sequence[str] = ()
-    refreshed_at: datetime | None = None
-    expires_at: datetime | None = None
-    ends_at: datetime | None = None
-
-    def copied(self) -> tuple[Any, ...]:
-        """Return the columns in the order of the COPY, spelt as PostgreSQL reads them.
-
-        Text instead of adapted objects: half of the time of a large batch was adaptation.
-        """
-        return (
-            self.id,
-            self.fingerprint,
-            self.alertname,
-            self.severity,
-            self.service_id,
-            self.state,
-            _json(self.labels),
-            _json(self.annotations),
-            _array(self.receivers),
-            self.generator_url,
-            f"\\x{self.content_hash.hex()}",
-            self.starts_at.isoformat(),
-            _array(self.silenced_by),
-            _array(self.inhibited_by),
-            self.refreshed_at and self.refreshed_at.isoformat(),
-            self.expires_at and self.expires_at.isoformat(),
-            self.ends_at and self.ends_at.isoformat(),
-        )
-
-
-def _json(value: dict[str, str]) -> str:
-    return _encoder.encode(value).decode()
-
-
-def _array(values: Sequence[str]) -> str:
-    """Return the literal of a text[]."""
-    return "{" + ",".join([_quoted(value) for value in values]) + "}" if values else "{}"
-
-
-def _quoted(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+from alerts.plans import Absence, Closed, Known, Resolution
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +60,6 @@ def load_closed(
         return {row[1]: Closed(*row) for row in cursor.fetchall()}
 
 
-def _fill(rows: Iterable[Row]) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(INCOMING)
-        with cursor.copy(f"COPY alerts_incoming ({_INCOMING_COLUMNS}) FROM STDIN") as copy:
-            copy.set_types(_COPY_TYPES)
-            for row in rows:
-                copy.write_row(row.copied())
-
-
 def insert(upstream_id: int, rows: Sequence[Row], *, source: str, at: datetime) -> int:
     """Insert new episodes with their first transitions; return how many were new.
 
@@ -157,7 +68,7 @@ def insert(upstream_id: int, rows: Sequence[Row], *, source: str, at: datetime) 
     """
     if not rows:
         return 0
-    _fill(rows)
+    incoming.fill(rows)
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, {"upstream": upstream_id, "source": source, "at": at})
         inserted = int(cursor.fetchone()[0])
@@ -194,7 +105,7 @@ def update(rows: Sequence[Row]) -> None:
     """Overwrite what the upstream says of listed episodes; the earliest start is kept."""
     if not rows:
         return
-    _fill(rows)
+    incoming.fill(rows)
     with connection.cursor() as cursor:
         cursor.execute(
             """

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from alerts import routing
-from alerts.dispatch import routing_labels
+from alerts.look import routing_labels
 from alerts.models import Alert
 from alerts.notification_models import Channel, GroupMember, Notification, Route, load_rules
 from alerts.routing import Fit, Looked

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from alerts import episodes, payloads, rows
 from alerts.models import HookDelivery, Source
 from alerts.payloads import HookAlert, PayloadError
-from alerts.reconcile import Resolution
+from alerts.plans import Resolution
 from portal.core import sanitize
 from portal.core.catalogue import Catalogue
 from portal.core.models import Upstream

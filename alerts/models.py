@@ -1,4 +1,4 @@
-"""Alert episodes, the transitions that are their history, silences, and received webhooks."""
+"""Alert episodes and the transitions that are their history. Django finds the other models from here."""
 
 from datetime import datetime
 from typing import Any, NoReturn
@@ -12,6 +12,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from alerts import notification_models  # noqa: F401 - Django finds models through this module
+from alerts.hook_models import HookDelivery as HookDelivery
+from alerts.silence_models import Silence as Silence
+from alerts.silence_models import SilenceQuerySet as SilenceQuerySet
 from portal.core.models import Service, Upstream
 
 
@@ -237,85 +240,3 @@ class Transition(models.Model):
 
     def delete(self, *_args: Any, **_kwargs: Any) -> NoReturn:
         raise TypeError("Transitions are append-only.")
-
-
-class SilenceQuerySet(models.QuerySet["Silence"]):
-    def active(self, *, at: datetime) -> "SilenceQuerySet":
-        return self.filter(starts_at__lte=at, ends_at__gt=at)
-
-    def not_expired(self, *, at: datetime) -> "SilenceQuerySet":
-        return self.filter(ends_at__gt=at)
-
-
-class Silence(models.Model):
-    """A silence as its Alertmanager holds it. Its state follows from the time."""
-
-    upstream = models.ForeignKey(Upstream, on_delete=models.PROTECT, related_name="silences")
-    silence_id = models.CharField(max_length=64)
-    matchers = models.JSONField(default=list, help_text='[{"name", "operator", "value"}]')
-    comment = models.TextField(blank=True, default="")
-    created_by = models.CharField(max_length=200, blank=True, default="")
-    starts_at = models.DateTimeField()
-    ends_at = models.DateTimeField()
-    updated_at = models.DateTimeField()
-
-    objects = SilenceQuerySet.as_manager()
-
-    class Meta:
-        ordering = ("-starts_at", "-id")
-        default_permissions = ("view", "add", "change")
-        constraints = (
-            models.UniqueConstraint(
-                fields=["upstream", "silence_id"], name="silence_once_per_upstream"
-            ),
-        )
-        indexes = (
-            # The timeline: silences as they began.
-            models.Index(fields=["-starts_at", "-id"], name="silence_newest"),
-            # The timeline of a service: silences whose matchers name it.
-            GinIndex(fields=["matchers"], name="silence_matchers", opclasses=["jsonb_path_ops"]),
-            # The list of current silences, soonest to expire first.
-            models.Index(fields=["ends_at"], name="silence_by_end"),
-        )
-
-    def __str__(self) -> str:
-        return (
-            " ".join(f'{m["name"]}{m["operator"]}"{m["value"]}"' for m in self.matchers)
-            or self.silence_id
-        )
-
-    def get_absolute_url(self) -> str:
-        return reverse("admin:alerts_silence_change", args=[self.pk])
-
-    def state(self, *, at: datetime) -> str:
-        """Return pending, active or expired."""
-        if at >= self.ends_at:
-            return "expired"
-        return "pending" if at < self.starts_at else "active"
-
-
-class HookDelivery(models.Model):
-    """A received webhook body: the queue between the quick answer and the work."""
-
-    upstream = models.ForeignKey(Upstream, on_delete=models.CASCADE, related_name="+")
-    received_at = models.DateTimeField(default=timezone.now)
-    body = models.BinaryField()
-    digest = models.BinaryField(max_length=16, help_text="The same body twice is worked on once.")
-    processed_at = models.DateTimeField(null=True)
-    error = models.TextField(blank=True, default="")
-
-    class Meta:
-        default_permissions = ()
-        constraints = (
-            # A replayed delivery finds its twin still waiting, or done within the last minutes.
-            models.UniqueConstraint(fields=["upstream", "digest"], name="hook_delivery_once"),
-        )
-        indexes = (
-            # The queue, oldest first.
-            models.Index(
-                fields=["id"], name="hook_delivery_waiting", condition=Q(processed_at__isnull=True)
-            ),
-        )
-
-    def __str__(self) -> str:
-        return f"Webhook of {self.received_at:%Y-%m-%d %H:%M:%S}"

@@ -130,8 +130,27 @@ class RouteAdmin(ModelAdmin):
         return not (obj and obj.managed) and super().has_delete_permission(request, obj)
 
 
+class NotificationColumns:
+    """What the log shows of each message."""
+
+    @display(description="Message", ordering="subject")
+    def shown_subject(self, row: Notification) -> str:
+        return row.subject or f"About {len(row.alert_ids)} alert{'s'[: len(row.alert_ids) != 1]}"
+
+    @display(description="Outcome", label=OUTCOMES)
+    def shown_outcome(self, row: Notification) -> str:
+        return row.get_outcome_display()
+
+    @display(description="Why", ordering="reason")
+    def shown_reason(self, row: Notification) -> str:
+        said = row.answer if row.outcome in (Outcome.FAILED, Outcome.PENDING) else ""
+        return format_html(
+            '{} <span class="portal-sentence">{}</span>', row.get_reason_display(), said
+        )
+
+
 @admin.register(Notification)
-class NotificationAdmin(ReadOnlyAdmin):
+class NotificationAdmin(NotificationColumns, ReadOnlyAdmin):
     list_display = (
         "shown_subject",
         "shown_outcome",
@@ -165,21 +184,6 @@ class NotificationAdmin(ReadOnlyAdmin):
         "alert_ids",
     )
     readonly_fields = fields  # fmt: skip
-
-    @display(description="Message", ordering="subject")
-    def shown_subject(self, row: Notification) -> str:
-        return row.subject or f"About {len(row.alert_ids)} alert{'s'[: len(row.alert_ids) != 1]}"
-
-    @display(description="Outcome", label=OUTCOMES)
-    def shown_outcome(self, row: Notification) -> str:
-        return row.get_outcome_display()
-
-    @display(description="Why", ordering="reason")
-    def shown_reason(self, row: Notification) -> str:
-        said = row.answer if row.outcome in (Outcome.FAILED, Outcome.PENDING) else ""
-        return format_html(
-            '{} <span class="portal-sentence">{}</span>', row.get_reason_display(), said
-        )
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return obj is None and bool(request.user.has_perm("alerts.change_channel"))

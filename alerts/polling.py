@@ -16,7 +16,8 @@ from alerts.alertmanager import Alertmanager
 from alerts.cluster import union
 from alerts.models import Source
 from alerts.payloads import ListedAlert, ListedSilence
-from alerts.reconcile import Covered, Plan, Server, nothing_covered, plan, state_of
+from alerts.plans import Plan, Server
+from alerts.reconcile import Covered, nothing_covered, plan, state_of
 from portal.core.catalogue import Catalogue
 from portal.core.http import Fault, UpstreamError, not_json
 from portal.core.matchers import Matcher, all_match, parse

@@ -14,9 +14,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from alerts import episodes, payloads
-from alerts.episodes import Row, Step
+from alerts.episodes import Step
+from alerts.incoming import Row
 from alerts.models import Alert, AlertQuerySet, Silence, Source, State, TransitionKind
-from alerts.reconcile import Resolution
+from alerts.plans import Resolution
 from portal.core import sanitize
 from portal.core.catalogue import Catalogue
 from portal.core.matchers import Matcher, MatcherError, all_match, build

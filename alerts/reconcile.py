@@ -4,12 +4,12 @@
 clock unless a name says `local`. The rules are those of ARCHITECTURE.md, "Alert life cycle".
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from alerts.memory import Memory, latest_end
 from alerts.payloads import ListedAlert, content_hash, moment_of
+from alerts.plans import Absence, Change, Closed, Known, Plan, Resolution, Server
 
 # After its start an Alertmanager is refilled by the resends of its Prometheus servers.
 SETTLING = timedelta(minutes=4)
@@ -17,117 +17,15 @@ MASS_DROP_OF_AT_LEAST = 20
 REOPEN_WITHIN = timedelta(seconds=60)
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """An open episode as stored."""
-
-    id: int
-    fingerprint: str
-    content_hash: bytes
-    state: str
-    starts_at: datetime
-    missing_since: datetime | None = None
-    last_listed_at: datetime | None = None
-    refreshed_at: datetime | None = None
-    expires_at: datetime | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """The last closed episode of a fingerprint; `local_closed_at` is by our clock."""
-
-    id: int
-    fingerprint: str
-    local_closed_at: datetime
-    by_poll: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """What is known about the upstream at this poll."""
-
-    started_at: datetime | None = None
-    members: int = 1
-    members_failed: int = 0
-    unreadable: int = 0
-    streak_since: datetime | None = None
-    previous_success: datetime | None = None
-    settling_since: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    known: Known
-    alert: ListedAlert
-
-
-@dataclass(frozen=True, slots=True)
-class Absence:
-    """An episode missing for the first time: when it was last seen, and until when it was said to last."""
-
-    id: int
-    last_seen: datetime
-    expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Resolution:
-    """The end of an episode lies between `after` and `before`."""
-
-    id: int
-    after: datetime
-    before: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to write, and why nothing is closed while `settling` says so. Also the log line of a poll."""
-
-    seen: int = 0
-    opened: tuple[ListedAlert, ...] = ()
-    reopened: tuple[tuple[Closed, ListedAlert], ...] = ()
-    changed: tuple[Change, ...] = ()
-    returned: tuple[Known, ...] = ()
-    missing: tuple[Absence, ...] = ()
-    resolved: tuple[Resolution, ...] = ()
-    held: int = 0
-    settling: str = ""
-
-    @property
-    def is_empty(self) -> bool:
-        lists = (
-            self.opened,
-            self.reopened,
-            self.changed,
-            self.returned,
-            self.missing,
-            self.resolved,
-        )
-        return not any(lists)
-
-    def __str__(self) -> str:
-        counts = {
-            "seen": self.seen,
-            "opened": len(self.opened),
-            "reopened": len(self.reopened),
-            "changed": len(self.changed),
-            "returned": len(self.returned),
-            "missing": len(self.missing),
-            "resolved": len(self.resolved),
-            "held": self.held,
-        }
-        line = ", ".join(
-            f"{count} {name}" for name, count in counts.items() if count or name == "seen"
-        )
-        return f"{line}; settling: {self.settling}" if self.settling else line
-
-
 Covered = Callable[[Mapping[str, str]], bool]
 
 
 def nothing_covered(_labels: Mapping[str, str]) -> bool:
     return False
+
+
+def everything_covered(_labels: Mapping[str, str]) -> bool:
+    return True
 
 
 def state_of(alert: ListedAlert) -> str:
@@ -199,17 +97,9 @@ def plan(
     absent = [episode for fingerprint, episode in known.items() if fingerprint not in seen]
     fresh = [episode for episode in absent if episode.missing_since is None]
     blind = blindness(server, now=now)
-    reason = blind or mass_drop(known, len(fresh))
-    settling = bool(reason) or server.settling_since is not None
-    over = [
-        episode
-        for episode in absent
-        if is_over(episode, now=now, settling=settling, streak_since=server.streak_since)
-        and not (blind or covered(episode.labels))
-    ]
-    held = len(absent) - len(over)
-    if settling and not reason and held:
-        reason = f"the absence of {held} alerts is believed after 4 minutes of successful polls"
+    doubt = blind or mass_drop(known, len(fresh))
+    unproven = everything_covered if blind else covered
+    over, settling = _ended(absent, server, doubt, now=now, covered=unproven)
     return Plan(
         seen=len(seen),
         opened=tuple(opened),
@@ -218,9 +108,26 @@ def plan(
         returned=tuple(returned),
         missing=tuple(_absence(episode, server, memory or {}) for episode in fresh),
         resolved=replaced + tuple(_resolution(episode) for episode in over),
-        held=held,
-        settling=reason,
+        held=len(absent) - len(over),
+        settling=settling,
     )
+
+
+def _ended(
+    absent: Sequence[Known], server: Server, doubt: str, *, now: datetime, covered: Covered
+) -> tuple[list[Known], str]:
+    """Return the absent episodes that are over, and why others are not yet believed to be."""
+    settling = bool(doubt) or server.settling_since is not None
+    over = [
+        episode
+        for episode in absent
+        if is_over(episode, now=now, settling=settling, streak_since=server.streak_since)
+        and not covered(episode.labels)
+    ]
+    held = len(absent) - len(over)
+    if settling and not doubt and held:
+        doubt = f"the absence of {held} alerts is believed after 4 minutes of successful polls"
+    return over, doubt
 
 
 def _listed(

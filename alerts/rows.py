@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from alerts import payloads
-from alerts.episodes import Row
+from alerts.incoming import Row
 from alerts.models import State
 from alerts.payloads import HookAlert, ListedAlert
 from alerts.reconcile import state_of

@@ -32,20 +32,8 @@ LEVEL_COLOURS = {"fatal": "danger", "error": "danger", "warning": "warning", "in
 MOST_AT_ONCE = 50
 
 
-@admin.register(ErrorIssue)
-class ErrorIssueAdmin(ActsMixin, ModelAdmin):
-    paginator = CappedPaginator
-    show_full_result_count = False
-    list_per_page = 50
-    list_display = ("headline", "shown_status", "shown_level", "events", "users", "seen", "service")
-    list_filter = (StatusFilter, ProjectFilter, LevelFilter, ServiceFilter, "upstream")
-    list_select_related = ("service", "upstream")
-    search_fields = ("title", "culprit", "short_id")
-    search_help_text = "Title, place or short id"
-    ordering = ("-last_seen_at", "-id")
-    actions = ("resolve", "ignore", "reopen")
-    list_before_template = "monitoring/errors_sight.html"
-    acts = {verb: partial(pages.act, verb=verb) for verb in pages.VERBS}
+class ErrorColumns:
+    """What the list shows of each error."""
 
     @display(description="Error")
     def headline(self, issue: ErrorIssue) -> str:
@@ -73,26 +61,42 @@ class ErrorIssueAdmin(ActsMixin, ModelAdmin):
     def seen(self, issue: ErrorIssue) -> str:
         return pages.ago(issue.last_seen_at)
 
-    @admin.action(description="Resolve in Sentry", permissions=["change"])
-    def resolve(self, request: HttpRequest, queryset: QuerySet[ErrorIssue]) -> None:
-        self._act(request, queryset, services.resolve, "resolved")
 
-    @admin.action(description="Ignore in Sentry", permissions=["change"])
-    def ignore(self, request: HttpRequest, queryset: QuerySet[ErrorIssue]) -> None:
-        self._act(request, queryset, services.ignore, "ignored")
+@admin.action(description="Resolve in Sentry", permissions=["change"])
+def resolve(_admin: Any, request: HttpRequest, queryset: QuerySet[ErrorIssue]) -> None:
+    _act(request, queryset, services.resolve, "resolved")
 
-    @admin.action(description="Reopen in Sentry", permissions=["change"])
-    def reopen(self, request: HttpRequest, queryset: QuerySet[ErrorIssue]) -> None:
-        self._act(request, queryset, services.reopen, "reopened")
 
-    def _act(
-        self,
-        request: HttpRequest,
-        queryset: QuerySet[ErrorIssue],
-        verb: Callable[..., Any],
-        word: str,
-    ) -> None:
-        pages.act_on_many(request, list(queryset[: MOST_AT_ONCE + 1]), verb, word, MOST_AT_ONCE)
+@admin.action(description="Ignore in Sentry", permissions=["change"])
+def ignore(_admin: Any, request: HttpRequest, queryset: QuerySet[ErrorIssue]) -> None:
+    _act(request, queryset, services.ignore, "ignored")
+
+
+@admin.action(description="Reopen in Sentry", permissions=["change"])
+def reopen(_admin: Any, request: HttpRequest, queryset: QuerySet[ErrorIssue]) -> None:
+    _act(request, queryset, services.reopen, "reopened")
+
+
+def _act(
+    request: HttpRequest, queryset: QuerySet[ErrorIssue], verb: Callable[..., Any], word: str
+) -> None:
+    pages.act_on_many(request, list(queryset[: MOST_AT_ONCE + 1]), verb, word, MOST_AT_ONCE)
+
+
+@admin.register(ErrorIssue)
+class ErrorIssueAdmin(ErrorColumns, ActsMixin, ModelAdmin):
+    paginator = CappedPaginator
+    show_full_result_count = False
+    list_per_page = 50
+    list_display = ("headline", "shown_status", "shown_level", "events", "users", "seen", "service")
+    list_filter = (StatusFilter, ProjectFilter, LevelFilter, ServiceFilter, "upstream")
+    list_select_related = ("service", "upstream")
+    search_fields = ("title", "culprit", "short_id")
+    search_help_text = "Title, place or short id"
+    ordering = ("-last_seen_at", "-id")
+    actions = (resolve, ignore, reopen)
+    list_before_template = "monitoring/errors_sight.html"
+    acts = {verb: partial(pages.act, verb=verb) for verb in pages.VERBS}
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view

@@ -206,6 +206,7 @@ def at(hours: float) -> str:
         ("ordering=starts_at", "Past Heat Disk"),
         ("unknown=1", "Disk Heat Past"),
     ],
+    ids=range(19),  # the queries hold times, which each process of pytest-xdist reads for itself
 )
 def test_a_filter_finds_what_it_says(
     api: Client, various: dict[int, str], query: str, names: str

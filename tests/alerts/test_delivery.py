@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from alerts import channels, delivery, dispatch, router, wording
+from alerts import channels, delivery, dispatch, look, router, wording
 from alerts.models import Alert, Transition
 from alerts.notification_models import Channel, Notification, NotificationGroup
 from alerts.tasks import dispatch_notifications
@@ -356,7 +356,7 @@ def test_a_group_that_cannot_be_looked_at_costs_only_itself(
         assert firing[0].alertname != "Bad"
         return real(firing, *args, **kwargs)
 
-    monkeypatch.setattr(dispatch, "compose", compose)
+    monkeypatch.setattr(look, "compose", compose)
     dispatch_notifications()
     assert len(receiver.requests) == 1
     assert NotificationGroup.objects.filter(next_flush_at__gt=timezone.now()).count() == 2

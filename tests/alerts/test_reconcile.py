@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.payloads import AlertStatus, ListedAlert, content_hash
-from alerts.reconcile import SETTLING, Closed, Known, Plan, Server, plan
+from alerts.plans import Closed, Known, Plan, Server
+from alerts.reconcile import SETTLING, plan
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
