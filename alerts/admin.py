@@ -149,16 +149,21 @@ class SilenceAdmin(ReadOnlyAdmin):
     ordering = ("ends_at",)
     actions = ("expire",)
     fields = (
-        "upstream",
-        "silence_id",
-        "matchers",
+        "shown_matchers",
+        "shown_state",
         "comment",
         "created_by",
         "starts_at",
         "ends_at",
         "updated_at",
+        "upstream",
+        "silence_id",
     )
     readonly_fields = fields
+
+    @display(description="Matchers")
+    def shown_matchers(self, silence: Silence) -> str:
+        return format_html('<span class="portal-code">{}</span>', silence)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return obj is None and super().has_change_permission(request, obj)

@@ -33,6 +33,7 @@ def alert_page(request: HttpRequest, alert_id: str, context: dict[str, Any]) -> 
     now = timezone.now()
     context |= {
         "title": alert.alertname,
+        "original": alert,
         "alert": alert,
         "freshness": alert.upstream.freshness(at=now),
         "now": now,

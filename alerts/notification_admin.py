@@ -7,17 +7,20 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from alerts import channels
 from alerts.admin_base import ReadOnlyAdmin
 from alerts.admin_filters import WhenFilter
+from alerts.models import Alert
 from alerts.notification_forms import ChannelForm, RouteForm
 from alerts.notification_models import Channel, Notification, Outcome, Route
 from portal.core.acts import ActsMixin
+from portal.core.wording import duration
 
+ALERTS_SHOWN = 20
 OUTCOMES = {"Sent": "success", "Waiting": "info", "Failed": "danger", "Withheld": "warning"}
 
 
@@ -137,6 +140,18 @@ class NotificationColumns:
     def shown_subject(self, row: Notification) -> str:
         return row.subject or f"About {len(row.alert_ids)} alert{'s'[: len(row.alert_ids) != 1]}"
 
+    @display(description="Took")
+    def shown_duration(self, row: Notification) -> str:
+        return "—" if row.duration_seconds is None else duration(row.duration_seconds)
+
+    @display(description="Alerts")
+    def shown_alerts(self, row: Notification) -> str:
+        found = Alert.objects.filter(pk__in=row.alert_ids[:ALERTS_SHOWN]).order_by("-starts_at")
+        links = ((alert.get_absolute_url(), alert) for alert in found)
+        left = len(row.alert_ids) - ALERTS_SHOWN
+        more = f" and {left} more" if left > 0 else ""
+        return format_html("{}{}", format_html_join(", ", '<a href="{}">{}</a>', links), more)
+
     @display(description="Outcome", label=OUTCOMES)
     def shown_outcome(self, row: Notification) -> str:
         return row.get_outcome_display()
@@ -178,10 +193,10 @@ class NotificationAdmin(NotificationColumns, ReadOnlyAdmin):
         "finished_at",
         "next_attempt_at",
         "attempts",
-        "duration_seconds",
+        "shown_duration",
         "digest",
+        "shown_alerts",
         "batch",
-        "alert_ids",
     )
     readonly_fields = fields  # fmt: skip
 

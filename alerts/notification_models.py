@@ -126,6 +126,7 @@ class Notification(models.Model):
 
     class Meta:
         ordering = ("-id",)
+        verbose_name, verbose_name_plural = "delivery", "deliveries"
         default_permissions = ("view",)
         constraints = (
             # The same look at a group is one message per channel, whoever looks, and however often.

@@ -1,8 +1,8 @@
 """Channels, routes, deliveries and explanations in the API's words (docs/api.md)."""
 
 from typing import Any
-from zoneinfo import available_timezones
 
+from django.core.exceptions import ValidationError as DjangoValidationError
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -71,21 +71,13 @@ class RouteSerializer(serializers.ModelSerializer[Route]):
         read_only_fields = ("managed",)
         extra_kwargs = {"position": {"max_value": 2_147_483_647}}
 
-    def validate_quiet_zone(self, value: str) -> str:
-        if value not in available_timezones():
-            raise serializers.ValidationError(
-                "Use a name of the time zone database, for example Europe/Paris."
-            )
-        return value
-
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        ends = [
-            attrs.get(n, getattr(self.instance, n, None)) for n in ("quiet_from", "quiet_until")
-        ]
-        if (ends[0] is None) != (ends[1] is None):
-            raise serializers.ValidationError(
-                {"quiet_until": ["Quiet hours need both a beginning and an end."]}
-            )
+        names = ("quiet_from", "quiet_until", "quiet_zone")
+        stored = {name: getattr(self.instance or Route(), name) for name in names}
+        try:
+            Route(**{name: attrs.get(name, value) for name, value in stored.items()}).clean()
+        except DjangoValidationError as error:
+            raise serializers.ValidationError(error.message_dict) from error
         return attrs
 
 

@@ -125,6 +125,9 @@ class Route(models.Model):
     def clean(self) -> None:
         if (self.quiet_from is None) != (self.quiet_until is None):
             raise ValidationError({"quiet_until": "Quiet hours need both a beginning and an end."})
+        if self.quiet_from is not None and self.quiet_from == self.quiet_until:
+            said = "Quiet hours that end when they begin are none. Choose another end, or leave both empty."
+            raise ValidationError({"quiet_until": said})
         if self.quiet_zone not in available_timezones():
             raise ValidationError(
                 {"quiet_zone": "Use a name of the time zone database, for example Europe/Paris."}

@@ -19,6 +19,24 @@ from portal.core.links import logs_url, trace_url
 
 __all__ = ["AuditEntryAdmin", "admin_saved_filters"]  # the other is imported to register its model
 ALWAYS_SHOWN = {"q", "last", "group", "outcome"}
+FIELDS: tuple[tuple[str | None, tuple[str, ...]], ...] = (
+    (None, ("action", "outcome", "reason", "recorded_at", "occurred_at", "severity")),
+    (
+        "Who",
+        ("actor_name", "actor_type", "actor_id", "actor_roles", "auth_method", "auth_factors", "session_fp",
+         "token_fp"),
+    ),
+    ("To what", ("target_name", "target_type", "target_id", "targets", "changes", "data")),
+    (
+        "From where",
+        ("source_ip", "source_port", "source_ip_chain", "user_agent", "http_method", "url_path", "http_status"),
+    ),
+    ("In other records", ("shown_logs", "shown_trace", "request_id", "client_request_id")),
+    (
+        "The record itself",
+        ("id", "uid", "kind", "category", "type", "schema_version", "writer_id", "writer_seq"),
+    ),
+)  # fmt: skip
 
 
 class TrailColumns:
@@ -72,14 +90,8 @@ class AuditEntryAdmin(TrailColumns, ModelAdmin):
     )
     sortable_by = ()
     actions = None
-    fields = [
-        *(
-            "shown_trace" if field.name == "trace_id" else field.name
-            for field in AuditEntry._meta.fields
-        ),
-        "shown_logs",
-    ]
-    readonly_fields = fields
+    fieldsets = [(title, {"fields": names}) for title, names in FIELDS]
+    readonly_fields = [name for _title, names in FIELDS for name in names]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[TrailChangeList]:
         return TrailChangeList

@@ -58,6 +58,7 @@ class ExportRecord(models.Model):
 
     class Meta:
         ordering = ("-id",)
+        verbose_name = "export"
         default_permissions = ("view", "add")
         constraints = (
             models.CheckConstraint(

@@ -36,6 +36,11 @@ def parse_address(word: str) -> str:
         return ""
 
 
+def validate_address(word: str) -> None:
+    if not parse_address(word):
+        raise ValidationError("Write one address, for example 192.0.2.7 or 2001:db8::7.")
+
+
 class TrailFilter(filters.FilterSet):
     """What may be asked of the trail; times are those of `recorded_at`."""
 
@@ -61,7 +66,7 @@ class TrailFilter(filters.FilterSet):
     actor = filters.CharFilter(field_name="actor_name", help_text="Exactly the name of who acted.")
     target_type = filters.CharFilter()
     target_id = filters.CharFilter()
-    source_ip = filters.CharFilter(method="by_address")
+    source_ip = filters.CharFilter(method="by_address", validators=[validate_address])
     request_id = filters.CharFilter()
     trace_id = filters.CharFilter()
 

@@ -48,7 +48,9 @@ class AuditEntry(models.Model):
 
     Outcome = Outcome
 
-    uid = models.UUIDField(help_text="UUIDv7, the same in the file, the table and every export.")
+    uid = models.UUIDField(
+        "UID", help_text="UUIDv7, the same in the file, the table and every export."
+    )
     occurred_at = models.DateTimeField(help_text="By the clock of whoever reports it.")
     recorded_at = models.DateTimeField(
         db_default=ClockTimestamp(), help_text="By the clock of the database."
@@ -70,16 +72,16 @@ class AuditEntry(models.Model):
     actor_roles = ArrayField(models.CharField(max_length=150), default=list)
     auth_method = models.CharField(max_length=40, blank=True, default="")
     auth_factors = ArrayField(models.CharField(max_length=40), default=list)
-    session_fp = models.CharField(max_length=16, blank=True, default="")
-    token_fp = models.CharField(max_length=16, blank=True, default="")
+    session_fp = models.CharField("session (fingerprint)", max_length=16, blank=True, default="")
+    token_fp = models.CharField("token (fingerprint)", max_length=16, blank=True, default="")
 
-    source_ip = models.GenericIPAddressField(null=True)
+    source_ip = models.GenericIPAddressField("source IP", null=True)
     source_port = models.PositiveIntegerField(null=True)
-    source_ip_chain = models.TextField(blank=True, default="")
+    source_ip_chain = models.TextField("source IP chain", blank=True, default="")
     user_agent = models.TextField(blank=True, default="")
-    http_method = models.CharField(max_length=16, blank=True, default="")
-    url_path = models.TextField(blank=True, default="")
-    http_status = models.PositiveSmallIntegerField(null=True)
+    http_method = models.CharField("HTTP method", max_length=16, blank=True, default="")
+    url_path = models.TextField("URL path", blank=True, default="")
+    http_status = models.PositiveSmallIntegerField("HTTP status", null=True)
     request_id = models.CharField(max_length=64, blank=True, default="")
     client_request_id = models.CharField(max_length=64, blank=True, default="")
     trace_id = models.CharField(max_length=32, blank=True, default="")
@@ -101,7 +103,7 @@ class AuditEntry(models.Model):
         db_table = "audit_entry"
         managed = False  # partitioned: migration 0001 writes the SQL
         ordering = ("-recorded_at", "-id")
-        verbose_name_plural = "audit entries"
+        verbose_name_plural = "audit trail"
         default_permissions = ("view",)
         constraints = (
             models.CheckConstraint(

@@ -19,7 +19,9 @@ from monitoring.checks.form import CheckForm
 from monitoring.checks.pictures import curve, strip
 from monitoring.models import Check, Deploy, Status
 from portal.core.acts import ActsMixin
+from portal.core.formfields import SearchedFieldsMixin
 from portal.core.paginator import CappedPaginator
+from portal.core.wording import duration
 
 WINDOWS = (
     ("24 hours", timedelta(hours=24)),
@@ -53,7 +55,7 @@ class CheckColumns:
 
     @display(description="Every", ordering="interval_seconds")
     def shown_interval(self, check: Check) -> str:
-        return f"{check.interval_seconds} s"
+        return duration(check.interval_seconds)
 
     @display(description="Latency", ordering="latency_seconds")
     def shown_latency(self, check: Check) -> str:
@@ -73,7 +75,7 @@ def run_now(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @admin.register(Check)
-class CheckAdmin(CheckColumns, ActsMixin, ModelAdmin):
+class CheckAdmin(CheckColumns, ActsMixin, SearchedFieldsMixin, ModelAdmin):
     form = CheckForm
     list_display = (
         "shown_name",

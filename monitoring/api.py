@@ -51,7 +51,6 @@ class UpstreamSerializer(serializers.ModelSerializer[Upstream]):
             "managed", "attempted_at", "succeeded_at", "duration_seconds", "error", "error_since", "warning",
             "clock_skew_seconds", "settling_since", "settling_reason", "observed",
         )  # fmt: skip
-        extra_kwargs = {"interval_seconds": {"min_value": 1, "max_value": 86400}}
 
     @extend_schema_field(serializers.ChoiceField(choices=Freshness.choices))
     def get_freshness(self, upstream: Upstream) -> str:

@@ -53,14 +53,6 @@ class CheckSerializer(serializers.ModelSerializer[Check]):
         read_only_fields = (
             "since", "last_run_at", "latency_seconds", "certificate_ends_at", "created_at"
         )  # fmt: skip
-        extra_kwargs = {
-            "interval_seconds": {"min_value": 5, "max_value": 86400},
-            "timeout_seconds": {"min_value": 0.1, "max_value": 30},
-            "failures_to_flip": {"min_value": 1, "max_value": 100},
-            "successes_to_recover": {"min_value": 1, "max_value": 100},
-            "degraded_after_seconds": {"min_value": 0},
-            "expiry_warning_days": {"min_value": 0, "max_value": 1000},
-        }
 
     @extend_schema_field(serializers.ChoiceField(choices=Status.choices))
     def get_status(self, check: Check) -> str:

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from django.core.exceptions import ValidationError as DjangoValidationError
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
@@ -23,6 +24,7 @@ from portal.core.validators import validate_matchers
 
 DEFAULT_RANGE_SECONDS = 3600
 PROMQL_LIMIT = 4000
+MARKS = ("warning_above", "critical_above")
 
 
 def _prometheus_field(**options: Any) -> Any:
@@ -47,6 +49,11 @@ class PanelSerializer(serializers.ModelSerializer[Panel]):
         )  # fmt: skip
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        stored = {name: getattr(self.instance, name, None) for name in MARKS}
+        try:
+            Panel(**{name: attrs.get(name, value) for name, value in stored.items()}).clean()
+        except DjangoValidationError as error:
+            raise ValidationError(error.message_dict) from error
         if "promql" in attrs:
             server = attrs.get("upstream", self.instance.upstream if self.instance else None)
             if objection := check_promql(attrs["promql"], server):

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any, NoReturn
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
@@ -225,6 +226,12 @@ class Panel(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    def clean(self) -> None:
+        warning, critical = self.warning_above, self.critical_above
+        if warning is not None and critical is not None and critical < warning:
+            said = "Critical lies below the warning. Choose a number that is not below the other."
+            raise ValidationError({"critical_above": said})
 
     def get_absolute_url(self) -> str:
         return reverse("admin:monitoring_panel_change", args=[self.pk])

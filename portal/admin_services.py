@@ -140,7 +140,7 @@ def history(service_id: str) -> dict[str, Any]:
         "bars": strip(past["30 days"].spans),
         "checks": _checks(number, at=now),
         "deploys": Deploy.objects.filter(service_id=number)[:RECENT],
-        "errors": errors,
+        "error_summary": errors,  # `errors` is what is wrong with the form
         "error_bars": rectangles(errors.trend),
         "errors_sight": sight_of(
             UpstreamKind.SENTRY, tuple(source_of(row, at=now) for row in sentries)

@@ -23,6 +23,7 @@ from unfold.widgets import (
 from monitoring import connection_test
 from portal.core.acts import ActsMixin
 from portal.core.models import Upstream, UpstreamKind
+from portal.core.wording import duration
 from portal.sight import source_of
 from portal.templatetags.portal_text import age, seconds
 
@@ -120,6 +121,10 @@ class UpstreamColumns:
         ago = f"{said} ago" if upstream.succeeded_at else said
         return ago + (f", in {seconds(taking)}" if taking is not None else "")
 
+    @display(description="Every", ordering="interval_seconds")
+    def shown_interval(self, upstream: Upstream) -> str:
+        return duration(upstream.interval_seconds)
+
     @display(description="URL", ordering="url")
     def shown_url(self, upstream: Upstream) -> str:
         note = " (from the environment)" if upstream.managed else ""
@@ -142,7 +147,7 @@ def test_connection(request: HttpRequest, pk: int) -> HttpResponse:
 @admin.register(Upstream)
 class UpstreamAdmin(UpstreamColumns, ActsMixin, ModelAdmin):
     form = UpstreamForm
-    list_display = ("shown_name", "shown_state", "shown_age", "shown_url", "interval_seconds")
+    list_display = ("shown_name", "shown_state", "shown_age", "shown_url", "shown_interval")
     list_filter = ("kind", "enabled")
     search_fields = ("name", "url")
     acts = {"test": test_connection}

@@ -87,6 +87,11 @@ class Dashboard:
         return sum(count.firing for count in self.severities)
 
     @property
+    def alarming(self) -> int:
+        """Firing alerts but those of severity "none", which fire always to show that alerts arrive."""
+        return sum(count.firing for count in self.severities if count.severity.lower() != "none")
+
+    @property
     def suppressed(self) -> int:
         return sum(count.suppressed for count in self.severities)
 

@@ -69,5 +69,7 @@ def attention(now: Dashboard) -> str:
     worst = next((count for count in now.severities if count.firing), None)
     if worst is None:
         return "Nothing is firing."
-    alerts = "alert is" if now.firing == 1 else "alerts are"
-    return f"{now.firing} {alerts} firing, {worst.firing} of them {worst.severity or 'without severity'}."
+    severity = "without severity" if worst.severity.lower() in ("", "none") else worst.severity
+    if now.firing == 1:
+        return f"1 alert is firing, {severity}."
+    return f"{now.firing} alerts are firing, {worst.firing} of them {severity}."

@@ -13,7 +13,7 @@ SECONDS = 7
 # rule, subject kind, subject, name, score, sentence, minutes ago, status
 FLAGS: tuple[tuple[str, str, str, str, int, str, int, str], ...] = (
     ("success_after_attack", "account", "0", "demo-2", 90,
-     "demo-2 signed in from 198.51.100.23 after an open credential_stuffing.", 4, "open"),
+     "demo-2 signed in from 198.51.100.23 after credential stuffing of which a flag is open.", 4, "open"),
     ("credential_stuffing", "address", "198.51.100.23", "", 86,
      "32 accounts tried from 198.51.100.23 within 15 min, at most 2 times each.", 11, "open"),
     ("token_new_client", "token", "0", "demo-deploy", 70,

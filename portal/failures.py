@@ -1,42 +1,57 @@
-"""What answers when no view does: a problem under /api/, Django's plain page elsewhere."""
+"""What answers when no view does: a problem under /api/, a page with a way on elsewhere."""
 
 import sys
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.views import defaults
-from django.views.csrf import csrf_failure as django_csrf_failure
+from django.template.loader import render_to_string
 
-from portal.core import problems
+from portal.core import problems, request_context
 
 
 def _is_api(request: HttpRequest) -> bool:
     return request.path_info.startswith("/api/")
 
 
+def _page(status: int, title: str, sentence: str) -> HttpResponse:
+    request_id = request_context.current().request_id
+    facts = {"status": status, "title": title, "sentence": sentence, "request_id": request_id}
+    return HttpResponse(render_to_string("portal/failure.html", facts), status=status)
+
+
 def bad_request(request: HttpRequest, exception: Exception) -> Any:
-    if not _is_api(request):
-        return defaults.bad_request(request, exception)
     detail = "The request could not be read. Check its Host header and its size."
+    if not _is_api(request):
+        return _page(400, "This request could not be read", detail)
     return problems.response("Malformed request", 400, detail, "parse_error")
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> Any:
     if not _is_api(request):
-        return defaults.permission_denied(request, exception)
+        said = (
+            "Your account may not see this page or do this. An administrator can change its groups."
+        )
+        return _page(403, "Not allowed", said)
     return problems.response("Permission denied", 403, "You may not do that.", "permission_denied")
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> Any:
     if not _is_api(request):
-        return django_csrf_failure(request, reason)
+        said = (
+            "Nothing was changed: the form was too old, or came from elsewhere. Go back, load the page anew and send"
+            " it again. Cookies of this address must be allowed."
+        )
+        return _page(403, "The form has expired", said)
     detail = "A change made with the session's cookie needs the header X-CSRFToken."
     return problems.response("Permission denied", 403, detail, "permission_denied")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> Any:
     if not _is_api(request):
-        return defaults.page_not_found(request, exception)
+        said = (
+            "Nothing is at this address. It may have been deleted, or the address is not complete."
+        )
+        return _page(404, "Page not found", said)
     detail = "No endpoint has this path. The API is under /api/v1/; its paths end in a slash."
     return problems.response("Not found", 404, detail, "not_found")
 
@@ -45,11 +60,19 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """Answer an exception that no view caught. Asks neither the database nor Redis."""
     away = isinstance(sys.exc_info()[1], problems.OUTAGES)
     if not _is_api(request):
-        reply = defaults.server_error(request)
-        reply.status_code = 503 if away else 500
-        return reply
+        return _outage_page() if away else _fault_page()
     if away:
         detail = str(problems.Unavailable.default_detail)
         return problems.response("Service unavailable", 503, detail, "unavailable")
     detail = "The portal failed. Its log has the details under this request_id."
     return problems.response("Server error", 500, detail, "server_error")
+
+
+def _outage_page() -> HttpResponse:
+    said = "The portal cannot reach its database or Redis now. Try again in a moment; manage.py doctor names the cause."
+    return _page(503, "Not available now", said)
+
+
+def _fault_page() -> HttpResponse:
+    said = "The portal failed, not you. Its log has the details under the number of this request."
+    return _page(500, "Something went wrong", said)

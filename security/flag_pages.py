@@ -39,6 +39,7 @@ def flag_page(request: HttpRequest, flag_id: str, context: dict[str, Any]) -> Ht
     ]
     context |= {
         "title": flag.title,
+        "original": flag,
         "flag": flag,
         "rule": RULES.get(flag.rule),
         "evidence": evidence,
@@ -120,8 +121,8 @@ def rule_page(
     """Show a rule with its thresholds; save them, or replay history with them unsaved."""
     form = RuleForm(setting, request.POST or None)
     replay_form = ReplayForm(request.POST if "replay" in request.POST else None)
-    context |= {"title": setting.spec.title, "setting": setting, "rule": setting.spec, "form": form,
-                "replay_form": replay_form, "may_change": may_change,
+    context |= {"title": setting.spec.title, "original": setting, "setting": setting, "rule": setting.spec,
+                "form": form, "replay_form": replay_form, "may_change": may_change,
                 "record": rule_settings.records().get(setting.rule, rule_settings.Record())}  # fmt: skip
     if request.method == "POST" and form.is_valid():
         if "replay" in request.POST and replay_form.is_valid():

@@ -80,7 +80,8 @@ class MadeByService(forms.ModelForm):  # type: ignore[type-arg]
             try:
                 self.made = self.make(subjects.parse(given["kind"], given["value"]), given)
             except ValidationError as error:
-                self.add_error(None, error.messages)
+                known = set(getattr(error, "error_dict", {})) <= set(self.fields)
+                self.add_error(None, error if known else error.messages)
             except blocks.SelfBlockError as error:
                 self.add_error("confirm", str(error))
         return given

@@ -63,7 +63,8 @@ def hashed(written: str) -> str:
 def parse_expiry(written: str, *, at: datetime) -> datetime:
     """Return the moment `90d` or `12h` after `at`. Raises ValidationError with a sentence."""
     number, unit = written[:-1], written[-1:]
-    if unit not in _UNITS or not (number.isascii() and number.isdigit()) or len(number) > 5:
+    is_number = number.isascii() and number.isdigit() and len(number) <= 5
+    if unit not in _UNITS or not is_number or int(number) == 0:
         raise ValidationError(
             f"{written[:50]!r} is no lifetime. Write 90d for days or 12h for hours."
         )

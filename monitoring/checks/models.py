@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
@@ -18,6 +19,7 @@ from portal.core.validators import validate_pattern
 
 OVERDUE_INTERVALS = 3
 GRACE = timedelta(seconds=60)
+FLIPS = (MinValueValidator(1), MaxValueValidator(100))
 
 
 def validate_statuses(value: str) -> None:
@@ -92,10 +94,15 @@ class Check(models.Model):
     verify_tls = models.BooleanField("Verify TLS", default=True)
     headers = EncryptedJSONField(blank=True, default=dict, editable=False)
     degraded_after_seconds = models.FloatField(
-        null=True, blank=True, help_text="An answer slower than this is degraded."
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.001)],
+        help_text="An answer slower than this is degraded.",
     )
     expiry_warning_days = models.PositiveSmallIntegerField(
-        default=21, help_text="TLS: degraded when the certificate ends within these days."
+        default=21,
+        validators=[MaxValueValidator(1000)],
+        help_text="TLS: degraded when the certificate ends within these days.",
     )
     upstream = models.ForeignKey(
         Upstream,
@@ -115,13 +122,21 @@ class Check(models.Model):
     )
 
     enabled = models.BooleanField(default=True)
-    interval_seconds = models.PositiveIntegerField(default=30)
-    timeout_seconds = models.FloatField(default=10)
+    interval_seconds = models.PositiveIntegerField(
+        default=30, validators=[MinValueValidator(5), MaxValueValidator(86400)]
+    )
+    timeout_seconds = models.FloatField(
+        default=10, validators=[MinValueValidator(0.1), MaxValueValidator(30)]
+    )
     failures_to_flip = models.PositiveSmallIntegerField(
-        default=3, help_text="Answers in a row before the status gets worse."
+        default=3,
+        validators=FLIPS,
+        help_text="Answers in a row before the status gets worse.",
     )
     successes_to_recover = models.PositiveSmallIntegerField(
-        default=1, help_text="Answers in a row before the status gets better."
+        default=1,
+        validators=FLIPS,
+        help_text="Answers in a row before the status gets better.",
     )
     severity = models.CharField(
         max_length=50, default="critical", help_text="Severity of the alert while it fails."
@@ -191,11 +206,15 @@ class Check(models.Model):
                 self.target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         except TargetError as error:
             raise ValidationError({"target": str(error)}) from error
-        if self.kind != CheckKind.PROMQL and is_forbidden(urlsplit(self._address()).hostname or ""):
+        probes = (CheckKind.HTTP, CheckKind.TCP, CheckKind.TLS)
+        if self.kind in probes and is_forbidden(urlsplit(self._address()).hostname or ""):
             said = "This is the address of a cloud metadata service, which is never asked."
             raise ValidationError({"target": said})
         if self.kind == CheckKind.PROMQL and not self.promql.strip():
             raise ValidationError({"promql": 'Write an expression, for example up{job="api"}.'})
+        if (self.degraded_after_seconds or 0) >= (self.timeout_seconds or 0) > 0:
+            said = f"No answer takes so long: it is given up after {self.timeout_seconds:g} s. Choose less."
+            raise ValidationError({"degraded_after_seconds": said})
 
     def _address(self) -> str:
         return self.target if self.kind == CheckKind.HTTP else f"//{self.target}"

@@ -10,6 +10,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from monitoring.discovery.models import ScrapeTarget
+from portal.core.formfields import SearchedFieldsMixin
 from portal.core.paginator import CappedPaginator
 
 
@@ -33,7 +34,7 @@ class ScrapeTargetInline(TabularInline):
 
 
 @admin.register(ScrapeTarget)
-class ScrapeTargetAdmin(ModelAdmin):
+class ScrapeTargetAdmin(SearchedFieldsMixin, ModelAdmin):
     form = ScrapeTargetForm
     paginator = CappedPaginator
     show_full_result_count = False

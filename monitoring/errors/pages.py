@@ -82,6 +82,7 @@ def issue_page(request: HttpRequest, issue_id: str, context: dict[str, Any]) -> 
     points = [(datetime.fromtimestamp(at, UTC), count) for at, count in issue.trend]
     context |= {
         "title": str(issue),
+        "original": issue,
         "issue": issue,
         "word": status_word(issue, at=now),
         "freshness": issue.upstream.freshness(at=now),

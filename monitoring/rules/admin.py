@@ -17,6 +17,7 @@ from monitoring.rules.api import file_response
 from monitoring.rules.form import PreviewForm, RuleForm
 from monitoring.rules.preview import preview
 from portal.core.acts import post_only
+from portal.core.formfields import SearchedFieldsMixin
 from portal.core.paginator import CappedPaginator
 
 COLOURS = {"firing": "down", "broken": "down", "pending": "degraded", "inactive": "up"}
@@ -48,7 +49,7 @@ class RuleColumns:
 
 
 @admin.register(Rule)
-class RuleAdmin(RuleColumns, ModelAdmin):
+class RuleAdmin(RuleColumns, SearchedFieldsMixin, ModelAdmin):
     form = RuleForm
     paginator = CappedPaginator
     show_full_result_count = False

@@ -147,6 +147,7 @@ class Rule(models.Model):
 
     class Meta:
         ordering = ("group", "position", "name", "id")
+        verbose_name = "alert rule"
         constraints = (
             models.CheckConstraint(
                 condition=Q(loaded_state__in=LoadedState.values), name="rule_loaded_state_known"

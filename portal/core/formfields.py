@@ -1,8 +1,11 @@
-"""Form fields that several admins share."""
+"""Form fields and widgets that several admins share."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
+from django.contrib.admin.widgets import AutocompleteSelect
+from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from portal.core.validators import validate_matchers
@@ -27,3 +30,21 @@ class MatchersField(forms.CharField):
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         return list(initial or []) != [x.strip() for x in str(data or "").splitlines() if x.strip()]
+
+
+class SearchedSelect(AutocompleteSelect):
+    """Draws nothing chosen where Django's asks the database for a row whose number is no number."""
+
+    def optgroups(self, name: str, value: Sequence[str], attrs: Any = None) -> Any:
+        numbers = [word for word in map(str, value) if word.isdecimal() and len(word) < 19]
+        return super().optgroups(name, numbers, attrs)
+
+
+class SearchedFieldsMixin:
+    """For model admins with `autocomplete_fields`: what was posted there need not be a number."""
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        admin: Any = self
+        if db_field.name in admin.get_autocomplete_fields(request):
+            options.setdefault("widget", SearchedSelect(db_field, admin.admin_site))
+        return super().formfield_for_foreignkey(db_field, request, **options)  # type: ignore[misc]

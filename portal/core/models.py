@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
@@ -13,6 +14,7 @@ from django.utils import timezone
 from portal.core.crypto import EncryptedJSONField
 from portal.core.matchers import Matcher, MatcherError, parse
 from portal.core.validators import (
+    validate_labels,
     validate_matchers,
     validate_not_reserved,
     validate_options,
@@ -82,7 +84,11 @@ class Upstream(models.Model):
     managed = models.BooleanField(
         default=False, editable=False, help_text="Its URL comes from the environment."
     )
-    interval_seconds = models.PositiveIntegerField(default=15)
+    interval_seconds = models.PositiveIntegerField(
+        default=15,
+        validators=[MinValueValidator(1), MaxValueValidator(86400)],
+        help_text="Seconds between two polls.",
+    )
 
     next_run_at = models.DateTimeField(default=timezone.now, editable=False)
     lease_until = models.DateTimeField(null=True, editable=False)
@@ -159,7 +165,10 @@ class Service(models.Model):
     name = models.CharField(max_length=200)
     team = models.CharField(max_length=100, blank=True)
     tier = models.PositiveSmallIntegerField(
-        null=True, blank=True, help_text="1 is the most critical."
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(5)],
+        help_text="From 1, the most critical, to 5.",
     )
     description = models.TextField(blank=True)
     runbook_url = models.URLField(blank=True)
@@ -195,10 +204,11 @@ class Service(models.Model):
         return reverse("admin:core_service_change", args=[self.pk])
 
     def clean(self) -> None:
-        if not isinstance(self.labels, dict):
-            raise ValidationError(
-                {"labels": 'Labels are an object of texts, for example {"team": "payments"}.'}
-            )
+        """Look at the labels once more: a form passes over `[]` as over nothing."""
+        try:
+            validate_labels(self.labels)
+        except ValidationError as error:
+            raise ValidationError({"labels": error.messages}) from error
 
     def parsed_matchers(self) -> list[Matcher]:
         """Return the matchers; one that no longer parses is left out rather than failing a poll."""

@@ -31,6 +31,8 @@ OPTIONS: dict[str, tuple[type | tuple[type, ...], str]] = {
 }
 # It becomes part of a path: dots and slashes would lead elsewhere on the server.
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_LABELS = 'for example {"team": "payments"}'
+
 # A poll is killed after 120 seconds, and a body is held in memory.
 BOUNDS = {
     "timeout_seconds": (1, 110),
@@ -47,9 +49,7 @@ def validate_server_urls(value: str) -> None:
     for member in members:
         try:
             parts = urlsplit(member)
-            usable = (
-                parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-            )
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
         except ValueError:
             usable = False
         if not usable or any(c.isspace() or ord(c) < 32 for c in member):
@@ -134,6 +134,15 @@ def validate_not_reserved(name: str) -> None:
     """Keep the name of the internal upstream that carries the alerts the portal raises itself."""
     if name == "portal":
         raise ValidationError('"portal" is the portal\'s own name here. Choose another one.')
+
+
+def validate_labels(labels: Any) -> None:
+    """Accept an object of texts, as Prometheus's labels are."""
+    if not isinstance(labels, dict):
+        raise ValidationError(f"Labels are an object of texts, {_LABELS}.")
+    for name, value in labels.items():
+        if not isinstance(value, str):
+            raise ValidationError(f"The value of {name!r} is no text. Put it in quotes, {_LABELS}.")
 
 
 def validate_pattern(value: str) -> None:

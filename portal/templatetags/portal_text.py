@@ -4,10 +4,12 @@ from datetime import datetime
 
 from django import template
 from django.db import models
+from django.db.models.options import Options
 from django.urls import NoReverseMatch
 from django.utils import timezone
 
 from monitoring import grafana
+from portal import empty_lists
 from portal.core.links import logs_url
 from portal.core.models import Service, Upstream
 from portal.sight import Source, source_of
@@ -29,9 +31,20 @@ _SEVERITY_CLASSES = {
 }
 
 
+@register.simple_tag
+def empty_list(opts: "Options[models.Model]") -> tuple[str, str]:
+    """Return heading and sentence for a list that holds nothing."""
+    return empty_lists.SENTENCES.get(opts.label, empty_lists.NOTHING)
+
+
 @register.filter
 def severity_class(severity: str) -> str:
     return _SEVERITY_CLASSES.get(str(severity).lower(), "sev-other")
+
+
+@register.filter
+def severity_word(severity: str) -> str:
+    return "no severity" if str(severity).lower() in ("", "none") else str(severity)
 
 
 @register.filter

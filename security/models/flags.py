@@ -140,6 +140,7 @@ class RuleSetting(models.Model):
 
     class Meta:
         ordering = ("rule",)
+        verbose_name = "detection rule"
         default_permissions = ("view", "change")
         constraints = (
             models.CheckConstraint(

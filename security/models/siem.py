@@ -4,6 +4,7 @@ from datetime import datetime
 from urllib.parse import SplitResult, urlsplit
 
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.expressions import RawSQL
@@ -87,6 +88,7 @@ class SiemDestination(models.Model):
 
     name = models.CharField(max_length=100, unique=True)
     url = models.CharField(
+        "URL",
         max_length=300,
         help_text="syslog+tcp://host:514, syslog+tls://host:6514, or https://host/path, which gets JSON lines by POST.",
     )
@@ -97,7 +99,9 @@ class SiemDestination(models.Model):
         help_text="PEM of the authority that signed the receiver's certificate; empty: the system's.",
     )  # fmt: skip
     max_bytes = models.PositiveIntegerField(
-        default=8192, help_text="The longest message the receiver takes; rsyslog: 8192."
+        default=8192,
+        validators=[MinValueValidator(1024), MaxValueValidator(1024 * 1024)],
+        help_text="The longest message the receiver takes; rsyslog: 8192.",
     )
     enabled = models.BooleanField(default=True)
     managed = models.BooleanField(default=False, editable=False)

@@ -21,9 +21,8 @@ class SuccessAfter:
         self._pairs.drop(pair)
         attack = self._attack_before(event)
         if attack is not None:
-            return self._finding(
-                event, attack.evidence, 90, attack.first_at, f"an open {attack.rule}"
-            )
+            attempt = f"{attack.rule.replace('_', ' ')} of which a flag is open"
+            return self._finding(event, attack.evidence, 90, attack.first_at, attempt)
         if len(failed) >= self._failures:
             ids = tuple(e.id for e in failed)
             return self._finding(event, ids, 55, failed[0].at, f"{len(failed)} failures")

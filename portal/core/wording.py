@@ -1,0 +1,11 @@
+"""Words for what is stored as a number."""
+
+_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in its largest whole unit: "15 s", "5 min", "1 d"; parts of a second as "0.3 s"."""
+    for length, unit in _UNITS:
+        if seconds >= length and seconds % length == 0:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.3g} s" if seconds < 100 else f"{seconds:.0f} s"
