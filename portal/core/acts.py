@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 
 from django.contrib.admin import ModelAdmin
 from django.http import HttpRequest, HttpResponseBase, HttpResponseNotAllowed
+from django.template.loader import render_to_string
 from django.urls import URLPattern, path
-from django.views.defaults import ERROR_PAGE_TEMPLATE
 
 Act = Callable[..., HttpResponseBase]
 REFUSED = (
-    'This address does something, so it takes a button and no link. <a href="{back}">Go back</a>'
-    " to the page and press the button there."
+    "This address does something, so it takes a button and no link. Go back to the page and press the"
+    " button there."
 )
 
 
@@ -26,8 +26,8 @@ def post_only(view: Act, *, back: str = "../") -> Act:
     def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.method == "POST":
             return view(request, *args, **kwargs)
-        page = {"title": "Nothing was done", "details": REFUSED.format(back=back)}
-        return HttpResponseNotAllowed(["POST"], ERROR_PAGE_TEMPLATE % page)
+        page = {"title": "Nothing was done", "sentence": REFUSED, "status": 405, "back": back}
+        return HttpResponseNotAllowed(["POST"], render_to_string("portal/failure.html", page))
 
     return checked
 

@@ -103,7 +103,7 @@ def test_the_list_says_how_fresh_each_upstream_is(staff: Client) -> None:
 
 def test_the_connection_test_answers_with_a_sentence(staff: Client) -> None:
     upstream = make_upstream(url="http://127.0.0.1:1")
-    html = staff.get(f"/admin/core/upstream/{upstream.pk}/test/", follow=True).content.decode()
+    html = staff.post(f"/admin/core/upstream/{upstream.pk}/test/", follow=True).content.decode()
     assert "Nothing listens at 127.0.0.1:1" in html
 
 
