@@ -1,10 +1,12 @@
 """Keyset pagination for every list: `?cursor=`, `?page_size=`, `?ordering=`; never a count."""
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import DataError
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from rest_framework import pagination
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
@@ -20,20 +22,49 @@ class CursorPagination(pagination.CursorPagination):
     ordering_query_param = "ordering"
     ordering: Any = "-id"
 
-    # A mass alert gives thousands of rows the same time; the offset counts within that time.
-    offset_cutoff = 1_000_000
-
     def paginate_queryset(
         self, queryset: Any, request: Request, view: Any = None
     ) -> list[Any] | None:
         """Return one page. Raises ValidationError for a cursor that no page gave."""
+        self.request, self.base_url = request, request.build_absolute_uri()
+        self.page_size = self.get_page_size(request) or self.page_size
+        self.ordering = self.get_ordering(request, queryset, view)
         try:
-            return super().paginate_queryset(queryset, request, view)
+            self.rows = self._read(queryset, self.decode_cursor(request))
         except (NotFound, ValueError, OverflowError, ModelValidationError, DataError) as error:
             if not request.query_params.get(self.cursor_query_param):
                 raise
             sentence = "No list in this ordering gave this cursor. Begin again without it."
             raise ValidationError({"cursor": [sentence]}) from error
+        return self.rows
+
+    def _read(self, queryset: Any, cursor: Any) -> list[Any]:
+        """Read the page after the row that `cursor` names, or before it when it is reversed.
+
+        The row is named by all columns of the ordering, the key among them: rows of the same time,
+        as a mass alert has, and rows that come and go meanwhile are neither skipped nor repeated.
+        """
+        backwards = bool(cursor and cursor.reverse)
+        order = [_turned(name) if backwards else name for name in self.ordering]
+        queryset = queryset.order_by(*order)
+        if named := bool(cursor and cursor.position is not None):
+            queryset = queryset.filter(_after(order, _values(cursor.position, len(order))))
+        rows = list(queryset[: self.page_size + 1])
+        more, page = len(rows) > self.page_size, rows[: self.page_size]
+        self.has_next, self.has_previous = (named, more) if backwards else (more, named)
+        return page[::-1] if backwards else page
+
+    def get_next_link(self) -> str | None:
+        return self._link(self.rows[-1:], reverse=False) if self.has_next else None
+
+    def get_previous_link(self) -> str | None:
+        return self._link(self.rows[:1], reverse=True) if self.has_previous else None
+
+    def _link(self, row: list[Any], *, reverse: bool) -> str:
+        """Return the address of what lies beyond `row`; without one, of the list's end that way."""
+        position = json.dumps([_text(row[0], name) for name in self.ordering]) if row else None
+        cursor: Any = pagination.Cursor(0, reverse, position)  # type: ignore[arg-type]
+        return str(self.encode_cursor(cursor))
 
     def get_ordering(
         self, request: Request, queryset: QuerySet[Any], view: APIView
@@ -60,3 +91,33 @@ class CursorPagination(pagination.CursorPagination):
                     f"One or more of {', '.join(allowed) or 'id'}; a leading - reverses."
                 )
         return parameters
+
+
+def _turned(name: str) -> str:
+    return name[1:] if name.startswith("-") else f"-{name}"
+
+
+def _text(row: Any, name: str) -> str:
+    value = getattr(row, name.lstrip("-"))
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def _values(position: str, count: int) -> list[str]:
+    """Return the columns of a position. Raises ValueError when no page gave it."""
+    values = json.loads(position)
+    if not isinstance(values, list) or len(values) != count:
+        raise ValueError("not a position of this ordering")
+    if not all(isinstance(value, str) and "\x00" not in value for value in values):
+        raise ValueError("not the text of a column")
+    return values
+
+
+def _after(order: Sequence[str], values: Sequence[str]) -> Q:
+    """Return the rows that come after those values; the first column's bound is for its index."""
+    later, equal, first = Q(), Q(), Q()
+    for name, value in zip(order, values, strict=True):
+        column, less = name.lstrip("-"), name.startswith("-")
+        later |= equal & Q(**{f"{column}__{'lt' if less else 'gt'}": value})
+        first = first or Q(**{f"{column}__{'lte' if less else 'gte'}": value})
+        equal &= Q(**{column: value})
+    return first & later

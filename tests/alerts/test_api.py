@@ -249,6 +249,47 @@ def test_following_next_shows_each_alert_once(api: Client) -> None:
             break
         address = page["next"]
     assert seen == sorted(made, reverse=True)
+    for expected in (seen[10:20], seen[:10]):
+        page = api.get(page["previous"]).json()
+        assert [row["id"] for row in page["results"]] == expected
+    assert page["previous"] is None
+
+
+@pytest.mark.parametrize("ordering", ["-starts_at", "starts_at", "-id", "starts_at,-id"])
+def test_every_ordering_is_walked_in_its_order(api: Client, ordering: str) -> None:
+    upstream = make_upstream()
+    for number in range(11):
+        make_alert(upstream=upstream, starts_at=NOW - timedelta(hours=number * 7 % 4))
+    whole = api.get(f"/api/v1/alerts/?ordering={ordering}").json()["results"]
+    seen, page = [], api.get(f"/api/v1/alerts/?ordering={ordering}&page_size=3").json()
+    while page["next"]:
+        seen += page["results"]
+        page = api.get(page["next"]).json()
+    assert [row["id"] for row in seen + page["results"]] == [row["id"] for row in whole]
+    times = [row["starts_at"] for row in whole]
+    assert times == sorted(times, reverse=ordering == "-starts_at") or ordering == "-id"
+
+
+def test_what_comes_and_goes_meanwhile_makes_nobody_skip_or_repeat(api: Client) -> None:
+    made = [alert.pk for alert in many(25)][::-1]
+    page = api.get("/api/v1/alerts/?state=firing&page_size=10").json()
+    seen = [row["id"] for row in page["results"]]
+    Alert.objects.filter(pk__in=made[:5]).update(state="resolved", ends_at=NOW)
+    many(3)
+    while page["next"]:
+        page = api.get(page["next"]).json()
+        seen += [row["id"] for row in page["results"]]
+    assert seen == made
+
+
+def test_a_page_that_has_emptied_leads_back_to_the_end_of_the_list(api: Client) -> None:
+    made = [alert.pk for alert in many(4)][::-1]
+    following = api.get("/api/v1/alerts/?page_size=2").json()["next"]
+    Alert.objects.filter(pk__in=made[2:]).delete()
+    page = api.get(following).json()
+    assert (page["results"], page["next"]) == ([], None)
+    back = api.get(page["previous"]).json()
+    assert [row["id"] for row in back["results"]] == made[:2]
 
 
 def test_a_page_has_at_most_500_and_costs_the_same_at_any_length(api: Client) -> None:
