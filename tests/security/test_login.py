@@ -259,6 +259,18 @@ def test_the_limit_answers_with_time_to_wait_and_one_entry(client: Client, trail
     assert actions(trail).count("ratelimit.exceeded") == 1
 
 
+def test_changing_the_password_is_limited_before_a_hash_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = signed_in(make_enrolled())
+    data = {"old_password": "wrong", "new_password1": "x" * 20, "new_password2": "x" * 20}
+    for _ in range(5):
+        assert client.post("/admin/password_change/", data).status_code == 200
+    hashes = counted_hashes(monkeypatch)
+    assert client.post("/admin/password_change/", data).status_code == 429
+    assert hashes == []
+
+
 def test_addresses_of_one_ipv6_network_count_together() -> None:
     assert limits.network_key("2001:db8::1") == limits.network_key("2001:db8::ffff:1")
     assert limits.network_key("2001:db8::1") != limits.network_key("2001:db8:1::1")
