@@ -21,7 +21,7 @@ from alerts.notification_serializers import (
     NotificationSerializer,
     RouteSerializer,
 )
-from audit.viewsets import PortalViewSet
+from audit.viewsets import PortalModelViewSet, PortalViewSet
 from portal.core.problems import Conflict
 
 
@@ -32,13 +32,7 @@ class ChannelFilter(filters.FilterSet):
 
 
 @extend_schema_view(list=extend_schema(filters=True))
-class ChannelViewSet(
-    mixins.RetrieveModelMixin,
-    mixins.CreateModelMixin,
-    mixins.UpdateModelMixin,
-    mixins.DestroyModelMixin,
-    PortalViewSet,
-):
+class ChannelViewSet(PortalModelViewSet):
     """Where notifications go. The URL is written, never read."""
 
     queryset = Channel.objects.order_by("id")
@@ -85,13 +79,7 @@ class RouteFilter(filters.FilterSet):
 
 
 @extend_schema_view(list=extend_schema(filters=True))
-class RouteViewSet(
-    mixins.RetrieveModelMixin,
-    mixins.CreateModelMixin,
-    mixins.UpdateModelMixin,
-    mixins.DestroyModelMixin,
-    PortalViewSet,
-):
+class RouteViewSet(PortalModelViewSet):
     """Which alerts go to which channels, asked in the order of `position`."""
 
     queryset = Route.objects.prefetch_related("channels").order_by("id")

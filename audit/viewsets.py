@@ -5,6 +5,7 @@ from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import mixins
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
@@ -65,3 +66,13 @@ class PortalViewSet(CsvListMixin, GenericViewSet[Any]):
     read_scope = "read"
     write_scope = "admin"
     ordering_fields: tuple[str, ...] = ("id",)
+
+
+class PortalModelViewSet(
+    mixins.RetrieveModelMixin,
+    mixins.CreateModelMixin,
+    mixins.UpdateModelMixin,
+    mixins.DestroyModelMixin,
+    PortalViewSet,
+):
+    """Base for rows that are listed, read, made, changed and deleted."""

@@ -10,13 +10,13 @@ from drf_spectacular.utils import (
     extend_schema_field,
     extend_schema_view,
 )
-from rest_framework import mixins, serializers
+from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit.viewsets import PortalViewSet
+from audit.viewsets import PortalModelViewSet
 from monitoring import connection_test
 from monitoring.api_history import WINDOW, UptimeSerializer, service_history, window
 from monitoring.grafana import service_url
@@ -100,13 +100,7 @@ class UpstreamFilter(filters.FilterSet):
 
 
 @extend_schema_view(list=extend_schema(filters=True))
-class UpstreamViewSet(
-    mixins.RetrieveModelMixin,
-    mixins.CreateModelMixin,
-    mixins.UpdateModelMixin,
-    mixins.DestroyModelMixin,
-    PortalViewSet,
-):
+class UpstreamViewSet(PortalModelViewSet):
     """The servers that are polled, with the freshness of their data."""
 
     queryset = Upstream.objects.servers().order_by("id")
@@ -201,13 +195,7 @@ class ServiceFilter(filters.FilterSet):
 
 
 @extend_schema_view(list=extend_schema(filters=True))
-class ServiceViewSet(
-    mixins.RetrieveModelMixin,
-    mixins.CreateModelMixin,
-    mixins.UpdateModelMixin,
-    mixins.DestroyModelMixin,
-    PortalViewSet,
-):
+class ServiceViewSet(PortalModelViewSet):
     """The service catalogue with the current status of each service."""
 
     queryset = Service.objects.select_related("status__upstream").order_by("id")

@@ -12,7 +12,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit.viewsets import PortalViewSet
+from audit.viewsets import PortalModelViewSet, PortalViewSet
 from monitoring import deploys
 from monitoring.api_history import WINDOW, CheckHistorySerializer, check_history, window
 from monitoring.checks import services
@@ -111,13 +111,7 @@ class CheckFilter(filters.FilterSet):
 
 
 @extend_schema_view(list=extend_schema(filters=True))
-class CheckViewSet(
-    mixins.RetrieveModelMixin,
-    mixins.CreateModelMixin,
-    mixins.UpdateModelMixin,
-    mixins.DestroyModelMixin,
-    PortalViewSet,
-):
+class CheckViewSet(PortalModelViewSet):
     """Questions the portal asks services from outside, with the latest answers."""
 
     queryset = Check.objects.select_related("service", "upstream").order_by("id")

@@ -7,14 +7,14 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
-from rest_framework import mixins, serializers
+from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from audit.viewsets import PortalViewSet
+from audit.viewsets import PortalModelViewSet
 from monitoring.charts import ChartError
 from monitoring.episodes import SHADES
 from monitoring.models import Panel, Unit
@@ -159,13 +159,7 @@ def _drawn(request: Request, panel: Panel) -> Response:
 
 
 @extend_schema_view(list=extend_schema(filters=True))
-class PanelViewSet(
-    mixins.RetrieveModelMixin,
-    mixins.CreateModelMixin,
-    mixins.UpdateModelMixin,
-    mixins.DestroyModelMixin,
-    PortalViewSet,
-):
+class PanelViewSet(PortalModelViewSet):
     """Charts: a PromQL expression and how to draw it."""
 
     queryset = Panel.objects.select_related("upstream").order_by("id")

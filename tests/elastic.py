@@ -5,11 +5,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 from monitoring.logs.replies import flat
+from tests.serving import serving
 
 FOLDER = Path(__file__).parent / "payloads" / "elasticsearch"
 
@@ -170,13 +171,9 @@ def fake_elasticsearch() -> Iterator[FakeElasticsearch]:
         def log_message(self, *_args: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    fake.url = f"http://127.0.0.1:{server.server_port}"
-    polling = {"poll_interval": 0.02}
-    threading.Thread(target=server.serve_forever, kwargs=polling, daemon=True).start()
-    try:
-        yield fake
-    finally:
-        closing.set()
-        server.shutdown()
-        server.server_close()
+    with serving(Handler) as port:
+        fake.url = f"http://127.0.0.1:{port}"
+        try:
+            yield fake
+        finally:
+            closing.set()

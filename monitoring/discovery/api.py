@@ -5,9 +5,9 @@ from typing import Any
 import django_filters as filters
 from django.core.exceptions import ValidationError as DjangoValidationError
 from drf_spectacular.utils import extend_schema, extend_schema_view
-from rest_framework import mixins, serializers
+from rest_framework import serializers
 
-from audit.viewsets import PortalViewSet
+from audit.viewsets import PortalModelViewSet
 from monitoring.discovery.models import ScrapeTarget, validate_target_labels
 from portal.core.models import Service
 
@@ -52,13 +52,7 @@ class ScrapeTargetFilter(filters.FilterSet):
 
 
 @extend_schema_view(list=extend_schema(filters=True))
-class ScrapeTargetViewSet(
-    mixins.RetrieveModelMixin,
-    mixins.CreateModelMixin,
-    mixins.UpdateModelMixin,
-    mixins.DestroyModelMixin,
-    PortalViewSet,
-):
+class ScrapeTargetViewSet(PortalModelViewSet):
     """Addresses of services that Prometheus reads from `discovery/prometheus/` and scrapes."""
 
     queryset = ScrapeTarget.objects.select_related("service").order_by("id")

@@ -12,14 +12,14 @@ from drf_spectacular.utils import (
     extend_schema,
     extend_schema_view,
 )
-from rest_framework import mixins, serializers
+from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit.viewsets import PortalViewSet
+from audit.viewsets import PortalModelViewSet
 from monitoring.models import LoadedState, Rule
 from monitoring.rules import expressions, services
 from monitoring.rules.models import validate_annotations, validate_rule_labels
@@ -123,13 +123,7 @@ class RuleFileSerializer(serializers.Serializer[Any]):
 
 
 @extend_schema_view(list=extend_schema(filters=True))
-class RuleViewSet(
-    mixins.RetrieveModelMixin,
-    mixins.CreateModelMixin,
-    mixins.UpdateModelMixin,
-    mixins.DestroyModelMixin,
-    PortalViewSet,
-):
+class RuleViewSet(PortalModelViewSet):
     """Alert rules. Prometheus evaluates them once their file is exported to it."""
 
     queryset = Rule.objects.select_related("service", "upstream").order_by("id")

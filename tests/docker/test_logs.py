@@ -7,15 +7,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 
 from tests.docker import files
 from tests.docker.files import DOCKER, clean_environment, services, yaml_of
+from tests.serving import serving
 
 SCRIPT = DOCKER / "elasticsearch_accounts.py"
 accounts = files.script("elasticsearch_accounts")
@@ -110,13 +110,8 @@ def elasticsearch(status: int) -> Iterator[tuple[str, list[tuple[str, str, Any]]
         def log_message(self, format: str, *args: Any) -> None:
             """Keep quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", sent
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving(Handler) as port:
+        yield f"http://127.0.0.1:{port}", sent
 
 
 def run(url: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -1,11 +1,10 @@
 """The data of a chart through the API's door, against a server that answers as Prometheus does."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -21,6 +20,7 @@ from monitoring.models import Panel
 from portal.core.models import Upstream
 from tests.conftest import Trail
 from tests.factories import build_alert, make_alert, make_panel, make_upstream, sign_in
+from tests.serving import serving
 
 pytestmark = pytest.mark.django_db
 
@@ -65,14 +65,9 @@ def fake() -> Iterator[FakePrometheus]:
         def log_message(self, *_args: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    state.url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(
-        target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-    ).start()
-    yield state
-    server.shutdown()
-    server.server_close()
+    with serving(Handler) as port:
+        state.url = f"http://127.0.0.1:{port}"
+        yield state
 
 
 @pytest.fixture

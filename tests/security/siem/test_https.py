@@ -2,12 +2,11 @@
 
 import json
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from tests.conftest import Trail
 from tests.core import hostile
 from tests.factories import make_user, sign_in
 from tests.security.siem.test_forwarding import destination, record
+from tests.serving import serving
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TOKEN = "s3cret-token"
@@ -50,7 +50,7 @@ class Collector:
 
 
 @contextmanager
-def serving(collector: Collector, context: ssl.SSLContext) -> Iterator[None]:
+def collecting(collector: Collector, context: ssl.SSLContext) -> Iterator[None]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
@@ -65,24 +65,16 @@ def serving(collector: Collector, context: ssl.SSLContext) -> Iterator[None]:
         def log_message(self, *_args: Any) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    collector.url = f"https://localhost:{server.server_address[1]}/v1/trail?source=portal"
-    try:
+    with serving(Handler, tls=context) as port:
+        collector.url = f"https://localhost:{port}/v1/trail?source=portal"
         yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
 
 
 @pytest.fixture
 def collector(tmp_path: Path) -> Iterator[Collector]:
     context, pem = hostile.certificate(tmp_path)
     made = Collector(ca_pem=pem.read_text())
-    with serving(made, context):
+    with collecting(made, context):
         yield made
 
 
