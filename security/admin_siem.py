@@ -10,7 +10,11 @@ from django.utils import timezone
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldBooleanWidget
+from unfold.widgets import (
+    UnfoldAdminPasswordWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldBooleanWidget,
+)
 
 from security.models import SiemDestination
 from security.siem import destinations
@@ -18,7 +22,7 @@ from security.stepup import StepUpAdminMixin
 
 SETTINGS = ("name", "url", "format", "ca_pem", "max_bytes", "enabled")
 SECRET = ("new_token", "forget_token")
-STATE = ("state", "lag", "sent", "sent_at", "error")
+STATE = ("state", "shown_error", "lag", "sent", "sent_at")
 
 
 class SiemDestinationForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -33,6 +37,10 @@ class SiemDestinationForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = SiemDestination
         fields: ClassVar = SETTINGS
+        labels: ClassVar = {"url": "URL", "max_bytes": "Longest message (bytes)"}
+        widgets: ClassVar = {
+            "ca_pem": UnfoldAdminTextareaWidget(attrs={"rows": 4, "spellcheck": "false"})
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -55,18 +63,8 @@ class SiemDestinationForm(forms.ModelForm):  # type: ignore[type-arg]
         return cleaned
 
 
-@admin.register(SiemDestination)
-class SiemDestinationAdmin(StepUpAdminMixin, ModelAdmin):
-    form = SiemDestinationForm
-    list_display = ("name", "shown_url", "format", "state", "lag", "sent")
-    readonly_fields = STATE
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        may_write = obj is None or self.has_change_permission(request, obj)
-        return (*SETTINGS[:2], *(SECRET if may_write else ()), *SETTINGS[2:], *STATE)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[SiemDestination]:
-        return SiemDestination.objects.with_oldest_waiting()
+class SiemColumns:
+    """What list and page show of how a destination fares."""
 
     @display(
         description="State",
@@ -86,6 +84,28 @@ class SiemDestinationAdmin(StepUpAdminMixin, ModelAdmin):
     def shown_url(self, destination: SiemDestination) -> str:
         note = " (from the environment)" if destination.managed else ""
         return format_html('<span class="portal-code">{}</span>{}', destination.url, note)
+
+    @display(description="Error")
+    def shown_error(self, destination: SiemDestination) -> str:
+        if not destination.error:
+            return "—"
+        return format_html('<span class="portal-sentence">{}</span>', destination.error)
+
+
+@admin.register(SiemDestination)
+class SiemDestinationAdmin(SiemColumns, StepUpAdminMixin, ModelAdmin):
+    form = SiemDestinationForm
+    list_display = ("name", "shown_url", "format", "state", "shown_error", "lag", "sent")
+    readonly_fields = STATE
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        may_write = obj is None or self.has_change_permission(request, obj)
+        settings = (*SETTINGS[:2], *(SECRET if may_write else ()), *SETTINGS[2:])
+        state = [("How it fares", {"fields": STATE})] if obj else []
+        return [*state, (None, {"fields": settings})]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SiemDestination]:
+        return SiemDestination.objects.with_oldest_waiting()
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return not (obj and obj.managed) and bool(super().has_change_permission(request, obj))

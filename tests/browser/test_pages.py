@@ -13,7 +13,8 @@ from alerts.notification_models import Notification
 from audit import services as audit
 from monitoring.models import Deploy, StatusChange
 from portal.navigation import PAGES
-from security.models import AllowEntry, ApiToken, Block
+from security.models import AllowEntry, ApiToken, Block, SiemDestination
+from security.siem import destinations
 from tests.browser.conftest import DESKTOP, PHONE, Open
 from tests.factories import (
     make_alert,
@@ -68,6 +69,12 @@ def _fill() -> None:
                          expires_at=timezone.now() + timedelta(hours=2))  # fmt: skip
     AllowEntry.objects.create(
         kind="network", value="192.0.2.0/24", reason=LONG, created_by="operator"
+    )
+    siem = destinations.save(
+        SiemDestination(name=LONG[:100], url=f"https://{LONG}.example/"), token="t"
+    )
+    SiemDestination.objects.filter(pk=siem.pk).update(
+        failures=9, failing_since=timezone.now(), error=f"Nothing listens at {LONG}."
     )
     audit.record("config.changed", target=upstream, reason=LONG, data={"note": LONG})
 
