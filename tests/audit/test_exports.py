@@ -161,6 +161,12 @@ def test_no_more_than_two_run_at_once_and_dead_ones_do_not_count(auditor: User) 
     assert b"".join(exports.begin(export, actor=auditor)).startswith(b"uid,")
 
 
+def test_an_export_ends_after_an_hour() -> None:
+    with exports._own_cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        assert cursor.fetchone() == ("1h",)
+
+
 def test_a_wrong_filter_is_refused(client: Client, auditor: User) -> None:
     answer = client.post(URL, {"query": {"actr": "x"}}, content_type="application/json")
     assert answer.status_code == 400

@@ -79,6 +79,20 @@ def test_the_refusal_is_a_problem_in_the_api_and_a_page_elsewhere() -> None:
     assert "Content-Security-Policy" in page
 
 
+@pytest.mark.parametrize(("enforced", "status"), [(True, 403), (False, 200)])
+def test_decisions_of_crowdsec_may_be_shown_without_being_enforced(
+    settings: Any, enforced: bool, status: int
+) -> None:
+    settings.CROWDSEC_ENFORCE = enforced
+    block("address", "192.0.2.7", origin="crowdsec")
+    block("address", "192.0.2.8")
+    codes = [
+        Client().get("/admin/login/", REMOTE_ADDR=address).status_code
+        for address in ("192.0.2.7", "192.0.2.8")
+    ]
+    assert codes == [status, 403]
+
+
 def test_probes_are_never_refused() -> None:
     block("address", "192.0.2.7")
     assert Client().get("/healthz", REMOTE_ADDR="192.0.2.7").status_code == 200
