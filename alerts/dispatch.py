@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from alerts.look import Look, decide
-from alerts.models import State
+from alerts.models import State, Transition, TransitionKind
 from alerts.notification_models import (
     Channel,
     GroupMember,
@@ -93,6 +93,11 @@ def _load_alerts(looks: Sequence[Look]) -> None:
         look.alerts[member.alert_id] = member.alert
         if member.transitions:
             look.fresh[member.alert_id] = member.transitions
+    fresh = [number for look in looks for news in look.fresh.values() for number in news]
+    severity = Transition.objects.filter(id__in=fresh, kind=TransitionKind.SEVERITY)
+    changed = set(severity.values_list("alert_id", flat=True)) if fresh else set()
+    for look in looks:
+        look.changed = changed & look.fresh.keys()
 
 
 _COLUMNS = [(field.attname, str(field.column)) for field in Notification._meta.concrete_fields

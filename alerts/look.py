@@ -24,6 +24,7 @@ class Look:
     now: datetime
     alerts: dict[int, Alert] = field(default_factory=dict)
     fresh: dict[int, list[int]] = field(default_factory=dict)  # alert id: transitions not yet seen
+    changed: set[int] = field(default_factory=set)  # alerts whose severity became another
     rows: list[Notification] = field(default_factory=list)
     kept: frozenset[int] = frozenset()  # resolved in quiet hours; said when these end
 
@@ -45,6 +46,7 @@ def decide(look: Look, channels: dict[int, Channel]) -> None:
         firing=look.ids(State.FIRING) & heard,
         resolved=look.ids(State.RESOLVED) & heard,
         acknowledged=frozenset(pk for pk, a in look.alerts.items() if a.acknowledged_at) & heard,
+        changed=frozenset(look.changed) & heard,
     )
     if state.firing or state.resolved:
         for number in rule.channels:

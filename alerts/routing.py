@@ -23,6 +23,7 @@ class Reason(StrEnum):
     # A message is made.
     FIRST = "first"
     NEW_FIRING = "new_firing"
+    SEVERITY = "severity"
     ALL_RESOLVED = "all_resolved"
     SOME_RESOLVED = "some_resolved"
     REPEAT = "repeat"
@@ -45,6 +46,7 @@ class Reason(StrEnum):
 WORDS: dict[str, str] = {
     Reason.FIRST: "The first message about this group.",
     Reason.NEW_FIRING: "An alert fires that the last message did not name.",
+    Reason.SEVERITY: "An alert fires with another severity than the last message said.",
     Reason.ALL_RESOLVED: "Everything that was announced as firing is resolved.",
     Reason.SOME_RESOLVED: "An alert of the group is resolved while others fire.",
     Reason.REPEAT: "Still firing, and the repeat interval has passed.",
@@ -153,11 +155,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """The group as it is: ids of its alerts by state. `acknowledged` is a subset of `firing`."""
+    """The group as it is: ids of its alerts by state. `acknowledged` is a subset of `firing`.
+
+    `changed` are those whose severity has become another since the last look.
+    """
 
     firing: frozenset[int]
     resolved: frozenset[int] = frozenset()
     acknowledged: frozenset[int] = frozenset()
+    changed: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +184,9 @@ def decide(
     if group.firing - entry.firing:
         # Somebody who was told of three alerts does not know of the fourth.
         return Decision(True, Reason.NEW_FIRING)
+    if group.firing & group.changed:
+        # Who sleeps through a warning gets up for what is critical by now.
+        return Decision(True, Reason.SEVERITY)
     if group.resolved and not group.firing:
         if not group.resolved & entry.firing:
             # Good news about what was never bad news, or good news twice.

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from alerts import dispatch, raised, router, services, silences
 from alerts.models import Alert, State, TransitionKind
-from alerts.notification_models import Notification
+from alerts.notification_models import Notification, NotificationGroup
 from portal.core.matchers import build
 from portal.core.models import Freshness, Service
 from tests.factories import make_channel, make_route, make_user
@@ -45,6 +45,17 @@ def test_another_severity_reaches_the_route_that_waits_for_it() -> None:
     router.route_waiting()
     dispatch.look_at_due()
     assert Notification.objects.get(channel=pager).outcome == "pending"
+
+
+def test_another_severity_is_told_to_who_was_told_the_first_one_once() -> None:
+    make_route(make_channel())
+    for severity in ("warning", "critical", "critical"):
+        raise_one(severity=severity)
+        router.route_waiting()
+        NotificationGroup.objects.update(next_flush_at=timezone.now())
+        dispatch.look_at_due()
+    reasons = Notification.objects.order_by("id").values_list("reason", flat=True)
+    assert list(reasons) == ["first", "severity"]
 
 
 def test_cleared_alert_ends_exactly_then_and_fires_again_as_a_new_episode() -> None:
