@@ -1,15 +1,20 @@
 """Traces: nothing is loaded without an endpoint; with one, spans arrive and their id is everywhere."""
 
+import io
 import json
+import logging
 import os
 import subprocess
 import sys
 
 import pytest
 from django.conf import settings
+from django.test import Client
 
+from audit.models import AuditEntry
 from portal.core.embedded.places import BASE_DIR
 from portal.core.links import trace_url
+from portal.core.logs import EcsFormatter
 from tests.otlp import receiving
 
 QUIET = """
@@ -70,6 +75,29 @@ def test_requests_tasks_redis_and_polls_are_traced_and_the_problem_names_the_tra
     )
     requests = {name: trace for kind, name, trace in spans if kind == "django"}
     assert list(requests.values()) == [problem["trace_id"]], requests  # none for /healthz
+
+
+@pytest.mark.django_db(databases=["default", "autocommit"])
+def test_the_trace_of_a_caller_stands_in_log_lines_entries_and_problems(client: Client) -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(EcsFormatter())
+    access = logging.getLogger("portal.access")
+    access.addHandler(handler)
+    try:
+        headers = {
+            "traceparent": f"00-{trace}-00f067aa0ba902b7-01",
+            "Authorization": "Bearer dop_pat_x",
+        }
+        answer = client.get("/api/v1/alerts/", headers=headers)
+    finally:
+        access.removeHandler(handler)
+    assert (answer.status_code, answer.json()["trace_id"]) == (401, trace)
+    assert json.loads(written.getvalue().splitlines()[-1])["trace.id"] == trace
+    request_id = answer["X-Request-Id"]
+    (entry,) = AuditEntry.objects.using("autocommit").filter(request_id=request_id)
+    assert (entry.action, entry.trace_id) == ("token.rejected", trace)
 
 
 def test_a_collector_that_is_away_holds_nobody_up() -> None:
