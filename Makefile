@@ -41,5 +41,6 @@ lock: development ## Compile requirements*.in into hashed requirements*.txt
 	    --no-emit-index-url --no-emit-find-links $$name.in -o $$name.txt || exit 1; done
 
 clean: ## Remove the environment, the servers' data and all caches
-	@if [ -f var/postgres.place ]; then rm -rf -- "$$(cat var/postgres.place)"; fi
+	@for place in var/postgres.place var/sockets.place; do \
+	  if [ -f "$$place" ]; then rm -rf -- "$$(cat "$$place")"; fi; done
 	@rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

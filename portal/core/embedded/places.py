@@ -76,6 +76,10 @@ def socket_dir(var: Path) -> Path:
     status = short.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
         raise PlaceError(f"{short} belongs to another account; remove it and start again.")
+    place = var / "sockets.place"  # `make clean` removes what it names
+    if not place.exists():
+        var.mkdir(parents=True, exist_ok=True)
+        place.write_text(str(short))
     return short
 
 

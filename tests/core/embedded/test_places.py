@@ -1,7 +1,9 @@
 """Where the embedded servers live: short sockets, reachable data, nobody else's modes changed."""
 
 import os
+import shutil
 import stat
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +39,16 @@ def test_a_long_path_gets_a_private_short_folder_always_the_same(temporary: Path
     assert socket_dir(var) == found
     assert socket_dir(var.with_name("var2")) != found
     assert stat.S_IMODE(found.stat().st_mode) == 0o700
+
+
+def test_make_clean_removes_the_folders_outside_the_checkout(temporary: Path) -> None:
+    checkout = temporary / ("long-" * 20)
+    sockets, data = socket_dir(checkout / "var"), temporary / "data of PostgreSQL"
+    data.mkdir()
+    (checkout / "var" / "postgres.place").write_text(str(data))
+    shutil.copy(places.BASE_DIR / "Makefile", checkout)
+    subprocess.run(["make", "clean"], cwd=checkout, check=True, timeout=30)
+    assert [sockets.exists(), data.exists(), (checkout / "var").exists()] == [False] * 3
 
 
 def test_a_planted_link_in_the_temporary_folder_is_refused(temporary: Path) -> None:
