@@ -1,4 +1,4 @@
-"""Saved filters, an export and a SIEM destination for the demonstration; nothing is sent."""
+"""Saved filters and searches, an export and a SIEM destination for the demonstration; nothing is sent."""
 
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -7,6 +7,7 @@ from django.contrib.auth import get_user_model
 
 from audit import stream
 from audit.export_models import ExportRecord, ExportState, SavedFilter
+from monitoring.models import SavedSearch
 from security.models import SiemDestination
 
 FILTERS = {
@@ -14,16 +15,21 @@ FILTERS = {
     "What was refused": {"action": "permission.denied", "last": "7d"},
     "Changes of configuration": {"group": "config", "last": "30d"},
 }
+SEARCHES = {
+    "Errors of checkout": {"service": "checkout", "level": "error,critical", "range": "24h"},
+    "Time-outs, last hour": {"q": "timeout", "range": "1h"},
+}
 DEMO = "demo-3"
 
 
 def seed(*, now: datetime) -> dict[str, int]:
-    """Replace earlier demonstration rows; the filters belong to the first superuser, if there is one."""
+    """Replace earlier demonstration rows; filters and searches belong to the first superuser, if there is one."""
     owner = get_user_model().objects.filter(is_superuser=True).order_by("pk").first()
-    for name, query in FILTERS.items() if owner else ():
-        SavedFilter.objects.get_or_create(
-            owner=owner, name=name, defaults={"query": query, "shared": True}
-        )
+    for model, kept in ((SavedFilter, FILTERS), (SavedSearch, SEARCHES)) if owner else ():
+        for name, query in kept.items():
+            model._default_manager.get_or_create(
+                owner=owner, name=name, defaults={"query": query, "shared": True}
+            )
     ExportRecord.objects.filter(requested_by=DEMO).delete()
     at = now - timedelta(hours=3)
     ExportRecord.objects.create(
@@ -36,4 +42,7 @@ def seed(*, now: datetime) -> dict[str, int]:
         defaults={"url": "syslog+tls://siem.demo.invalid:6514", "enabled": False,
                   "txid": stream.horizon().txid, "cluster": stream.cluster()},
     )  # fmt: skip
-    return {"saved filters": len(FILTERS) if owner else 0}
+    return {
+        "saved filters": len(FILTERS) if owner else 0,
+        "saved searches": len(SEARCHES) if owner else 0,
+    }

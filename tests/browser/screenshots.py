@@ -17,10 +17,13 @@ from django.utils import timezone
 
 from alerts.models import Alert
 from alerts.notification_models import Channel, Route
+from audit.export_models import ExportRecord
+from audit.models import AuditEntry
 from monitoring.models import ErrorIssue, ErrorTally, Panel, Rule, StatusChange
 from portal import demo
 from portal.core.embedded.places import BASE_DIR
 from portal.core.models import Service, Upstream
+from security.models import SiemDestination
 from tests.browser.conftest import DESKTOP, PHONE, Open
 from tests.browser.stack import real_prometheus
 from tests.elastic import fake_elasticsearch, wire_line
@@ -35,6 +38,7 @@ from tests.factories import (
     make_status,
     make_target,
     make_upstream,
+    make_user,
 )
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack, pytest.mark.django_db(transaction=True)]
@@ -221,6 +225,10 @@ DEMO_LISTS = {
     "blocks": "/admin/security/block/",
     "detection-rules": "/admin/security/rulesetting/",
     "audit": "/admin/audit/auditentry/",
+    "saved-filters": "/admin/audit/savedfilter/",
+    "saved-searches": "/admin/monitoring/savedsearch/",
+    "exports": "/admin/audit/exportrecord/",
+    "siem": "/admin/security/siemdestination/",
 }
 
 
@@ -322,6 +330,7 @@ def _log_line(at: datetime, said: random.Random) -> dict[str, Any]:
 
 def test_demonstration(open_tab: Open) -> None:
     """Shoot the pages that `seed_demo` fills, one of each kind."""
+    make_user()  # to whom filters and searches belong
     demo.seed(demo.Sizes())
     service = Service.objects.get(slug="checkout")
     _shoot(open_tab, "/admin/timeline/", "timeline")
@@ -331,6 +340,13 @@ def test_demonstration(open_tab: Open) -> None:
     _shoot(open_tab, f"/admin/services/{service.slug}/snippets/", "snippets", ("light", "phone"))
     for name, path in DEMO_LISTS.items():
         _shoot(open_tab, path, name, ("light",))
+    _shoot(open_tab, DEMO_LISTS["audit"], "audit", ("dark", "phone"))
+    for name, row in (
+        ("audit-entry", AuditEntry.objects.latest("id")),
+        ("export", ExportRecord.objects.latest("pk")),
+        ("siem-destination", SiemDestination.objects.latest("pk")),
+    ):
+        _shoot(open_tab, row.get_absolute_url(), name)
 
 
 def test_rules(open_tab: Open, prometheus_url: str) -> None:

@@ -11,7 +11,9 @@ from django.utils import timezone
 
 from alerts.notification_models import Notification
 from audit import services as audit
-from monitoring.models import Deploy, StatusChange
+from audit.export_models import ExportRecord, ExportState, SavedFilter
+from monitoring.models import Deploy, SavedSearch, StatusChange
+from portal.core.models import Service
 from portal.navigation import PAGES
 from security.models import AllowEntry, ApiToken, Block, SiemDestination
 from security.siem import destinations
@@ -77,12 +79,25 @@ def _fill() -> None:
         failures=9, failing_since=timezone.now(), error=f"Nothing listens at {LONG}."
     )
     audit.record("config.changed", target=upstream, reason=LONG, data={"note": LONG})
+    _fill_trail()
+
+
+def _fill_trail() -> None:
+    """Make what is kept of the trail and of searches."""
+    owner = make_user()
+    SavedFilter.objects.create(owner=owner, name=LONG[:90], query={"actor": LONG}, shared=True)
+    SavedSearch.objects.create(owner=owner, name=LONG[:90], query={"q": LONG}, shared=True)
+    ExportRecord.objects.create(
+        requested_by=LONG[:100], query={"actor": LONG}, state=ExportState.COMPLETED, estimated_rows=1, rows=41_283,
+        bytes=15_402_118, sha256="0" * 64, finished_at=timezone.now(),
+    )  # fmt: skip
 
 
 def pages() -> Iterator[str]:
     """Return the dashboard and, for each registered model, its list, its add form and one object."""
     yield reverse("admin:index")
     yield from (reverse(name) for name in PAGES)
+    yield reverse("admin:snippets", args=[Service.objects.latest("pk").slug])
     request = RequestFactory().get("/")
     request.user = make_user()
     for model, model_admin in admin.site._registry.items():
