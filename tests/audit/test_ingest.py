@@ -81,7 +81,11 @@ def test_of_a_thousand_with_one_bad_the_others_are_kept_and_it_is_named(trail: T
         "index": 417, "uid": batch[417]["uid"], "status": "refused", "errors": None,
     }  # fmt: skip
     assert "object.verb_past" in said["results"][417]["errors"]["action"][0]
-    assert len(ingested(trail)) == 999
+    rows = ingested(trail)
+    assert len(rows) == 999
+    written = logfile.path_for(rows[0].recorded_at).read_text()
+    missing = [item["uid"] for item in batch if item["uid"] not in written]
+    assert missing == [batch[417]["uid"]]
 
 
 @pytest.mark.parametrize("count", [1, 1000])
