@@ -31,12 +31,16 @@ def encrypt(plain: str) -> str:
     return _ring(tuple(settings.FIELD_ENCRYPTION_KEYS)).encrypt(plain.encode()).decode()
 
 
+class LostKeyError(ValueError):
+    """No key of the ring decrypts a stored secret; the message says what to do."""
+
+
 def decrypt(cipher: str) -> str:
-    """Return the plain text; raises ValueError when no key of the ring fits."""
+    """Return the plain text. Raises LostKeyError when no key of the ring fits."""
     try:
         return _ring(tuple(settings.FIELD_ENCRYPTION_KEYS)).decrypt(cipher.encode()).decode()
     except InvalidToken as error:
-        raise ValueError(
+        raise LostKeyError(
             "A stored secret cannot be decrypted: FIELD_ENCRYPTION_KEYS no longer holds the key it was"
             " written with. Put the old key back behind the new one, comma-separated."
         ) from error

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from audit import stream
 from audit.stream import Position
+from portal.core.crypto import LostKeyError
 from security.models.siem import SiemDestination
 from security.siem import messages, wire
 
@@ -45,6 +46,8 @@ def forward(pk: int) -> int:
         return sent
     except wire.WireError as error:
         _failed(pk, str(error), at=timezone.now(), until=error.until)
+    except LostKeyError as error:
+        _failed(pk, str(error), at=timezone.now())
     except Exception as error:  # it must be seen to stand still, and not be tried at every tick
         log.exception("Forwarding to destination %d failed inside the portal.", pk)
         said = f"The portal itself failed while forwarding ({type(error).__name__}). Its log has the details."

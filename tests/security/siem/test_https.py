@@ -164,6 +164,17 @@ def test_a_metadata_address_is_never_asked() -> None:
         https.deliver(https.Collector("x", "https://169.254.169.254/"), [b"{}\n"])
 
 
+def test_a_lost_key_is_told_and_hides_no_destination(settings: Any, client: Client) -> None:
+    row = destinations.save(SiemDestination(name="a", url="https://siem.example/in"), token=TOKEN)
+    sign_in(client, make_user())
+    settings.FIELD_ENCRYPTION_KEYS = ["another-key"]
+    assert forwarding.forward(row.pk) == 0
+    row.refresh_from_db(fields=["error"])
+    assert "Put the old key back" in row.error
+    assert client.get("/api/v1/siem-destinations/").status_code == 200
+    assert "Put the old key back" in client.get("/admin/security/siemdestination/").content.decode()
+
+
 def test_the_token_is_encrypted_and_shown_to_nobody(client: Client, trail: Trail) -> None:
     sign_in(client, make_user())
     body = {"name": "a", "url": "https://siem.example/in", "token": TOKEN}
