@@ -1,7 +1,6 @@
 """Real Alertmanager and Prometheus on free ports, for flow tests and benchmarks."""
 
 import json
-import os
 import socket
 import subprocess
 import tempfile
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from portal.core.embedded import binaries
-from portal.core.embedded.places import var_dir
+from tests import debian_programs
 
 START_SECONDS = 30
 CONFIGURATION = """
@@ -28,18 +27,13 @@ WEBHOOK = """  webhook_configs:
 """
 
 
-class NotInstalled(Exception):
-    """A program of the stack is not on this machine."""
-
-
 def program(name: str) -> str:
-    """Return the path of a program, from PATH or from the packages that `up` has unpacked."""
-    found = binaries.find(name, Path(os.environ.get("PORTAL_DEBIAN_VAR") or var_dir()))
-    if found is None:
-        raise NotInstalled(
-            f"skipped: no {name} on this machine. Install Debian's prometheus packages."
-        )
-    return str(found)
+    """Return the path of a program, fetched as `up` does where it is not installed; else skip."""
+    var = debian_programs.place()
+    package = binaries.PROGRAMS[name][1]
+    if binaries.find(name, var) is None:
+        debian_programs.fetch(package, var, lambda: binaries.find(name, var) is not None)
+    return str(binaries.find(name, var))
 
 
 def free_port() -> int:

@@ -70,6 +70,7 @@ class TooLarge(exceptions.APIException):
     default_code = "too_large"
 
 
+PLACE_TO_FILL_IN = re.compile(r' *"?\{\w+\}"?')
 OUTAGES = (OperationalError, InterfaceError, RedisConnectionError, RedisTimeoutError)
 
 
@@ -135,7 +136,7 @@ def _answer(error: exceptions.APIException) -> Response:
         headers["Retry-After"] = str(int(wait))
     fields = error.detail if isinstance(error, exceptions.ValidationError) else None
     # Some of the framework's own sentences have places to fill in, which a title has nothing for.
-    title = str(error.default_detail or "Not valid").partition(' "{')[0]
+    title = PLACE_TO_FILL_IN.sub("", str(error.default_detail or "Not valid"))
     document = body(
         title.rstrip("."),
         error.status_code,

@@ -18,7 +18,7 @@ import pytest
 from tests.docker import files
 from tests.docker.files import DOCKER, is_path, mounts, services, yaml_of
 from tests.docker.queries import QUERIES, metrics_asked_for
-from tests.stack import NotInstalled, free_port, program, running, until
+from tests.stack import free_port, program, running, until
 
 
 def laid_out(service: str, folder: Path, token: str) -> Path:
@@ -51,13 +51,10 @@ def started(service: str, folder: Path, token: str, *words: str) -> Iterator[str
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("prometheus")
-    try:
-        with started(
-            "prometheus", folder, "metrics_token", f"--storage.tsdb.path={folder}/data"
-        ) as url:
-            yield url
-    except NotInstalled as error:
-        pytest.skip(str(error))
+    with started(
+        "prometheus", folder, "metrics_token", f"--storage.tsdb.path={folder}/data"
+    ) as url:
+        yield url
 
 
 def ask(url: str, path: str, **parameters: str) -> Any:
@@ -110,13 +107,10 @@ def test_prometheus_starts_with_the_files_of_the_container(prometheus: str) -> N
 
 @pytest.mark.stack
 def test_alertmanager_starts_with_the_files_of_the_container(tmp_path: Path) -> None:
-    try:
-        with started(
-            "alertmanager", tmp_path, "portal_token", f"--storage.path={tmp_path}/data", "--cluster.listen-address="
-        ) as url:  # fmt: skip
-            configuration = ask(url, "/api/v2/status")["config"]["original"]
-    except NotInstalled as error:
-        pytest.skip(str(error))
+    with started(
+        "alertmanager", tmp_path, "portal_token", f"--storage.path={tmp_path}/data", "--cluster.listen-address="
+    ) as url:  # fmt: skip
+        configuration = ask(url, "/api/v2/status")["config"]["original"]
     assert "http://portal:8000/api/v1/hooks/alertmanager/alertmanager/" in configuration
 
 
@@ -150,14 +144,11 @@ def test_the_dashboards_ask_for_metrics_that_exist(prometheus: str, tmp_path: Pa
     assert metrics_asked_for("prometheus") - told(prometheus) == set()
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    try:
-        with running([program("node_exporter"), f"--web.listen-address=127.0.0.1:{port}"], url):
-            there = told(url)
-        words = [f"--storage.path={tmp_path}/data", "--cluster.listen-address="]
-        with started("alertmanager", tmp_path, "portal_token", *words) as alertmanager:
-            assert metrics_asked_for("alertmanager") - told(alertmanager) == set()
-    except NotInstalled as error:
-        pytest.skip(str(error))
+    with running([program("node_exporter"), f"--web.listen-address=127.0.0.1:{port}"], url):
+        there = told(url)
+    words = [f"--storage.path={tmp_path}/data", "--cluster.listen-address="]
+    with started("alertmanager", tmp_path, "portal_token", *words) as alertmanager:
+        assert metrics_asked_for("alertmanager") - told(alertmanager) == set()
     # A kernel without pressure stall information, a chroot without a mounted disk: none of these.
     parts = [part for part, is_there in OF_SOME_MACHINES.items() if not is_there()]
     optional = {name for name in metrics_asked_for("node") if any(part in name for part in parts)}

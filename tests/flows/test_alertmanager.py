@@ -18,7 +18,7 @@ from portal.core.models import Upstream
 from security import tokens
 from tests.factories import make_upstream, make_user
 from tests.fakes import stamp
-from tests.stack import NotInstalled, free_port, push, real_alertmanager, until
+from tests.stack import free_port, push, real_alertmanager, until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.stack]
 
@@ -42,11 +42,8 @@ def token() -> str:
 def alertmanager(live_server: LiveServer, token: str) -> Iterator[Upstream]:
     """A real Alertmanager that posts to the live server, and its row."""
     hook = live_server.url + reverse("hook-alertmanager", args=["am"])
-    try:
-        with real_alertmanager(webhook=hook, token=token) as url:
-            yield make_upstream(name="am", url=url)
-    except NotInstalled as error:
-        pytest.skip(str(error))
+    with real_alertmanager(webhook=hook, token=token) as url:
+        yield make_upstream(name="am", url=url)
 
 
 def test_firing_and_resolved_arrive_by_webhook_and_poll_agrees(alertmanager: Upstream) -> None:
@@ -113,13 +110,10 @@ def test_a_matching_preview_is_what_alertmanager_silences(alertmanager: Upstream
 
 def test_a_restart_that_forgets_everything_resolves_nothing() -> None:
     port = free_port()
-    try:
-        with real_alertmanager(port=port) as url:
-            upstream = make_upstream(name="am", url=url)
-            push(url, [alert(f"A{n}") for n in range(30)])
-            until(lambda: polling.poll(upstream.pk) and Alert.objects.count() == 30, "not listed")
-    except NotInstalled as error:
-        pytest.skip(str(error))
+    with real_alertmanager(port=port) as url:
+        upstream = make_upstream(name="am", url=url)
+        push(url, [alert(f"A{n}") for n in range(30)])
+        until(lambda: polling.poll(upstream.pk) and Alert.objects.count() == 30, "not listed")
     assert "connection refused" in polling.poll(upstream.pk).error
     with real_alertmanager(port=port):
         for _ in range(3):

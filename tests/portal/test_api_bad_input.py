@@ -46,6 +46,13 @@ def test_a_value_that_no_row_can_hold_is_refused(api: Client, field: str, value:
     problem(api.post("/api/v1/panels/", body, "application/json"), 400)
 
 
+def test_the_title_of_a_problem_has_no_places_to_fill_in(api: Client) -> None:
+    wrong_verb = problem(api.post("/api/v1/timeline/", {}, "application/json"), 405)
+    wrong_type = problem(api.post("/api/v1/panels/", "<a/>", "text/xml"), 415)
+    titles = [wrong_verb["title"], wrong_type["title"]]
+    assert titles == ["Method not allowed", "Unsupported media type in request"]
+
+
 def test_a_pair_of_surrogates_is_a_character(api: Client) -> None:
     body = json.dumps(PANEL | {"title": "\U0001f4a1 \\u0000"})
     assert api.post("/api/v1/panels/", body, "application/json").status_code == 201

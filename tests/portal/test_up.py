@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from portal.core.embedded import binaries, processes
+from portal.core.embedded import processes
 from portal.core.embedded.places import BASE_DIR
+from tests.stack import program
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("up")]
 START_SECONDS = 180  # a machine that runs other tests beside this one is several times slower
@@ -25,9 +26,6 @@ INHERITED_BUT_UNWANTED = (
     "REDIS_URL",
     "DJANGO_SETTINGS_MODULE",
     "PYTEST_XDIST_WORKER",
-)
-stack_installed = all(
-    binaries.find(p, Path("/nowhere")) for p in ("prometheus", "alertmanager", "node_exporter")
 )
 
 
@@ -199,13 +197,13 @@ def refusal(var: Path) -> str:
     return other.text
 
 
-@pytest.mark.skipif(
-    not stack_installed, reason="skipped: Prometheus, Alertmanager, node-exporter not on PATH"
-)
+@pytest.mark.stack
 def test_prometheus_scrapes_the_portal_and_a_dead_part_comes_back(
     var: Path, runs: list[Run]
 ) -> None:
-    run = Run(var)
+    found = [program(name) for name in ("prometheus", "alertmanager", "node_exporter")]
+    folders = os.pathsep.join(str(Path(path).parent) for path in found)
+    run = Run(var, PATH=f"{folders}{os.pathsep}{os.environ['PATH']}")
     runs.append(run)
     address = run.says(r"Prometheus +ready in .*: (http://\S+)")[1]
 

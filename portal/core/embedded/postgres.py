@@ -82,13 +82,12 @@ class Postgres:
             pid = int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
         except (OSError, ValueError):
             return None
-        return pid if processes.is_running(pid) and self._is_postgres(pid) else None
+        return pid if processes.is_running(pid) and self._is_ours(pid) else None
 
-    @staticmethod
-    def _is_postgres(pid: int) -> bool:
+    def _is_ours(self, pid: int) -> bool:
         """False when the pid was given to another program after a crash or a restart."""
         try:
-            return b"postgres" in Path(f"/proc/{pid}/cmdline").read_bytes()
+            return os.fsencode(self.data) in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except OSError:
             return True
 
@@ -186,6 +185,8 @@ class Postgres:
             raise StartError(f"PostgreSQL could not create its data folder {self.data}: {reason}.")
 
     def _launch(self, *, owned: bool) -> None:
+        # Nothing of ours runs. PostgreSQL takes a live process of the same account for its postmaster.
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
         settings = [
             "max_connections=120",
             "shared_buffers=96MB",

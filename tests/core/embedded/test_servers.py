@@ -118,7 +118,9 @@ def test_a_stale_pid_file_of_another_program_is_no_obstacle(var: Path) -> None:
     first = servers(var)
     first.start()
     first.stop()
-    with subprocess.Popen(["sleep", "60"]) as stranger:
+    account = first.postgres.account  # PostgreSQL fears only processes of its own account
+    options = account.popen_options() if account else {}
+    with subprocess.Popen(["sleep", "60"], cwd="/", **options) as stranger:
         (first.postgres.data / "postmaster.pid").write_text(f"{stranger.pid}\n")
         second = servers(var)
         try:

@@ -21,7 +21,7 @@ from portal.core.embedded.places import BASE_DIR
 from portal.core.models import Service
 from security import tokens
 from tests.factories import make_scrape_target, make_service, make_user, sign_in
-from tests.stack import NotInstalled, asked, free_port, real_prometheus, until
+from tests.stack import asked, free_port, real_prometheus, until
 
 PATH = "/api/v1/discovery/prometheus/"
 METRICS = {"Authorization": f"Bearer {configured.METRICS_TOKEN}"}
@@ -158,11 +158,8 @@ def prometheus(live_server: LiveServer, tmp_path: Path) -> Iterator[str]:
     text = text.replace("http://portal:8000", live_server.url)
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "metrics_token").write_text(configured.METRICS_TOKEN)
-    try:
-        with real_prometheus(tmp_path, text, port=free_port()) as url:
-            yield url
-    except NotInstalled as error:
-        pytest.skip(str(error))
+    with real_prometheus(tmp_path, text, port=free_port()) as url:
+        yield url
 
 
 @pytest.mark.stack

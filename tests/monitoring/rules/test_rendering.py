@@ -19,7 +19,7 @@ from monitoring.rules.grammar import (
 )
 from monitoring.rules.rendering import Exported, rule_file
 from tests.monitoring.rules.test_templates import GOOD
-from tests.stack import NotInstalled, program
+from tests.stack import program
 
 ANY_TEXT = st.text(max_size=60) | st.sampled_from(
     ["yes", "null", "~", "0x1f", "1e3", "- a", "# no", "a: b", "&a *a", "!!int 3", "|", ">-", "%TAG",
@@ -84,10 +84,7 @@ def _accepted(kind: Any, written: Any) -> bool:
 
 def promtool(text: str, folder: Path) -> None:
     """Fail with promtool's words unless it accepts the file."""
-    try:
-        tool = str(Path(program("prometheus")).with_name("promtool"))
-    except NotInstalled as error:
-        pytest.skip(str(error))
+    tool = program("promtool")
     (folder / "rules.yml").write_text(text, encoding="utf-8")
     done = subprocess.run(
         [tool, "check", "rules", str(folder / "rules.yml")],

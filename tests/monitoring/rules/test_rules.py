@@ -21,7 +21,7 @@ from portal.core.models import Upstream
 from security import tokens
 from tests.core.hostile import reply, serving
 from tests.factories import make_rule, make_service, make_upstream, make_user, sign_in
-from tests.stack import NotInstalled, asked, real_prometheus, until
+from tests.stack import asked, real_prometheus, until
 
 pytestmark = pytest.mark.django_db
 CONFIGURATION = """
@@ -44,12 +44,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[str]:
-    try:
-        with real_prometheus(folder, CONFIGURATION) as url:
-            until(lambda: len(asked(f"{url}/api/v1/query?query=up")["result"]) == 2, "no scrape")
-            yield url
-    except NotInstalled as error:
-        pytest.skip(str(error))
+    with real_prometheus(folder, CONFIGURATION) as url:
+        until(lambda: len(asked(f"{url}/api/v1/query?query=up")["result"]) == 2, "no scrape")
+        yield url
 
 
 @pytest.fixture
