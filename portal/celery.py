@@ -20,8 +20,11 @@ from celery.signals import (
 from django.conf import settings
 from django.db import close_old_connections
 
+from portal import broker
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 
+broker.install()
 app = Celery("portal")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

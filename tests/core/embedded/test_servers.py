@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
-from kombu import Connection  # type: ignore[attr-defined]
+from kombu import Connection
 
 from portal import env
 from portal.core import ratelimit
@@ -63,7 +63,7 @@ def test_they_run_from_a_checkout_of_any_name(var: Path) -> None:
         with psycopg.connect(urls["DATABASE_URL"]) as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)
         assert redis.Redis.from_url(urls["REDIS_URL"]).ping()
-        with Connection(env.celery_broker(urls["REDIS_URL"])) as broker:  # type: ignore[no-untyped-call]
+        with Connection(env.celery_broker(urls["REDIS_URL"])) as broker:
             broker.ensure_connection(max_retries=1, timeout=5)
         assert ratelimit._limiter(urls["REDIS_URL"]).storage.check()
     finally:
