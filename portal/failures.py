@@ -20,9 +20,10 @@ def _page(status: int, title: str, sentence: str) -> HttpResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> Any:
-    detail = "The request could not be read. Check its Host header and its size."
     if not _is_api(request):
-        return _page(400, "This request could not be read", detail)
+        said = "The address or what was sent is incomplete, too large, or holds characters that no text has."
+        return _page(400, "This request could not be read", said)
+    detail = "The request could not be read. Check its Host header and its size."
     return problems.response("Malformed request", 400, detail, "parse_error")
 
 

@@ -27,6 +27,25 @@ def test_an_account_without_permissions_sees_no_list(model: str) -> None:
     assert client.get(reverse(f"admin:{model}_changelist")).status_code == 403
 
 
+@pytest.mark.parametrize("name", ["q", "severity", "service", "status", "o", "p"])
+@pytest.mark.parametrize("model", MODELS)
+def test_a_filter_with_a_nul_is_refused_in_words(model: str, name: str) -> None:
+    client = Client()
+    sign_in(client)
+    reply = client.get(reverse(f"admin:{model}_changelist") + f"?{name}=a%00b")
+    assert reply.status_code == 400
+    assert "could not be read" in reply.text
+
+
+@pytest.mark.parametrize("query", ["p=abc", "p=99999999999999999999", "o=99.-99", "status=none-such",
+                                   "service__id__exact=abc", "enabled__exact=perhaps", "id__in=a"])  # fmt: skip
+@pytest.mark.parametrize("model", MODELS)
+def test_a_filter_that_says_nothing_is_no_error(model: str, query: str) -> None:
+    client = Client()
+    sign_in(client)
+    assert client.get(reverse(f"admin:{model}_changelist") + f"?{query}").status_code < 500
+
+
 def test_the_rule_file_is_given_to_those_who_may_see_rules() -> None:
     client = Client()
     url = reverse("admin:monitoring_rule_changelist") + "export/"
