@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from security.rules import (
     brute_force,
@@ -57,12 +58,20 @@ class Engine:
         for rule, detector in self._by_kind[event.kind]:
             found = detector.feed(event)
             if found is not None:
+                found = _forward(found)
                 findings.append(found)
                 if rule.is_attack:
                     self._memory.note_attack(found)
         if event.kind is Kind.LOGIN_SUCCEEDED:
             self._memory.note_success(event)
         return findings
+
+
+def _forward(found: Finding) -> Finding:
+    """Turn round a window whose events were told late: the last one told is not always the latest."""
+    if found.first_at <= found.last_at:
+        return found
+    return replace(found, first_at=found.last_at, last_at=found.first_at)
 
 
 def run(events: Iterable[Event], settings: Mapping[str, Thresholds]) -> list[Finding]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from security.rules.engine import RULES, Engine, longest_window_seconds, run
@@ -164,6 +164,7 @@ def test_many_keys_do_not_fill_the_memory() -> None:
         st.tuples(st.floats(0, 10_000), st.sampled_from(list(Kind)), st.integers(0, 3)), max_size=80
     )
 )
+@example([(1.0, Kind.LOGIN_LIMITED, 1), (0.0, Kind.LOGIN_LIMITED, 1), (0.0, Kind.LOGIN_LIMITED, 1)])
 def test_any_events_in_any_order_give_bounded_findings(
     facts: list[tuple[float, Kind, int]],
 ) -> None:
