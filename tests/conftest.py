@@ -1,7 +1,9 @@
 """Fixtures shared by all tests."""
 
+import os
 from collections.abc import Callable, Iterator
 
+import hypothesis
 import pytest
 import redis
 from django.conf import settings
@@ -9,6 +11,16 @@ from django.db.models import Max
 
 from audit.models import AuditEntry
 from security import gate_store, suspicion
+
+# How long an example takes says how busy the machine is. A build machine tries the same examples
+# each time, so that it fails for the change at hand; elsewhere each run tries others.
+hypothesis.settings.register_profile(
+    "portal",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("CI")),
+)
+hypothesis.settings.load_profile("portal")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
