@@ -28,6 +28,7 @@ os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 # Two cores may be shared with other tests: what is awaited comes, but not always within five seconds.
 expect.set_options(timeout=20_000)
 
+CONTRAST = (Path(__file__).parent / "contrast.js").read_text()
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
 # Debian's Chromium; a CI image may name another.
@@ -96,6 +97,11 @@ class Tab:
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
         return wider
+
+    def faint(self) -> list[str]:
+        """Return the texts with less contrast than WCAG asks for."""
+        found: list[str] = self.page.evaluate(CONTRAST)
+        return found
 
 
 Open = Callable[..., Tab]

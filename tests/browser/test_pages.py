@@ -1,4 +1,4 @@
-"""Every page of the admin, in light and dark, on a desktop and on a phone: no complaint, no overflow."""
+"""Every page of the admin, in light and dark, on a desktop and on a phone: no complaint, no overflow, no faint text."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -111,7 +111,7 @@ def pages() -> Iterator[str]:
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_no_page_makes_the_browser_complain_or_scroll_sideways(
+def test_no_page_makes_the_browser_complain_scrolls_sideways_or_is_hard_to_read(
     open_tab: Open, dark: bool, viewport: dict[str, int]
 ) -> None:
     _fill()
@@ -125,6 +125,7 @@ def test_no_page_makes_the_browser_complain_or_scroll_sideways(
         wrong += [f"{path}: {complaint}" for complaint in tab.complaints]
         if (wider := tab.overflow()) > 0:
             wrong.append(f"{path}: {wider} pixels wider than the window")
+        wrong += [f"{path}: {text}" for text in tab.faint()]
         tab.complaints.clear()
         visited += 1
     assert wrong == []
