@@ -73,7 +73,7 @@ def test_a_deep_page_costs_as_many_queries_and_reads_as_few_rows(
 
 
 @pytest.mark.parametrize(
-    "place", ["", "x", "20260230T000000000000-1", "20260101T000000000000-", "\x00"]
+    "place", ["", "x", "20260230T000000000000-1", "20260101T000000000000-", "\x01"]
 )
 def test_a_place_that_no_page_gave_is_the_newest_page(
     client: Client, auditor: User, place: str

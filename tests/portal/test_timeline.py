@@ -189,7 +189,7 @@ def test_the_page_shows_days_links_and_the_way_back(client: Client) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["?cursor=x", "?since=99&until=%00", "?kind=x&service=%00", "?until=0001-01-01T00:00%2B23:00"],
+    ["?cursor=x", "?since=99&until=%01", "?kind=x&service=%01", "?until=0001-01-01T00:00%2B23:00"],
 )
 def test_the_page_survives_any_query(client: Client, query: str) -> None:
     sign_in(client)

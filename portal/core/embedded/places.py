@@ -13,6 +13,8 @@ from typing import Any
 BASE_DIR = Path(__file__).resolve().parents[3]
 # sun_path holds 104 bytes on macOS and 108 on Linux; the longest socket name below takes 15.
 SOCKET_DIR_LIMIT = 75
+# initdb asks a shell, in double quotes, for the version of the programs beside it.
+NOT_IN_QUOTES = frozenset('"\\$`')
 # A comma separates hosts for libpq; the others mean something to Valkey where it reads its configuration.
 NOT_IN_SOCKET_DIR = frozenset(",\"'\\*?[")
 
@@ -86,11 +88,13 @@ def socket_dir(var: Path) -> Path:
 def open_dir(var: Path, account: Account) -> Path:
     """Return a folder that `account` can reach, for data and binaries, when root runs the portal.
 
-    `var/` itself when every parent lets the account through. Otherwise (a checkout under a
-    0700 home) a folder of our own under /var/lib, whose place is kept in `var/postgres.place`;
+    `var/` itself when every parent lets the account through. Otherwise (a checkout under a 0700
+    home, or one whose name initdb cannot put between quotes) a folder of our own under /var/lib,
+    whose place is kept in `var/postgres.place`;
     no mode outside `var/` is changed.
     """
-    if account.reaches("-x", str(var)):
+    is_plain = not NOT_IN_QUOTES & {*str(var)} or (var / "postgres" / "PG_VERSION").exists()
+    if is_plain and account.reaches("-x", str(var)):
         return var
     pointer = var / "postgres.place"
     if pointer.exists():

@@ -1,6 +1,7 @@
 """The pair of servers: started by the first user, stopped by the last, unharmed by kill -9."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -68,7 +69,10 @@ def test_they_run_from_a_checkout_of_any_name(var: Path) -> None:
         assert ratelimit._limiter(urls["REDIS_URL"]).storage.check()
     finally:
         running.stop()
-    assert (odd / "postgres" / "PG_VERSION").exists()
+        place = running.postgres.place
+        assert (place / "postgres" / "PG_VERSION").exists()
+        if place != odd:  # root's, outside the checkout
+            shutil.rmtree(place)
 
 
 def test_redis_wants_the_password(var: Path) -> None:
