@@ -30,7 +30,7 @@ def test_a_poll_notes_version_and_health(upstream: Upstream, elastic: FakeElasti
 @pytest.mark.parametrize(
     "health, words",
     [("health-red", "The cluster is red: of its shards 2 are missing"), ("health-yellow", "The cluster is yellow"),
-     ("health-yellow-single", ""), ("health-green", "")],
+     ("health-yellow-single", ""), ("health-opensearch", ""), ("health-green", "")],
 )  # fmt: skip
 def test_the_health_is_a_sentence(
     upstream: Upstream, elastic: FakeElasticsearch, health: str, words: str
