@@ -69,7 +69,10 @@ def spend_recovery_code(user_id: int, written: str) -> RecoveryDevice | None:
         code_hash__in=_hashes(written),
         used_at__isnull=True,
     )
-    if unused.update(used_at=datetime.now(UTC)) != 1:
+    found = unused.values_list("pk", flat=True).first() or 0
+    # On the row alone: with a join, the update would not look at it again after waiting for its lock.
+    spent = RecoveryCode.objects.filter(pk=found, used_at__isnull=True)
+    if spent.update(used_at=datetime.now(UTC)) != 1:
         return None
     device: RecoveryDevice | None = RecoveryDevice.objects.filter(user_id=user_id).first()
     return device
