@@ -1,19 +1,13 @@
 """A real Prometheus with node-exporter on free ports, optionally with a past to draw."""
 
-import shutil
-import socket
 import subprocess
 import tempfile
-import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import pytest
-from django.conf import settings
-
-from portal.core.embedded import binaries
+from tests.stack import free_port, program, until
 
 CONFIGURATION = """
 global: {{scrape_interval: 1s, scrape_timeout: 1s}}
@@ -26,20 +20,6 @@ scrape_configs:
 JOB = """  - job_name: {job}
     static_configs: [{{targets: ["{target}"]}}]
 """
-START_SECONDS = 30
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def program(name: str) -> str:
-    found = binaries.find(name, Path(settings.VAR_DIR))
-    if found is None:
-        pytest.skip(f"skipped: no {name} on this machine. Install Debian's prometheus packages.")
-    return str(found)
 
 
 @contextmanager
@@ -59,15 +39,6 @@ def _answers(url: str) -> bool:
             return bool(answer.status == 200)
     except OSError:
         return False
-
-
-def until(condition: object, complaint: str, seconds: float = START_SECONDS) -> None:
-    """Ask `condition` until it holds; fail with `complaint` when it does not in time."""
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, complaint
-        time.sleep(0.1)
 
 
 @contextmanager
@@ -100,12 +71,9 @@ def real_prometheus(past: str = "", jobs: Mapping[str, str] | None = None) -> It
 
 
 def _backfill(past: str, folder: Path) -> None:
-    tool = shutil.which("promtool")
-    if tool is None:
-        pytest.skip("skipped: no promtool on this machine. Install Debian's package prometheus.")
     (folder / "past.txt").write_text(past)
     blocks = [
-        tool,
+        program("promtool"),
         "tsdb",
         "create-blocks-from",
         "openmetrics",
