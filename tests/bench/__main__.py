@@ -22,6 +22,7 @@ CASES = (
     "detection",
     "audit",
     "pages",
+    "trail",
     "timeline",
 )
 

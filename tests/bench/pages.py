@@ -29,19 +29,19 @@ def measure() -> Iterator[Row]:
     client = Client()
     sign_in(client)
     demo.seed(SMALL)
-    small = {name: _visit(client, url) for name, url in PAGES.items()}
+    small = {name: visit(client, url) for name, url in PAGES.items()}
     demo.seed(LARGE)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
     for name, url in PAGES.items():
-        taken, queries = _visit(client, url)
+        taken, queries = visit(client, url)
         base, few = small[name]
         times = f"{taken * 1000:.0f} ms", f"{base * 1000:.0f} ms at 100 episodes"
         yield Row(f"{name} at 100,000 episodes, 1,000,000 entries", *times, taken / base, 2)
         yield Row("  queries more than at 100", str(queries), str(few), queries - few, 0, "queries")
 
 
-def _visit(client: Client, url: str) -> tuple[float, int]:
+def visit(client: Client, url: str) -> tuple[float, int]:
     """Return the median time of a page and its number of queries."""
 
     def get() -> None:
