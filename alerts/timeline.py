@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from django.db.models import QuerySet
 
 from alerts.models import Alert, Silence, State
-from portal.core.models import Service
 from portal.core.timeline import Event, Slice
 
 FIRED, RESOLVED, SILENCED = "alert.fired", "alert.resolved", "silence.began"
@@ -40,8 +39,8 @@ def resolved(wanted: Slice) -> Sequence[Event]:
 def silenced(wanted: Slice) -> Sequence[Event]:
     """Return silences that began; of one service, those whose matchers name it."""
     rows = Silence.objects.all()
-    if wanted.service_id is not None:
-        slug = _slug_of(wanted.service_id)
+    if wanted.service:
+        slug = wanted.service.slug
         rows = rows.filter(matchers__contains=[{"name": "service", "operator": "=", "value": slug}])
     return [
         Event(
@@ -55,12 +54,8 @@ def silenced(wanted: Slice) -> Sequence[Event]:
 
 def _alerts(wanted: Slice) -> QuerySet[Alert]:
     rows = Alert.objects.select_related("service").only(*_FIELDS)
-    return rows.filter(service_id=wanted.service_id) if wanted.service_id is not None else rows
+    return rows.filter(service=wanted.service) if wanted.service else rows
 
 
 def _slug(alert: Alert) -> str:
     return alert.service.slug if alert.service else ""
-
-
-def _slug_of(service_id: int) -> str:
-    return Service.objects.values_list("slug", flat=True).filter(pk=service_id).first() or ""

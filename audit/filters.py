@@ -66,6 +66,9 @@ class TrailFilter(filters.FilterSet):
     actor = filters.CharFilter(field_name="actor_name", help_text="Exactly the name of who acted.")
     target_type = filters.CharFilter()
     target_id = filters.CharFilter()
+    service = filters.CharFilter(
+        method="by_service", max_length=100, help_text="The slug of the service it concerns."
+    )
     source_ip = filters.CharFilter(method="by_address", validators=[validate_address])
     request_id = filters.CharFilter()
     trace_id = filters.CharFilter()
@@ -84,6 +87,9 @@ class TrailFilter(filters.FilterSet):
 
     def by_window(self, queryset: AuditEntryQuerySet, _name: str, value: str) -> AuditEntryQuerySet:
         return queryset.since(timezone.now() - WINDOWS[value])
+
+    def by_service(self, queryset: AuditEntryQuerySet, _name: str, slug: str) -> AuditEntryQuerySet:
+        return queryset.of_service(slug)
 
     def by_group(self, queryset: AuditEntryQuerySet, _name: str, value: str) -> AuditEntryQuerySet:
         return queryset.filter(action__startswith=f"{value}.")

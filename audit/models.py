@@ -30,6 +30,10 @@ class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):
     def of_target(self, target_type: str, target_id: object) -> "AuditEntryQuerySet":
         return self.filter(target_type=target_type, target_id=str(target_id))
 
+    def of_service(self, slug: str) -> "AuditEntryQuerySet":
+        """Entries about the service itself and what belongs to it, and those its application told."""
+        return self.filter(data__has_key="service", data__service=slug)
+
     def since(self, moment: datetime) -> "AuditEntryQuerySet":
         return self.filter(recorded_at__gte=moment)
 

@@ -11,6 +11,7 @@ from django.db.models.signals import post_save
 
 from audit import services
 from audit.services import Target
+from portal.core.models import Service
 
 VERBS = {
     LogEntry.Action.CREATE: "created",
@@ -39,7 +40,23 @@ def on_log_entry(
     ):
         action = "role.granted" if _grants(diff) else "role.revoked"
     target = Target(model, str(instance.object_pk), instance.object_repr)
-    services.record(action, target=target, changes=diff)
+    slug = _service_of(instance, diff)
+    services.record(action, target=target, changes=diff, data={"service": slug} if slug else {})
+
+
+def _service_of(entry: LogEntry, diff: dict[str, Any]) -> str:
+    """Return the slug of the service that was changed, or that the changed row belongs to."""
+    model = entry.content_type.model_class()
+    if model is None or not (model is Service or hasattr(model, "service")):
+        return ""
+    if entry.action != LogEntry.Action.DELETE:
+        return services.service_of(model._base_manager.filter(pk=entry.object_pk).first())
+    if model is Service:  # the row is gone; its last values are in the diff
+        return str(diff["slug"][0]) if "slug" in diff else ""
+    number = str(diff.get("service", ("",))[0])
+    return services.service_of(
+        Service.objects.filter(pk=number).first() if number.isdigit() else None
+    )
 
 
 def _grants(diff: dict[str, Any]) -> bool:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import connection, models
 from uuid6 import uuid7
 
@@ -18,6 +19,7 @@ from audit import ecs, logfile, redaction
 from audit.models import AuditEntry, Outcome
 from audit.taxonomy import meaning
 from portal.core import crypto, request_context, sanitize
+from portal.core.models import Service
 from portal.core.request_context import ANONYMOUS, Actor
 
 DATA_LIMIT = 16_000
@@ -75,6 +77,19 @@ def target_of(thing: Any) -> Target:
     if isinstance(thing, models.Model):
         return Target(thing._meta.label_lower, str(thing.pk or ""), str(thing))
     return Target(str(thing))
+
+
+def service_of(thing: Any) -> str:
+    """Return the slug of the service that a row is or belongs to, or an empty text."""
+    try:
+        service = thing if isinstance(thing, Service) else getattr(thing, "service", None)
+    except ObjectDoesNotExist:  # deleted since the row was read
+        return ""
+    return service.slug if isinstance(service, Service) else ""
+
+
+def _with_service(target: Any, data: Mapping[str, Any]) -> dict[str, Any]:
+    return {"service": slug, **data} if (slug := service_of(target)) else dict(data)
 
 
 def _fingerprint(value: str) -> str:
@@ -135,7 +150,7 @@ def build(
         changes=_bounded(
             redaction.changes(sanitize.json(dict(changes or {}), limit=2000), _fingerprint)
         ),
-        data=_bounded(dict(data or {})),
+        data=_bounded(_with_service(target, data or {})),
         writer_id=writer_id,
         writer_seq=writer_seq,
         **_circumstances(),

@@ -2,27 +2,42 @@
 
 from collections.abc import Sequence
 
-from audit.models import AuditEntry
+from django.apps import apps
+
+from audit.models import AuditEntry, Outcome
+from audit.wording import phrase
 from portal.core.timeline import Event, Slice
 
 ACTED = "audit"
 _FIELDS = (
     "id", "recorded_at", "action", "outcome", "reason", "actor_name", "actor_type", "target_name", "target_type",
-    "target_id",
+    "target_id", "data",
 )  # fmt: skip
 
 
 def acted(wanted: Slice) -> Sequence[Event]:
-    """Return entries of the trail; of one service, those about the service itself."""
+    """Return entries of the trail; of one service, those about it, what belongs to it, and its application's."""
     rows = AuditEntry.objects.only(*_FIELDS)
-    if wanted.service_id is not None:
-        rows = rows.filter(target_type="core.service", target_id=str(wanted.service_id))
-    return [
-        Event(
-            ACTED, row.pk, row.recorded_at, row.action,
-            " – ".join(part for part in (row.target_name, row.reason) if part)[:500],
-            tone="plain" if row.outcome == "success" else "warn",
-            actor=row.actor_name or row.actor_type, url=row.get_absolute_url(),
-        )
-        for row in wanted.take(rows, ACTED, at="recorded_at")
-    ]  # fmt: skip
+    if wanted.service:
+        rows = rows.of_service(wanted.service.slug)
+    return [_event(entry) for entry in wanted.take(rows, ACTED, at="recorded_at")]
+
+
+def _event(entry: AuditEntry) -> Event:
+    went_well, service = entry.outcome == Outcome.SUCCESS, entry.data.get("service")
+    return Event(
+        ACTED, entry.pk, entry.recorded_at,
+        phrase(entry.action, noun=_noun(entry.target_type), failed=entry.outcome == Outcome.FAILURE),
+        " – ".join(part for part in (entry.target_name, entry.reason) if part)[:500],
+        tone="plain" if went_well else "warn",
+        service=service[:100] if isinstance(service, str) else "",
+        actor=entry.actor_name or entry.actor_type, url=entry.get_absolute_url(), action=entry.action,
+    )  # fmt: skip
+
+
+def _noun(target_type: str) -> str:
+    """Return "scrape target" for monitoring.scrapetarget; what is no model of ours keeps its own word."""
+    try:
+        return str(apps.get_model(target_type)._meta.verbose_name)
+    except (LookupError, ValueError):
+        return target_type.rpartition(".")[2].replace("_", " ")

@@ -12,8 +12,8 @@ _ERROR_TONES = {"new": "bad", "regressed": "bad", "reopened": "warn", "resolved"
 
 def flipped(wanted: Slice) -> Sequence[Event]:
     rows = StatusChange.objects.filter(check_row__isnull=True).select_related("service")
-    if wanted.service_id is not None:
-        rows = rows.filter(service_id=wanted.service_id)
+    if wanted.service:
+        rows = rows.filter(service=wanted.service)
     return [
         Event(
             FLIPPED, row.pk, row.at, f"{row.service.name} is {row.get_new_status_display().lower()}",
@@ -26,8 +26,8 @@ def flipped(wanted: Slice) -> Sequence[Event]:
 
 def deployed(wanted: Slice) -> Sequence[Event]:
     rows = Deploy.objects.select_related("service")
-    if wanted.service_id is not None:
-        rows = rows.filter(service_id=wanted.service_id)
+    if wanted.service:
+        rows = rows.filter(service=wanted.service)
     return [
         Event(
             DEPLOYED, row.pk, row.at, f"{row.service.name} {row} deployed", row.description,
@@ -39,8 +39,8 @@ def deployed(wanted: Slice) -> Sequence[Event]:
 
 def errors(wanted: Slice) -> Sequence[Event]:
     rows = ErrorTransition.objects.select_related("issue", "service")
-    if wanted.service_id is not None:
-        rows = rows.filter(service_id=wanted.service_id)
+    if wanted.service:
+        rows = rows.filter(service=wanted.service)
     return [
         Event(
             ERROR, row.pk, row.at, f"{row.get_kind_display()}: {row.issue.title}"[:300],

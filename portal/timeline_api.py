@@ -22,7 +22,7 @@ from portal.core.timeline import Cursor, Slice
 from portal.timeline import KINDS, Stream, every, page
 from security.permissions import ScopedPermission
 
-FIELDS = ("at", "kind", "title", "detail", "tone", "service", "actor", "url")
+FIELDS = ("at", "kind", "title", "detail", "tone", "service", "actor", "url", "action")
 
 
 class EventSerializer(serializers.Serializer[Any]):
@@ -37,6 +37,7 @@ class EventSerializer(serializers.Serializer[Any]):
     service = serializers.CharField()
     actor = serializers.CharField()
     url = serializers.CharField()
+    action = serializers.CharField(help_text="Its name in the audit trail; empty for other kinds.")
 
 
 class TimelineSerializer(serializers.Serializer[Any]):
@@ -89,7 +90,7 @@ class TimelineView(APIView):
             before=facts.get("cursor"),
             since=facts.get("since"),
             until=facts.get("until"),
-            service_id=service.pk if service else None,
+            service=service,
         )
         if request.query_params.get("format") == "csv":
             return self._csv(request, wanted, facts.get("kind", []))
@@ -107,10 +108,10 @@ class TimelineView(APIView):
             target=Target("api.timeline"),
             data={"filters": filters, "format": "csv"},
         )
-        whole = Slice(500, None, wanted.since, wanted.until, wanted.service_id)
+        whole = Slice(500, None, wanted.since, wanted.until, wanted.service)
         events = every(whole, kinds=kinds, allowed=_allowed(request))
         rows = (
-            (_stamp(e.at), e.stream, e.title, e.detail, e.tone, e.service, e.actor, e.url)
+            (_stamp(e.at), e.stream, e.title, e.detail, e.tone, e.service, e.actor, e.url, e.action)
             for e in events
         )
         return csv.response("timeline", FIELDS, rows)

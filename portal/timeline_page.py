@@ -32,13 +32,14 @@ def timeline(request: HttpRequest) -> HttpResponse:
 
     given = request.GET
     chosen = [kind for kind in given.getlist("kind") if kind in KINDS]
-    service = Service.objects.filter(slug=_clean(given.get("service"))).first()
+    named = _clean(given.get("service"))
+    service = Service.objects.filter(slug=named).first() if named else None
     wanted = Slice(
         limit=PAGE_SIZE,
         before=_cursor(given.get("cursor")),
         since=_moment(given.get("since")),
         until=_moment(given.get("until")),
-        service_id=service.pk if service else None,
+        service=service,
     )
     found = page(wanted, kinds=chosen, allowed=allowed)
     context = {
@@ -52,6 +53,7 @@ def timeline(request: HttpRequest) -> HttpResponse:
         "services": Service.objects.in_order().values_list("slug", "name"),
         "chosen": {
             "service": service.slug if service else "",
+            "unknown": "" if service else named,
             "since": wanted.since,
             "until": wanted.until,
         },

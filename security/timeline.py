@@ -10,7 +10,7 @@ FLAGGED = "flag.opened"
 
 def flagged(wanted: Slice) -> Sequence[Event]:
     """Return flags; none belongs to a service."""
-    if wanted.service_id is not None:
+    if wanted.service:
         return []
     return [
         Event(

@@ -14,10 +14,15 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
+from portal.core.models import Service
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened. `tone` is good, bad, warn or plain; `service` is a slug or nothing."""
+    """One thing that happened. `tone` is good, bad, warn or plain; `service` is a slug or nothing.
+
+    `action` is the name that the audit trail has for it, if it has one.
+    """
 
     stream: str
     id: int
@@ -28,6 +33,7 @@ class Event:
     service: str = ""
     actor: str = ""
     url: str = ""
+    action: str = ""
 
     @property
     def position(self) -> tuple[datetime, str, int]:
@@ -68,7 +74,7 @@ class Slice:
     before: Cursor | None = None
     since: datetime | None = None
     until: datetime | None = None
-    service_id: int | None = None
+    service: Service | None = None
 
     def take(self, rows: QuerySet[Any], stream: str, *, at: str = "at") -> QuerySet[Any]:
         """Return `rows` of one stream within the slice, newest first, by the column `at`."""

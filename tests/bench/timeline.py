@@ -52,7 +52,8 @@ FILL = (
         target_type, target_id, target_name, targets, changes, data, writer_id, writer_seq)
     SELECT gen_random_uuid(), @at, @at, 1, 'event', '{}', '{}', 'config.changed', 'success', '', 1, 'user',
         '', 'bench', '{}', '', '{}', '', '', '', '', '', '', '', '', '', 'core.service',
-        (%(first)s + n %% %(services)s)::text, '', '[]', '{}', '{}', 'bench', n
+        (%(first)s + n %% %(services)s)::text, '', '[]', '{}',
+        jsonb_build_object('service', 'bench-tl-' || n %% %(services)s), 'bench', n
     FROM generate_series(%(from)s::int, %(to)s::int) n""",
 )
 TABLES = (

@@ -11,8 +11,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from alerts import services as desk
 from audit import services as audit
 from audit.models import AuditEntry
+from monitoring.checks.models import Check
 from monitoring.models import Deploy, ErrorTransition, StatusChange
 from portal.core.models import Service
 from portal.core.timeline import Cursor
@@ -90,6 +92,33 @@ def test_events_come_newest_first_and_carry_what_a_reader_needs() -> None:
     assert [e["at"] for e in events] == sorted((e["at"] for e in events), reverse=True)
     deploy = next(e for e in events if e["stream"] == "deploy")
     assert (deploy["service"], "v0" in deploy["title"], deploy["url"] != "") == ("shop", True, True)
+
+
+def test_a_service_has_the_actions_on_what_belongs_to_it_and_those_its_application_told() -> None:
+    shop, other = make_service(slug="shop"), make_service(slug="other")
+    desk.acknowledge([make_alert(service=shop), make_alert(service=other)], actor=make_user())
+    check = Check.objects.create(
+        service=shop, name="front", kind="http", target="http://192.0.2.1/"
+    )
+    check.delete()
+    shop.team = "tills"
+    shop.save()
+    told = [{"action": "invoice.voided", "data": {"service": slug}} for slug in ("shop", "other")]
+    bearer("audit:write").post("/api/v1/audit/entries/", told, "application/json")
+    path = "/api/v1/services/shop/timeline/?kind=audit"
+    events = bearer("read", "audit:read").get(path).json()["results"]
+    assert {event["service"] for event in events} == {"shop"}
+    assert sorted((event["action"], event["title"]) for event in events) == [
+        ("alert.acknowledged", "Alert acknowledged"), ("invoice.voided", "Invoice voided"),
+        ("object.created", "Check created"), ("object.created", "Service created"),
+        ("object.deleted", "Check deleted"), ("object.updated", "Service updated"),
+    ]  # fmt: skip
+
+
+def test_what_was_told_of_a_deleted_service_stays_told() -> None:
+    make_service(slug="gone").delete()
+    entry = AuditEntry.objects.of_service("gone").get(action="object.deleted")
+    assert entry.target_type == "core.service"
 
 
 def test_one_service_and_one_span_of_time() -> None:
@@ -194,6 +223,12 @@ def test_the_page_shows_days_links_and_the_way_back(client: Client) -> None:
 def test_the_page_survives_any_query(client: Client, query: str) -> None:
     sign_in(client)
     assert client.get(f"/admin/timeline/{query}").status_code == 200
+
+
+def test_a_service_that_is_not_there_is_said(client: Client) -> None:
+    sign_in(client)
+    page = client.get("/admin/timeline/?service=nobody").content.decode()
+    assert "There is no service “nobody”: this is the timeline of all." in page
 
 
 def test_an_account_sees_only_what_it_may(client: Client) -> None:
