@@ -38,7 +38,8 @@ def known() -> AuditEntry:
         {"q": "2001:db8:0::7"}, {"q": "1" * 32}, {"q": TRACE}, {"q": "berta"}, {"q": "77"}, {"actor": "berta"},
         {"last": "1h", "actor": "berta"}, {"group": "config"}, {"action": "config.changed"}, {"outcome": "unknown"},
         {"target_type": "core.service", "target_id": "77"}, {"target_id": "77"}, {"service": "till"},
-        {"source_ip": "2001:DB8::7"}, {"request_id": "1" * 32}, {"trace_id": TRACE}, {"since": "2020-01-01", "actor": "berta"},
+        {"source_ip": "2001:DB8::7"}, {"request_id": "1" * 32}, {"trace_id": TRACE},
+        {"since": "2020-01-01", "actor": "berta"},
     ],
     ids=str,
 )  # fmt: skip
@@ -78,7 +79,8 @@ def test_every_filter_is_served_by_an_index_at_size() -> None:
         {}, {"last": "24h"}, {"since": "2020-01-01"}, {"until": now.isoformat()}, {"action": "auth.login_failed"},
         {"action": "no.such"}, {"group": "auth"}, {"group": "nosuch"}, {"outcome": "failure"}, {"actor": "user-7"},
         {"target_type": "core.service"}, {"target_type": "no.such"}, {"target_id": "9"}, {"service": "shop"},
-        {"source_ip": "198.51.3.3"}, {"request_id": "1" * 32}, {"trace_id": TRACE}, {"q": "nobody"}, {"q": TRACE}, {"q": "10.0.0.1"},
+        {"source_ip": "198.51.3.3"}, {"request_id": "1" * 32}, {"trace_id": TRACE}, {"q": "nobody"},
+        {"q": TRACE}, {"q": "10.0.0.1"},
     ]  # fmt: skip
     for query in queries:
         plan = json.loads(filters.apply(query)[:51].explain(format="json"))[0]["Plan"]
