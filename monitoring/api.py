@@ -1,5 +1,7 @@
 """`upstreams/`, `services/` and their verbs."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import django_filters as filters
@@ -16,9 +18,11 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit.viewsets import PortalModelViewSet
+from audit.viewsets import CSV_CHUNK, PortalModelViewSet
 from monitoring import connection_test
 from monitoring.api_history import WINDOW, UptimeSerializer, service_history, window
+from monitoring.errors.serializers import ServiceErrorsSerializer
+from monitoring.errors.summary import ServiceErrors, errors_of
 from monitoring.grafana import service_url
 from monitoring.models import ServiceStatus, Status
 from portal.core.models import Freshness, Service, Upstream, UpstreamKind
@@ -160,6 +164,16 @@ class ServiceStatusSerializer(serializers.ModelSerializer[ServiceStatus]):
         return row.shown(at=timezone.now())[1]
 
 
+class ServiceListSerializer(serializers.ListSerializer[Any]):
+    """Looks up once for all services of a page what each would ask for."""
+
+    def to_representation(self, data: Any) -> Any:
+        rows = list(data)
+        child: Any = self.child
+        child.errors_of = errors_of([row.pk for row in rows], at=timezone.now())
+        return super().to_representation(rows)
+
+
 class ServiceSerializer(serializers.ModelSerializer[Service]):
     status = ServiceStatusSerializer(read_only=True, allow_null=True)
     matchers = serializers.ListField(
@@ -171,16 +185,24 @@ class ServiceSerializer(serializers.ModelSerializer[Service]):
     labels = serializers.DictField(
         child=serializers.CharField(max_length=1000, allow_blank=True), required=False
     )
+    errors = serializers.SerializerMethodField()  # type: ignore[assignment]
     grafana_url = serializers.SerializerMethodField()
+    errors_of: Mapping[int, ServiceErrors] = {}
 
     class Meta:
         model = Service
+        list_serializer_class = ServiceListSerializer
         fields = (
             "id", "slug", "name", "team", "tier", "description", "runbook_url", "repository_url", "labels",
-            "matchers", "discovered", "created_at", "status", "grafana_url",
+            "matchers", "discovered", "created_at", "status", "errors", "grafana_url",
         )  # fmt: skip
         read_only_fields = ("discovered", "created_at")
         extra_kwargs = {"tier": {"min_value": 1, "max_value": 5}}
+
+    @extend_schema_field(ServiceErrorsSerializer)
+    def get_errors(self, service: Service) -> Any:
+        found = self.errors_of or errors_of([service.pk], at=timezone.now())
+        return ServiceErrorsSerializer(found[service.pk]).data
 
     def get_grafana_url(self, service: Service) -> str:
         return service_url(service.slug)
@@ -205,6 +227,13 @@ class ServiceViewSet(PortalModelViewSet):
     ordering = ("id",)
     ordering_fields = ("id", "slug")
     write_scope = "monitoring:write"
+
+    def _rows(self, queryset: Any, fields: Sequence[str]) -> Iterator[Sequence[Any]]:
+        """Yield the rows of a CSV; what each service asks for is looked up per chunk."""
+        rows = queryset.iterator(chunk_size=CSV_CHUNK)
+        while chunk := list(islice(rows, CSV_CHUNK)):
+            for data in self.get_serializer(chunk, many=True).data:
+                yield [data[field] for field in fields]
 
     @extend_schema(parameters=[WINDOW], responses=UptimeSerializer)
     @action(detail=True, methods=["get"])

@@ -17,6 +17,7 @@ from unfold.decorators import display
 from monitoring.errors import pages, services
 from monitoring.errors.admin_filters import LevelFilter, ProjectFilter, ServiceFilter, StatusFilter
 from monitoring.errors.models import ErrorIssue
+from monitoring.errors.summary import blind_sentence
 from portal.core.acts import ActsMixin
 from portal.core.paginator import CappedPaginator
 
@@ -104,7 +105,7 @@ class ErrorIssueAdmin(ErrorColumns, ActsMixin, ModelAdmin):
         return [event, *super().get_urls()]
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        extra = {**(extra_context or {}), "blind": pages.blind_sentence()}
+        extra = {**(extra_context or {}), "blind": blind_sentence()}
         page: HttpResponse = super().changelist_view(request, extra)
         return page
 

@@ -21,7 +21,6 @@ from monitoring.sentry import Sentry
 from portal.core.http import UpstreamError
 from portal.core.links import logs_url, trace_url
 from portal.core.lookups import row_or_404
-from portal.core.models import Freshness, Upstream, UpstreamKind
 
 # verb: (service, word for the sentence)
 VERBS: dict[str, tuple[Callable[..., services.Result], str]] = {
@@ -59,19 +58,6 @@ def ago(moment: datetime) -> str:
     if timezone.now() - moment < timedelta(minutes=1):
         return "just now"
     return f"{timesince(moment, depth=1)} ago"
-
-
-def blind_sentence() -> str:
-    """Return why the list may be out of date, empty when every Sentry answered in time."""
-    now = timezone.now()
-    sources = list(Upstream.objects.enabled().filter(kind=UpstreamKind.SENTRY))
-    if not sources:
-        return (
-            "No Sentry is connected, so no error can be seen. Add an upstream of the kind Sentry."
-        )
-    blind = [source for source in sources if source.freshness(at=now) != Freshness.LIVE]
-    said = [source.error or f"{source.name} has not been polled in time." for source in blind]
-    return f"What is listed may have changed: {' '.join(said)}" if said else ""
 
 
 def issue_page(request: HttpRequest, issue_id: str, context: dict[str, Any]) -> HttpResponse:

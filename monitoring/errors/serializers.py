@@ -53,3 +53,25 @@ class AssignErrorSerializer(ErrorTextSerializer):
         max_length=200,
         help_text="E-mail address, user name, `user:ID` or `team:ID` of Sentry; null for nobody.",
     )
+
+
+class ErrorHourSerializer(serializers.Serializer[Any]):
+    at = serializers.DateTimeField()
+    events = serializers.IntegerField()
+
+
+class ServiceErrorsSerializer(serializers.Serializer[Any]):
+    """`new` and `regressed` are of the last 24 hours; `trend` is events per hour over them."""
+
+    unresolved = serializers.IntegerField()
+    new = serializers.IntegerField()
+    regressed = serializers.IntegerField()
+    users = serializers.IntegerField(help_text="Sum over the issues of the last 24 hours.")
+    events = serializers.IntegerField()
+    last_seen_at = serializers.DateTimeField(
+        allow_null=True, help_text="Latest event of an unresolved error."
+    )
+    trend = ErrorHourSerializer(many=True)
+    blind = serializers.CharField(
+        help_text="Why these numbers may be out of date; empty when every Sentry answered in time."
+    )
