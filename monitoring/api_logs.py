@@ -19,6 +19,7 @@ from monitoring.elasticsearch import QueryRefusedError
 from monitoring.logs import export, search
 from monitoring.logs.asked import Asked, AskedError, asked
 from monitoring.logs.links import discover_url, flavour_of
+from monitoring.logs.own import with_own
 from monitoring.logs.queries import LEVELS, LogQuery, stamp
 from monitoring.logs.replies import Found, LogLine
 from portal.core.http import UpstreamError
@@ -70,7 +71,7 @@ def _parameter(name: str, said: str, kind: Any = OpenApiTypes.STR) -> OpenApiPar
 
 PARAMETERS = [
     _parameter("q", "Lucene query, for example `timeout AND NOT url.path:healthz`."),
-    _parameter("service", "Name of the service in the logs."),
+    _parameter("service", "Slug of a service, which knows its own lines; else the name of a service in the logs."),
     _parameter("host", "Name of the host."),
     _parameter("level", f"Several with commas: {', '.join(LEVELS)}."),
     _parameter("since", "Unix or RFC 3339 time; default: an hour before `until`."),
@@ -96,7 +97,7 @@ class LogSearchView(APIView):
     @extend_schema(parameters=PARAMETERS, responses=LogPageSerializer)
     def get(self, request: Request) -> Response | StreamingHttpResponse:
         try:
-            wanted = asked(request.query_params.dict(), at=timezone.now())
+            wanted = with_own(asked(request.query_params.dict(), at=timezone.now()))
             if request.query_params.get("format") == "csv":
                 return export.download(wanted)
             document = _context(wanted) if wanted.context else _page(request, wanted)

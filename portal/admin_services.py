@@ -7,6 +7,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
@@ -19,9 +20,11 @@ from monitoring.checks import history as observed
 from monitoring.checks.pictures import strip
 from monitoring.discovery.admin import ScrapeTargetInline
 from monitoring.errors.summary import error_summary, rectangles
+from monitoring.logs.search import default_elasticsearch
 from monitoring.models import Check, Deploy, ServiceStatus, Status, StatusChange, Target
-from portal.core.formfields import MatchersField
+from portal.core.formfields import LogFieldsField, MatchersField
 from portal.core.models import Service, Upstream, UpstreamKind
+from portal.service_logs import service_logs
 from portal.sight import sight_of, source_of
 
 RECENT = 10
@@ -31,7 +34,10 @@ class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]
     matchers = MatchersField(
         help_text='One per line. Alerts and targets whose labels match all of them belong here, e.g. job="api".'
     )
-
+    log_fields = LogFieldsField(
+        help_text="One field=value per line. Log lines that hold them are its own: any value of a field, and all"
+        " fields, e.g. service.name=shop-api. Empty: lines that name its slug."
+    )
     runbook_url = forms.URLField(
         label="Runbook", required=False, assume_scheme="https", widget=UnfoldAdminURLInputWidget()
     )
@@ -49,7 +55,8 @@ class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]
             "labels": UnfoldAdminTextareaWidget(attrs={"rows": 3, "spellcheck": "false"}),
         }
         fields = (
-            "name", "slug", "team", "tier", "description", "matchers", "labels", "runbook_url", "repository_url"
+            "name", "slug", "team", "tier", "description", "matchers", "log_fields", "labels", "runbook_url",
+            "repository_url",
         )  # fmt: skip
 
 
@@ -78,7 +85,7 @@ class ServiceAdmin(ModelAdmin):
     change_form_outer_before_template = "portal/service_page.html"
     fieldsets = (
         (None, {"fields": (("name", "slug"), ("team", "tier"), "description")}),
-        ("What belongs to it", {"fields": ("matchers", "labels")}),
+        ("What belongs to it", {"fields": ("matchers", "log_fields", "labels")}),
         ("Links", {"fields": ("runbook_url", "repository_url")}),
     )
 
@@ -101,6 +108,11 @@ class ServiceAdmin(ModelAdmin):
     def targets(self, service: Service) -> str:
         row = status_of(service)
         return f"{row.targets_up} of {row.targets_up + row.targets_down} up" if row else "—"
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        lines = path("<int:service_id>/logs/", wrap(service_logs), name="core_service_logs")
+        return [lines, *super().get_urls()]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
@@ -145,6 +157,7 @@ def history(service_id: str) -> dict[str, Any]:
         "errors_sight": sight_of(
             UpstreamKind.SENTRY, tuple(source_of(row, at=now) for row in sentries)
         ),
+        "logs_are_kept": default_elasticsearch() is not None,
         "recent_alerts": alerts.order_by("-starts_at")[:RECENT],
     }
 

@@ -11,7 +11,7 @@ from alerts import notification_api
 from audit import api as audit_api
 from audit import api_filters
 from monitoring import api as monitoring_api
-from monitoring import api_checks, api_logs, api_panels, api_traffic
+from monitoring import api_checks, api_logs, api_panels, api_services, api_traffic
 from monitoring.discovery import api as discovery_api
 from monitoring.errors import api as errors_api
 from monitoring.logs import api as searches_api
@@ -34,6 +34,7 @@ MODULES = (
     api_filters,
     exports_api,
     monitoring_api,
+    api_services,
     api_checks,
     api_panels,
     errors_api,

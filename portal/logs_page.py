@@ -17,6 +17,7 @@ from monitoring.elasticsearch import QueryRefusedError
 from monitoring.logs import export, search
 from monitoring.logs.asked import AROUND_MINUTES, DEFAULT_RANGE, RANGES, Asked, AskedError, asked
 from monitoring.logs.models import SavedSearch
+from monitoring.logs.own import with_own
 from monitoring.logs.queries import stamp
 from monitoring.logs.replies import Bucket, Found, LogLine
 from monitoring.logs.saved import KEPT as KEPT_SEARCH
@@ -58,7 +59,7 @@ def logs(request: HttpRequest) -> HttpResponseBase:
     now = timezone.now()
     shown: Shown | StreamingHttpResponse
     try:
-        wanted = asked(parameters, at=now)
+        wanted = with_own(asked(parameters, at=now))
     except AskedError as error:
         wanted = asked({}, at=now)
         shown = Shown("wrong", str(error))

@@ -113,6 +113,8 @@ class FakeElasticsearch:
 def _matches(clause: dict[str, Any], hit: dict[str, Any]) -> bool:
     (kind, details), *_ = clause.items()
     document = hit["_source"]
+    if kind == "bool":
+        return any(_matches(each, hit) for each in details["should"])
     if kind == "range":
         since, until = (
             datetime.fromisoformat(details["@timestamp"][bound]).timestamp() * 1000 for bound in ("gte", "lt")

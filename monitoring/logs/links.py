@@ -3,9 +3,11 @@
 Their Discover takes its state as rison after a `#`; each generation has its own names for it.
 """
 
+import re
+from collections.abc import Sequence
 from urllib.parse import quote
 
-from monitoring.logs.queries import LogQuery, stamp
+from monitoring.logs.queries import LogQuery, service_pairs, stamp
 
 FLAVOURS = ("kibana7", "kibana8", "opensearch1", "opensearch2")
 
@@ -47,10 +49,16 @@ def discover_url(base: str, query: LogQuery, *, flavour: str, data_view: str = "
 def lucene(query: LogQuery) -> str:
     """Return text and filters as one Lucene query, in ECS names."""
     parts = [f"({query.text})"] if query.text else []
-    parts += [f'service.name:"{_quoted(query.service)}"'] if query.service else []
+    parts += [_any_of(field, values) for field, values in service_pairs(query)]
     parts += [f'host.name:"{_quoted(query.host)}"'] if query.host else []
     parts += [f"log.level:({' OR '.join(query.levels)})"] if query.levels else []
     return " AND ".join(parts)
+
+
+def _any_of(field: str, values: Sequence[str]) -> str:
+    said = " OR ".join(f'"{_quoted(value)}"' for value in values)
+    name = re.sub(r"[/-]", r"\\\g<0>", field)
+    return f"{name}:({said})" if len(values) > 1 else f"{name}:{said}"
 
 
 def text(value: str) -> str:

@@ -12,12 +12,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from portal.core.log_fields import Own
+
 TIME = "@timestamp"
 # Names that a thing has outside of ECS follow its ECS name. A field nobody has is no error.
 TEXT_FIELDS = (
     "message", "msg", "log", "event.original", "error.message", "error.type", "error.stack_trace", "url.path",
     "http.request.id", "trace.id", "user.name", "source.ip",
 )  # fmt: skip
+SERVICE_NAME = "service.name"
 SERVICE_FIELDS = ("service.name", "service", "app", "application", "kubernetes.container.name")
 HOST_FIELDS = ("host.name", "host.hostname", "hostname", "host", "kubernetes.pod.name")
 LEVEL_FIELDS = ("log.level", "level", "severity", "levelname", "loglevel")
@@ -66,6 +69,7 @@ class LogQuery:
     service: str = ""
     host: str = ""
     levels: tuple[str, ...] = ()
+    own: Own = ()  # what the lines of `service` hold, where it says so; else they name it
 
     @property
     def step_seconds(self) -> int:
@@ -178,8 +182,23 @@ def _range(query: LogQuery) -> dict[str, Any]:
 
 def _filters(query: LogQuery) -> list[dict[str, Any]]:
     found = [_levels(query.levels)] if query.levels else []
-    found += [_same(SERVICE_FIELDS, query.service)] if query.service else []
+    found += [_any_of(field, values) for field, values in service_pairs(query)]
     return found + ([_same(HOST_FIELDS, query.host)] if query.host else [])
+
+
+def service_pairs(query: LogQuery) -> Own:
+    """Return what the lines of the service hold: its own fields, else its name."""
+    return query.own or (((SERVICE_NAME, (query.service,)),) if query.service else ())
+
+
+def _any_of(field: str, values: Sequence[str]) -> dict[str, Any]:
+    fields = SERVICE_FIELDS if field == SERVICE_NAME else (field,)
+    clauses = [_same(fields, value) for value in values]
+    return (
+        clauses[0]
+        if len(clauses) == 1
+        else {"bool": {"should": clauses, "minimum_should_match": 1}}
+    )
 
 
 def _text(written: str) -> dict[str, Any]:

@@ -219,7 +219,7 @@ def _listed(value: Any, *names: str) -> list[Any]:
 
 def _notes(decoded: Mapping[str, Any], *, unreadable: int) -> Iterator[str]:
     if decoded.get("timed_out"):
-        yield "The search was stopped after 10 seconds, so lines are missing. Choose a shorter time."
+        yield "The search was stopped after 5 seconds, so lines are missing. Choose a shorter time."
     shards = decoded.get("_shards")
     shards = shards if isinstance(shards, dict) else {}
     if failed := _count(shards.get("failed")):

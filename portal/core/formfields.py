@@ -8,11 +8,13 @@ from django.contrib.admin.widgets import AutocompleteSelect
 from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from portal.core.validators import validate_matchers
+from portal.core.validators import validate_log_fields, validate_matchers
 
 
 class MatchersField(forms.CharField):
     """Matchers, one per line: a comma may be part of a value. Its value is a list of texts."""
+
+    validate_lines = staticmethod(validate_matchers)
 
     def __init__(self, **options: Any) -> None:
         options.setdefault(
@@ -25,11 +27,17 @@ class MatchersField(forms.CharField):
 
     def clean(self, value: Any) -> Any:
         lines = [line.strip() for line in str(value or "").splitlines() if line.strip()]
-        validate_matchers(lines)
+        self.validate_lines(lines)
         return lines
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         return list(initial or []) != [x.strip() for x in str(data or "").splitlines() if x.strip()]
+
+
+class LogFieldsField(MatchersField):
+    """Pairs of field and value, one per line."""
+
+    validate_lines = staticmethod(validate_log_fields)
 
 
 class SearchedSelect(AutocompleteSelect):

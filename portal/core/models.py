@@ -15,6 +15,7 @@ from portal.core.crypto import EncryptedJSONField
 from portal.core.matchers import Matcher, MatcherError, parse
 from portal.core.validators import (
     validate_labels,
+    validate_log_fields,
     validate_matchers,
     validate_not_reserved,
     validate_options,
@@ -159,7 +160,7 @@ class ServiceQuerySet(models.QuerySet["Service"]):
 
 
 class Service(models.Model):
-    """One thing a team runs. Its matchers tie alerts, targets and errors to it."""
+    """One thing a team runs. Its matchers tie alerts, targets and errors to it, its log fields log lines."""
 
     slug = models.SlugField(max_length=100, unique=True)
     name = models.CharField(max_length=200)
@@ -180,6 +181,14 @@ class Service(models.Model):
         default=list,
         validators=[validate_matchers],
         help_text='Alerts and targets whose labels match all of these belong here, for example job="api".',
+    )
+    log_fields = ArrayField(
+        models.CharField(max_length=500),
+        blank=True,
+        default=list,
+        validators=[validate_log_fields],
+        help_text="Log lines that hold these are its own, for example service.name=shop-api; empty: those that name"
+        " its slug.",
     )
     discovered = models.BooleanField(
         default=False, editable=False, help_text="Found as a scrape job of Prometheus."

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 
-from portal.core import matchers
+from portal.core import log_fields, matchers
 from portal.core.sockets import is_forbidden
 
 OPTIONS: dict[str, tuple[type | tuple[type, ...], str]] = {
@@ -72,6 +72,16 @@ def validate_matchers(values: list[str]) -> None:
         try:
             matchers.parse(value)
         except matchers.MatcherError as error:
+            raise ValidationError(str(error)) from error
+
+
+def validate_log_fields(values: list[str]) -> None:
+    if len(values) > log_fields.MOST_PAIRS:
+        raise ValidationError(f"Write at most {log_fields.MOST_PAIRS} pairs.")
+    for value in values:
+        try:
+            log_fields.parse(value)
+        except log_fields.LogFieldError as error:
             raise ValidationError(str(error)) from error
 
 

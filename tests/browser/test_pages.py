@@ -22,6 +22,7 @@ from tests.factories import (
     make_alert,
     make_channel,
     make_check,
+    make_elasticsearch,
     make_error,
     make_flag,
     make_panel,
@@ -44,7 +45,9 @@ LONG = "a-very-long-name-without-any-place-to-break-" * 4
 def _fill() -> None:
     """Make at least one row of every registered model, with texts long enough to overflow."""
     upstream = make_upstream(kind="prometheus", error=f"Nothing listens at {LONG}.")
-    service = make_service(name=LONG, description=LONG * 3, matchers=[f'job="{LONG}"'])
+    service = make_service(name=LONG, description=LONG * 3, matchers=[f'job="{LONG}"'],
+                           log_fields=[f"service.name={LONG}"])  # fmt: skip
+    make_elasticsearch()
     make_status(service, "down", reason=LONG, upstream=upstream)
     make_target(upstream, service=service, instance=LONG, error=LONG, health="down")
     StatusChange.objects.create(service=service, new_status="down", reason=LONG)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from monitoring.logs import queries
 from monitoring.logs.asked import AskedError, asked
-from monitoring.logs.links import discover_url, flavour_of
+from monitoring.logs.links import discover_url, flavour_of, lucene
 from monitoring.logs.queries import Cursor, LogQuery
 
 NOW = datetime(2026, 11, 20, 10, 16, tzinfo=UTC)
@@ -41,6 +41,17 @@ def test_each_filter_is_a_clause_and_the_text_is_lucene() -> None:
     words = body["query"]["bool"]["filter"][1]["simple_query_string"]["query"].split()
     assert {"error", "ERROR", "Error", "50", "warn"} <= set(words)
     assert "info" not in words
+
+
+def test_what_a_service_calls_its_own_takes_the_place_of_its_name() -> None:
+    own = (("service.name", ("api", "worker")), ("kubernetes.namespace", ("shop",)))
+    body = queries.search(LogQuery(HOUR.since, HOUR.until, service="shop", own=own), size=1)
+    _range, either, namespace = body["query"]["bool"]["filter"]
+    names = [clause["multi_match"] for clause in either["bool"]["should"]]
+    assert [name["query"] for name in names] == ["api", "worker"]
+    assert "app" in names[0]["fields"]
+    assert namespace["multi_match"]["fields"] == ["kubernetes.namespace"]
+    assert either["bool"]["minimum_should_match"] == 1
 
 
 def test_a_next_page_repeats_the_last_moment_without_what_was_shown() -> None:
@@ -122,6 +133,12 @@ def test_nothing_that_is_asked_fails_otherwise(parameters: dict[str, str]) -> No
     with contextlib.suppress(AskedError):
         found = asked(parameters, at=NOW)
         assert found.query.since < found.query.until
+
+
+def test_what_a_service_calls_its_own_is_lucene_in_kibana() -> None:
+    own = (("service.name", ("api", 'a"b')), ("app/kubernetes-io", ("shop",)))
+    said = lucene(LogQuery(HOUR.since, HOUR.until, service="shop", own=own))
+    assert said == r'service.name:("api" OR "a\"b") AND app\/kubernetes\-io:"shop"'
 
 
 SEARCH = LogQuery(HOUR.since, HOUR.until, "it's (big)!", "shop", "", ("error",))

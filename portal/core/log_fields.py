@@ -1,0 +1,40 @@
+"""Which log lines a service says are its own: `field=value` pairs (pure).
+
+Pairs of one field are alternatives, different fields must all hold, as the filters of a search do.
+"""
+
+import re
+from collections.abc import Iterable
+
+_SYNTAX = re.compile(r"\s*([A-Za-z_@][A-Za-z0-9_@./-]{0,199})\s*=\s*(.*?)\s*", re.S)
+VALUE_LIMIT = 200
+MOST_PAIRS = 20
+
+Own = tuple[tuple[str, tuple[str, ...]], ...]  # fields, each with the values it may have
+
+
+class LogFieldError(ValueError):
+    """A pair cannot be read; the message quotes it and says how it is written."""
+
+
+def parse(written: str) -> tuple[str, str]:
+    """Return field and value of `service.name=shop-api`. Raises LogFieldError."""
+    found = _SYNTAX.fullmatch(written)
+    value = found[2].strip('"') if found else ""
+    if found is None or not value or len(value) > VALUE_LIMIT or not value.isprintable():
+        raise LogFieldError(
+            f"{written[:100]!r} names no log lines. Write field=value, for example service.name=shop-api."
+        )
+    return found[1], value
+
+
+def grouped(pairs: Iterable[str]) -> Own:
+    """Return the values of each field, in the order written; a pair that no longer parses is left out."""
+    found: dict[str, list[str]] = {}
+    for written in pairs:
+        try:
+            name, value = parse(written)
+        except LogFieldError:
+            continue
+        found.setdefault(name, []).append(value)
+    return tuple((name, tuple(dict.fromkeys(values))) for name, values in found.items())

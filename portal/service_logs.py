@@ -1,0 +1,34 @@
+"""The log lines on a service's page, asked for once the page is there: the logs may be slow, or away."""
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+
+from monitoring.logs import search
+from monitoring.logs.asked import asked
+from monitoring.logs.own import with_own
+from portal.core.http import UpstreamError
+from portal.core.models import Service
+from portal.logs_page import PERMISSION, address
+
+SHOWN = 10
+
+
+def service_logs(request: HttpRequest, service_id: int) -> HttpResponse:
+    """Answer the newest lines of the last hour as a part of the page; what fails is a sentence there."""
+    if not request.user.has_perm(PERMISSION):
+        raise PermissionDenied
+    service = get_object_or_404(Service, pk=service_id)
+    wanted = with_own(asked({"service": service.slug}, at=timezone.now()))
+    try:
+        found = search.search(wanted.query, size=SHOWN)
+    except UpstreamError as error:
+        return render(request, "portal/service_log_lines.html", {"sentence": str(error)})
+    context = {
+        "found": found,
+        "bad": sum(bucket.bad for bucket in found.buckets),
+        "all": address({"service": service.slug}),
+        "errors": address({"service": service.slug, "level": "critical,error", "range": "24h"}),
+    }
+    return render(request, "portal/service_log_lines.html", context)
