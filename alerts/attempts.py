@@ -13,6 +13,7 @@ FIRST_WAIT = timedelta(seconds=15)
 LONGEST_WAIT = timedelta(minutes=15)
 # A provider that asks for more than this is not obeyed to the second, or it could mute a channel for days.
 LONGEST_RETRY_AFTER = timedelta(hours=1)
+CUT_OFF = "An earlier attempt ended with its worker before the answer was noted: it may have arrived twice."
 _SMTP_CODE = re.compile(r"\(([2-5]\d\d), b?['\"]")
 
 
@@ -64,6 +65,15 @@ def judge(attempt: Attempt, *, now: datetime) -> Verdict:
         )
         return Verdict(False, not final, f"The mail server refused it with {code[1]}. {todo}{said}")
     return Verdict(False, True, f"The service could not be reached. Check host and port in the URL.{said}")  # fmt: skip
+
+
+def worn_out(attempts: int) -> Verdict:
+    """Return the verdict on a message whose workers ended before they noted an answer, each time."""
+    sentence = (
+        f"Given up after {attempts} attempts, the last of which ended with its worker: it was killed, or ran out of"
+        " memory. The worker's log and the system's say why."
+    )
+    return Verdict(False, False, sentence)
 
 
 def _of_http(attempt: Attempt, said: str, now: datetime) -> Verdict:

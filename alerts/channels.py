@@ -10,14 +10,14 @@ from django.utils import timezone
 
 from alerts import attempts, sender
 from alerts.delivery import ALERTNAME
+from alerts.leases import STATE
 from alerts.notification_models import Channel, Kind, Notification, Outcome
 from alerts.raised import clear_alert
 from alerts.routing import Reason
 from audit import services as audit
 
 # Columns that the delivering worker writes.
-DELIVERYS = ("lease_until", "sent_at")
-FAILURE = ("failures", "error", "failing_since", "not_before")
+DELIVERYS = ("sent_at",)
 
 
 def check_url(url: str) -> tuple[str, str]:
@@ -38,17 +38,13 @@ def save(channel: Channel, *, url: str = "", actor: Any) -> Channel:
     if url:
         channel.service, channel.shown_url = check_url(url)
         channel.url = url
-        # What went wrong was the old address's fault.
-        channel.failures, channel.error, channel.failing_since, channel.not_before = (
-            0,
-            "",
-            None,
-            None,
-        )
+        # What went wrong was the old address's fault; a worker that still sends there stops.
+        channel.failures, channel.error, channel.failing_since = 0, "", None
+        channel.not_before = channel.lease_until = None
     if not channel.url:
         raise ValidationError({"url": "Give an Apprise URL."})
     before = Channel.objects.select_for_update().filter(pk=channel.pk).first()
-    kept = DELIVERYS if url else (*DELIVERYS, *FAILURE)
+    kept = DELIVERYS if url else (*DELIVERYS, "lease_until", *STATE)
     columns = [field.name for field in Channel._meta.concrete_fields if not field.primary_key]
     channel.save(update_fields=[name for name in columns if name not in kept] if before else None)
     if before and (url or not channel.enabled or before.name != channel.name):
@@ -134,7 +130,7 @@ def send_again(notifications: Iterable[Notification], *, actor: Any) -> int:
         if failed.update(
             outcome=Outcome.PENDING,
             next_attempt_at=now,
-            created_at=now,
+            queued_at=now,
             attempts=0,
             finished_at=None,
         ):

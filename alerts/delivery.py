@@ -1,8 +1,8 @@
 """Delivers waiting notifications, one worker per channel, and writes down how each attempt ended.
 
 The order is: send, then write the result. A worker that dies in between leaves a row that is still
-waiting: the message may be sent twice, and is never lost. Two workers never hold the
-same channel: its lease is taken by compare-and-swap.
+waiting: the message may be sent twice, and is never lost. Whoever takes over counts the attempt that
+was cut off (alerts.leases).
 """
 
 import logging
@@ -13,38 +13,22 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 
 from django.db import DatabaseError, connection, transaction
-from django.db.models import Q
 from django.utils import timezone
 
-from alerts import attempts, sender, storm
-from alerts.attempts import Verdict
+from alerts import attempts, leases, sender, storm
+from alerts.attempts import Attempt, Verdict
 from alerts.notification_models import Channel, Kind, Notification, Outcome
 from alerts.raised import clear_alert, raise_alert
 
 log = logging.getLogger(__name__)
 RUN_SECONDS = 15.0
-LEASE_MARGIN = timedelta(seconds=15)
 CHUNK = 50
 ALERTNAME = "PortalNotificationFailing"
 
 
-def due_channels(*, at: datetime) -> list[int]:
-    """Return the channels that have something to deliver and are held by nobody."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT c.id FROM alerts_channel c WHERE c.enabled"
-            " AND (c.lease_until IS NULL OR c.lease_until < %(at)s)"
-            " AND (c.not_before IS NULL OR c.not_before <= %(at)s)"
-            " AND EXISTS (SELECT FROM alerts_notification n WHERE n.channel_id = c.id"
-            "   AND n.outcome = 'pending' AND n.next_attempt_at <= %(at)s)",
-            {"at": at},
-        )
-        return [int(row[0]) for row in cursor.fetchall()]
-
-
 def deliver(channel_id: int, *, seconds: float = RUN_SECONDS) -> int:
     """Deliver what waits for one channel, for at most so long; return how many were sent."""
-    channel = _lease(channel_id, seconds)
+    channel = leases.take(channel_id, seconds)
     if channel is None:
         return 0
     ends_at = time.monotonic() + seconds
@@ -52,9 +36,7 @@ def deliver(channel_id: int, *, seconds: float = RUN_SECONDS) -> int:
         with _not_waiting_for_the_disk():
             return _deliver(channel, ends_at)
     finally:
-        Channel.objects.filter(pk=channel.pk, lease_until=channel.lease_until).update(
-            lease_until=None, sent_at=channel.sent_at
-        )
+        leases.give_back(channel)
 
 
 def _deliver(channel: Channel, ends_at: float) -> int:
@@ -65,11 +47,12 @@ def _deliver(channel: Channel, ends_at: float) -> int:
         if not queue:
             break
         for notification in queue:
-            verdict = _attempt(channel, notification)
+            verdict, goes_on = _attempt(channel, notification)
             sent += verdict.delivered
-            if verdict.retryable or time.monotonic() >= ends_at:
-                # The next message would fare the same; the channel rests first.
+            if not goes_on or time.monotonic() >= ends_at:
                 return sent
+            if not verdict.delivered:
+                break  # others may have been given up with it: look again at what waits
     return sent
 
 
@@ -91,31 +74,28 @@ def _not_waiting_for_the_disk() -> Iterator[None]:
             cursor.execute("RESET synchronous_commit")
 
 
-def _lease(channel_id: int, seconds: float) -> Channel | None:
-    """Take the channel for this worker; None when another one has it, or it rests.
-
-    The lease covers the run and the one message begun before its end, and hardly more: what a worker
-    held that was killed waits until it is over.
-    """
-    now = timezone.now()
-    free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
-    rested = Q(not_before__isnull=True) | Q(not_before__lte=now)
-    wanted = Channel.objects.filter(free, rested, pk=channel_id, enabled=True)
-    longest = wanted.values_list("timeout_seconds", flat=True).first()
-    if longest is None:
-        return None
-    until = now + timedelta(seconds=seconds + longest) + LEASE_MARGIN
-    if not wanted.update(lease_until=until):
-        return None
-    return Channel.objects.get(pk=channel_id)
-
-
-def _attempt(channel: Channel, notification: Notification) -> Verdict:
-    """Try one message once."""
+def _attempt(channel: Channel, notification: Notification) -> tuple[Verdict, bool]:
+    """Try one message once; return what came of it, and whether this worker may go on."""
+    was_cut_off = notification.attempts > 0 and not notification.answer
+    if notification.attempts >= attempts.MAX_ATTEMPTS:
+        verdict = attempts.worn_out(notification.attempts)
+        notification.answer = verdict.sentence
+        return verdict, _failed(channel, notification, verdict, timezone.now())
     notification.attempts += 1
+    attempt = _send(channel, notification)
+    now = timezone.now()
+    verdict = attempts.judge(attempt, now=now)
+    notification.answer = verdict.sentence + (f" {attempts.CUT_OFF}" if was_cut_off else "")
+    notification.duration_seconds = round(attempt.seconds, 3)
+    if verdict.delivered:
+        return verdict, _delivered(channel, notification, now)
+    return verdict, _failed(channel, notification, verdict, now)
+
+
+def _send(channel: Channel, notification: Notification) -> Attempt:
     if notification.kind == Kind.DIGEST:
         storm.compose(channel, notification)
-    attempt = sender.send(
+    return sender.send(
         channel.url,
         title=notification.subject,
         body=notification.body,
@@ -123,45 +103,49 @@ def _attempt(channel: Channel, notification: Notification) -> Verdict:
         key=f"portal-{notification.batch.rpartition(':')[0]}",
         timeout_seconds=channel.timeout_seconds,
     )
-    now = timezone.now()
-    verdict = attempts.judge(attempt, now=now)
-    notification.answer = verdict.sentence
-    notification.duration_seconds = round(attempt.seconds, 3)
-    if verdict.delivered:
-        _delivered(channel, notification, now)
-    else:
-        _failed(channel, notification, verdict, now)
-    return verdict
 
 
-def _finish(notification: Notification, outcome: str, now: datetime) -> None:
-    """Write the end of a notification, unless somebody else did."""
+_FINISH = """
+UPDATE alerts_notification n SET outcome = %s, attempts = %s, answer = %s, duration_seconds = %s, finished_at = %s,
+    next_attempt_at = NULL
+FROM alerts_channel c WHERE n.id = %s AND n.outcome = 'pending' AND c.id = n.channel_id
+RETURNING c.enabled AND c.lease_until IS NOT DISTINCT FROM %s
+"""
+
+
+def _finish(channel: Channel, notification: Notification, outcome: str, now: datetime) -> bool:
+    """Write the end of a notification, unless somebody else did; True when the channel is still ours.
+
+    It is not when it was switched off, or given another URL, while this message was on its way.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE alerts_notification SET outcome = %s, attempts = %s, answer = %s, duration_seconds = %s,"
-            " finished_at = %s, next_attempt_at = NULL WHERE id = %s AND outcome = 'pending'",
+            _FINISH,
             [outcome, notification.attempts, notification.answer, notification.duration_seconds, now,
-             notification.pk],
+             notification.pk, channel.lease_until],
         )  # fmt: skip
+        row = cursor.fetchone()
+    return row is not None and bool(row[0])
 
 
-def _delivered(channel: Channel, notification: Notification, now: datetime) -> None:
-    _finish(notification, Outcome.SENT, now)
+def _delivered(channel: Channel, notification: Notification, now: datetime) -> bool:
+    is_ours = _finish(channel, notification, Outcome.SENT, now)
     channel.sent_at = now
-    if channel.failures or channel.error:
+    if is_ours and (channel.failures or channel.error):
         _recovered(channel)
+    return is_ours
 
 
 def _recovered(channel: Channel) -> None:
     log.info("Channel %s delivers again.", channel.name)
     channel.failures, channel.error, channel.failing_since, channel.not_before = 0, "", None, None
     with transaction.atomic():
-        channel.save(update_fields=["failures", "error", "failing_since", "not_before"])
-        clear_alert(alertname=ALERTNAME, labels={"channel": channel.name})
+        if leases.note_state(channel):
+            clear_alert(alertname=ALERTNAME, labels={"channel": channel.name})
 
 
-def _failed(channel: Channel, notification: Notification, verdict: Verdict, now: datetime) -> None:
-    """Let the channel rest, or give the message up; a message given up raises an alert."""
+def _failed(channel: Channel, notification: Notification, verdict: Verdict, now: datetime) -> bool:
+    """Let the channel rest, or give the message up, which raises an alert; True when the next may be tried."""
     channel.failures += 1
     channel.failing_since = channel.failing_since or now
     channel.error = verdict.sentence
@@ -172,7 +156,8 @@ def _failed(channel: Channel, notification: Notification, verdict: Verdict, now:
     channel.not_before = now + rest if verdict.retryable else None
     log.warning("Channel %s: %s", channel.name, verdict.sentence)
     with transaction.atomic():
-        channel.save(update_fields=["failures", "failing_since", "error", "not_before"])
+        if not leases.note_state(channel):
+            return False  # the message waits for whoever holds the channel now
         if verdict.retryable and not hopeless:
             Notification.objects.filter(pk=notification.pk, outcome=Outcome.PENDING).update(
                 attempts=notification.attempts,
@@ -181,9 +166,11 @@ def _failed(channel: Channel, notification: Notification, verdict: Verdict, now:
                 next_attempt_at=channel.not_before,
             )
         else:
-            _finish(notification, Outcome.FAILED, now)
+            _finish(channel, notification, Outcome.FAILED, now)
             _give_up_old(channel, now)
             _raise(channel)
+    # After what may pass by itself, the next message would fare the same: the channel rests first.
+    return not verdict.retryable
 
 
 def _give_up_old(channel: Channel, now: datetime) -> None:

@@ -8,14 +8,16 @@ import hashlib
 import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db import connection, transaction
+from django.db import InterfaceError, connection, transaction
+from django.db import OperationalError as DatabaseAway
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from alerts import episodes, payloads, rows
+from alerts import ends, episodes, payloads, rows, watchdogs
+from alerts.memory import Memory
 from alerts.models import HookDelivery, Source
 from alerts.payloads import HookAlert, PayloadError
 from alerts.plans import Resolution
@@ -24,8 +26,23 @@ from portal.core.catalogue import Catalogue
 from portal.core.models import Upstream
 
 log = logging.getLogger(__name__)
+FAILED = "The portal itself failed while merging it ({}). Its log has the details; the next poll tells what fires."
 KEEP = timedelta(hours=6)
 BATCH = 20
+
+
+class Newest(NamedTuple):
+    """The newest episode of a fingerprint; `promised_end` is set once it is no longer listed."""
+
+    id: int
+    is_open: bool
+    starts_at: datetime
+    ends_at: datetime | None
+    closed_by: str
+    promised_end: datetime | None
+
+
+Latest = dict[str, Newest]
 
 
 def receive(upstream: Upstream, body: bytes) -> tuple[int | None, int]:
@@ -62,14 +79,25 @@ def _process_next() -> bool:
         delivery = waiting.select_for_update(skip_locked=True).first()
         if delivery is None:
             return False
-        try:
-            bad = _merge(delivery)
-            delivery.error = f"{bad} alerts could not be read." if bad else ""
-        except PayloadError as error:
-            delivery.error = sanitize.text(error, 1000)
+        delivery.error = _merge_or_say(delivery)
         delivery.processed_at = timezone.now()
         delivery.save(update_fields=["processed_at", "error"])
     return True
+
+
+def _merge_or_say(delivery: HookDelivery) -> str:
+    """Merge one delivery; return what was wrong with it. One that always fails must not stop the queue."""
+    try:
+        with transaction.atomic():
+            bad = _merge(delivery)
+    except (DatabaseAway, InterfaceError):
+        raise  # it waits for the database, and is merged then
+    except PayloadError as error:
+        return sanitize.text(error, 1000)
+    except Exception as error:
+        log.exception("The webhook delivery %d could not be merged.", delivery.pk)
+        return FAILED.format(type(error).__name__)
+    return f"{bad} alerts could not be read." if bad else ""
 
 
 def forget_old(*, at: datetime) -> int:
@@ -84,10 +112,12 @@ def _merge(delivery: HookDelivery) -> int:
     alerts, bad = payloads.hook_alerts(body)
     receiver = payloads.receiver_of(body)
     # One writer per upstream: the poller and other deliveries wait here.
-    Upstream.objects.select_for_update().only("pk").get(pk=delivery.upstream_id)
+    upstream = (
+        Upstream.objects.select_for_update().only("pk", "options").get(pk=delivery.upstream_id)
+    )
     latest = _latest_episodes(delivery.upstream_id, {alert.fingerprint for alert in alerts})
     at = timezone.now()
-    _close(alerts, latest, at)
+    _close(_proven(upstream, alerts, latest), latest, at)
     unheard = [alert for alert in _unique(alerts) if _is_unheard_of(alert, latest)]
     if unheard:
         catalogue = Catalogue.load()
@@ -108,19 +138,16 @@ def _end(alert: HookAlert) -> datetime | None:
     return max(payloads.instant(alert.endsAt) or starts_at, starts_at)
 
 
-Latest = dict[str, tuple[int, bool, datetime, datetime | None, str]]
-
-
 def _latest_episodes(upstream_id: int, fingerprints: set[str]) -> Latest:
-    """Return, by fingerprint: id, open?, start, end and who closed it, of the newest episode."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT DISTINCT ON (fingerprint) fingerprint, id, NOT state = 'resolved', starts_at, ends_at,"
-            " closed_by FROM alerts_alert WHERE upstream_id = %s AND fingerprint = ANY(%s)"
+            " closed_by, CASE WHEN missing_since IS NOT NULL THEN expires_at END FROM alerts_alert"
+            " WHERE upstream_id = %s AND fingerprint = ANY(%s)"
             " ORDER BY fingerprint, (NOT state = 'resolved') DESC, ends_at DESC",
             [upstream_id, list(fingerprints)],
         )
-        return {row[0]: row[1:] for row in cursor.fetchall()}
+        return {row[0]: Newest(*row[1:]) for row in cursor.fetchall()}
 
 
 def _is_unheard_of(alert: HookAlert, latest: Latest) -> bool:
@@ -131,8 +158,37 @@ def _is_unheard_of(alert: HookAlert, latest: Latest) -> bool:
     """
     if alert.fingerprint not in latest:
         return True
-    _number, is_open, _starts_at, ends_at, _closed_by = latest[alert.fingerprint]
-    return not is_open and ends_at is not None and payloads.moment_of(alert.startsAt) > ends_at
+    known = latest[alert.fingerprint]
+    return (
+        not known.is_open
+        and known.ends_at is not None
+        and payloads.moment_of(alert.startsAt) > known.ends_at
+    )
+
+
+def _proven(upstream: Upstream, alerts: list[HookAlert], latest: Latest) -> list[HookAlert]:
+    """Leave out ends that only say that nobody resends the alert any more: its Prometheus may be gone.
+
+    Where a watchdog can tell, the polls close those.
+    """
+    watched = watchdogs.watched(upstream)
+    doubtful = {a.fingerprint for a in alerts if a.status == "resolved" and watched(a.labels)}
+    told = ends.recall(upstream) if doubtful else {}
+    return [a for a in alerts if a.fingerprint not in doubtful or _came_early(a, told, latest)]
+
+
+def _came_early(alert: HookAlert, told: Memory, latest: Latest) -> bool:
+    """True when an alert ended before the end that was last told of it.
+
+    Alertmanager ends what is not resent at that end; a Prometheus that sees it recover says so
+    earlier. False when no end is remembered.
+    """
+    end, known = _end(alert), latest.get(alert.fingerprint)
+    promised = told.get(alert.fingerprint)
+    if promised is None and known is not None and known.promised_end is not None:
+        promised = int(known.promised_end.timestamp())
+    # What is remembered was rounded up to whole seconds.
+    return end is None or known is None or (promised is not None and end.timestamp() < promised - 1)
 
 
 def _close(alerts: list[HookAlert], latest: Latest, at: datetime) -> None:
@@ -142,15 +198,19 @@ def _close(alerts: list[HookAlert], latest: Latest, at: datetime) -> None:
         end = _end(alert)
         if end is None or alert.fingerprint not in latest:
             continue
-        number, is_open, starts_at, _ends_at, closed_by = latest[alert.fingerprint]
-        if end < starts_at:
+        known = latest[alert.fingerprint]
+        if end < known.starts_at:
             continue  # a repetition of the end of an earlier episode
-        if is_open:
-            closing.append(Resolution(number, end, end))
-        elif closed_by == Source.POLL and payloads.moment_of(alert.startsAt) <= (_ends_at or end):
-            exact.append((number, end))
+        if known.is_open:
+            closing.append(Resolution(known.id, end, end))
+        elif known.closed_by == Source.POLL and _began_before(alert, known.ends_at or end):
+            exact.append((known.id, end))
     episodes.close(closing, source=Source.WEBHOOK, at=at)
     episodes.make_exact(exact, source=Source.WEBHOOK)
+
+
+def _began_before(alert: HookAlert, moment: datetime) -> bool:
+    return payloads.moment_of(alert.startsAt) <= moment
 
 
 def wake(task: Any) -> None:

@@ -173,8 +173,18 @@ def listed_silences(body: bytes) -> tuple[list[ListedSilence], int]:
 
 
 def _is_usable_silence(silence: ListedSilence) -> bool:
-    times = (silence.startsAt, silence.endsAt, silence.updatedAt)
-    return 0 < len(silence.id) <= 64 and all(instant(written) is not None for written in times)
+    times = (instant(silence.startsAt), _end(silence), instant(silence.updatedAt))
+    return 0 < len(silence.id) <= 64 and None not in times
+
+
+def end_of(silence: ListedSilence) -> datetime:
+    """Return when a silence ends; people write the year 9999 for "never", which becomes 2200."""
+    return _end(silence) or LATEST
+
+
+def _end(silence: ListedSilence) -> datetime | None:
+    moment = _aware(silence.endsAt)
+    return None if moment is None or moment < EARLIEST else min(moment, LATEST)
 
 
 def server_status(body: bytes) -> ServerStatus:
@@ -214,13 +224,16 @@ def instant(written: str) -> datetime | None:
 
     Go's zero time, "0001-01-01T00:00:00Z", is how a webhook says "no end yet".
     """
+    moment = _aware(written)
+    return moment if moment is not None and EARLIEST <= moment <= LATEST else None
+
+
+def _aware(written: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(written)
     except ValueError:
         return None
-    if moment.tzinfo is None or not EARLIEST <= moment <= LATEST:
-        return None
-    return moment
+    return moment if moment.tzinfo is not None else None
 
 
 def moment_of(written: str) -> datetime:

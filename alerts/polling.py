@@ -1,31 +1,26 @@
 """Polls an Alertmanager cluster: fetch from every member, plan, apply in one transaction."""
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
 
-from django.core.cache import cache
 from django.db import transaction
 from django.utils import timezone
-from redis.exceptions import RedisError
 
-from alerts import episodes, memory, payloads, rows, silences
+from alerts import ends, episodes, payloads, rows, silences, watchdogs
 from alerts.alertmanager import Alertmanager
 from alerts.cluster import union
 from alerts.models import Source
 from alerts.payloads import ListedAlert, ListedSilence
 from alerts.plans import Plan, Server
-from alerts.reconcile import Covered, nothing_covered, plan, state_of
+from alerts.reconcile import nothing_covered, plan, state_of
+from portal.core import polling
 from portal.core.catalogue import Catalogue
 from portal.core.http import Fault, UpstreamError, not_json
-from portal.core.matchers import Matcher, all_match, parse
 from portal.core.models import Upstream
 from portal.core.polling import Report, streak_since
 
-log = logging.getLogger(__name__)
-MEMORY_SECONDS = 24 * 3600
 # How far back a closed episode matters to an alert that is listed as new.
 RECENTLY = timedelta(seconds=60)
 
@@ -42,6 +37,7 @@ class Fetched:
     version: str = ""
     peers: str = ""
     bad: int = 0
+    bad_silences: int = 0  # say nothing of the alerts
     failures: list[UpstreamError] = field(default_factory=list)
     failed_members: list[str] = field(default_factory=list)
 
@@ -51,13 +47,20 @@ def poll(upstream: Upstream) -> Report:
 
     Raises UpstreamError when no member answers; nothing is changed then.
     """
-    fetched = fetch(upstream)
-    now = timezone.now() + timedelta(seconds=fetched.skew_seconds or 0)
+    hold = partial(polling.hold, upstream)
+    fetched = fetch(upstream, before_each=hold)
+    hold()
+    skew = timedelta(seconds=fetched.skew_seconds or 0)
+    now = timezone.now() + skew
     decided = _reconcile(upstream, fetched, now)
     silenced = silences.mirror(
-        upstream, fetched.silences, complete=not (fetched.failures or fetched.bad), at=now
+        upstream,
+        fetched.silences,
+        complete=not (fetched.failures or fetched.bad_silences),
+        asked_at=fetched.began_at + skew,
+        at=now,
     )
-    _remember(upstream, fetched.alerts.values())
+    ends.remember(upstream, fetched.alerts.values())
     observed = {
         "version": fetched.version,
         "started_at": fetched.started_at.isoformat() if fetched.started_at else None,
@@ -74,13 +77,16 @@ def poll(upstream: Upstream) -> Report:
     )
 
 
-def fetch(upstream: Upstream) -> Fetched:
-    """Ask every member; one that fails is noted, all failing raises the first error."""
+def fetch(upstream: Upstream, *, before_each: Callable[[], None] = lambda: None) -> Fetched:
+    """Ask every member; one that fails is noted, all failing raises the first error.
+
+    `before_each` is called before each request.
+    """
     fetched = Fetched(began_at=timezone.now())
     lists = []
     for member in upstream.members:
         try:
-            lists.append(_ask(upstream, member, fetched))
+            lists.append(_ask(upstream, member, fetched, before_each))
         except UpstreamError as error:
             fetched.failures.append(error)
             fetched.failed_members.append(member)
@@ -90,10 +96,15 @@ def fetch(upstream: Upstream) -> Fetched:
     return fetched
 
 
-def _ask(upstream: Upstream, member: str, fetched: Fetched) -> list[ListedAlert]:
+def _ask(
+    upstream: Upstream, member: str, fetched: Fetched, before_each: Callable[[], None]
+) -> list[ListedAlert]:
     """Return one member's alerts and add its status and silences to `fetched`."""
     with Alertmanager(upstream, member) as client:
-        replies = client.status(), client.alerts(), client.silences()
+        replies = []
+        for ask in (client.status, client.alerts, client.silences):
+            before_each()
+            replies.append(ask())
     try:
         status = payloads.server_status(replies[0].body)
         alerts, bad_alerts = payloads.listed_alerts(replies[1].body)
@@ -109,7 +120,8 @@ def _ask(upstream: Upstream, member: str, fetched: Fetched) -> list[ListedAlert]
         fetched.started_at = max(fetched.started_at or started_at, started_at)
     fetched.skew_seconds = replies[0].skew_seconds
     fetched.version, fetched.peers = status.versionInfo.version[:50], status.cluster.status[:50]
-    fetched.bad += bad_alerts + bad_silences
+    fetched.bad += bad_alerts
+    fetched.bad_silences += bad_silences
     fetched.silences |= {silence.id: silence for silence in listed}
     return alerts
 
@@ -118,8 +130,8 @@ def _reconcile(upstream: Upstream, fetched: Fetched, now: datetime) -> Plan:
     """Plan without a lock; only when something changed, plan again under it and apply."""
     known = episodes.load_known(upstream.pk)
     server = _server(upstream, fetched)
-    before = _recall(upstream) if known.keys() - fetched.alerts.keys() else {}
-    covered = _covered(upstream, fetched.alerts)
+    before = ends.recall(upstream) if known.keys() - fetched.alerts.keys() else {}
+    covered = watchdogs.unproven(upstream, fetched.alerts)
     decided = plan(known, fetched.alerts, server=server, now=now, memory=before)
     if decided.is_empty:
         return decided
@@ -183,52 +195,12 @@ def _apply(upstream: Upstream, decided: Plan, now: datetime) -> None:
         episodes.add_steps(steps, source=Source.POLL, at=at)
 
 
-# --- Watchdogs -----------------------------------------------------------------------------------
-
-
-def _covered(upstream: Upstream, seen: Mapping[str, ListedAlert]) -> Covered:
-    """Return which absences prove nothing, because the watchdog of their Prometheus is missing."""
-    missing: list[tuple[Matcher, ...]] = []
-    for entry in upstream.option("watchdogs", []):
-        watchdog = [parse(written) for written in entry["watchdog"]]
-        if not any(all_match(watchdog, alert.labels) for alert in seen.values()):
-            missing.append(tuple(parse(written) for written in entry.get("covers", [])))
-    if not missing:
-        return nothing_covered
-    return lambda labels: any(not matchers or all_match(matchers, labels) for matchers in missing)
-
-
-# --- Memory of the last ends ------------------------------------------------------------------------
-
-
-def _memory_key(upstream: Upstream) -> str:
-    return f"alert-ends:{upstream.pk}"
-
-
-def _recall(upstream: Upstream) -> memory.Memory:
-    try:
-        return memory.unpack(cache.get(_memory_key(upstream)))
-    except (RedisError, OSError):
-        return {}
-
-
-def _remember(upstream: Upstream, alerts: Any) -> None:
-    try:
-        cache.set(_memory_key(upstream), memory.pack(alerts), timeout=MEMORY_SECONDS)
-    except (RedisError, OSError) as error:
-        log.warning(
-            "The ends of %s's alerts were not remembered: Redis cannot be reached (%s).",
-            upstream,
-            error,
-        )
-
-
 def _warning(fetched: Fetched) -> str:
     """Return what staff should know although the poll succeeded."""
     failed = zip(fetched.failed_members, fetched.failures, strict=True)
     said = [f"{member} does not answer: {error}" for member, error in failed]
-    if fetched.bad:
-        said.append(f"{fetched.bad} items could not be read and were left out; the rest is kept.")
+    if bad := fetched.bad + fetched.bad_silences:
+        said.append(f"{bad} items could not be read and were left out; the rest is kept.")
     if fetched.skew_seconds and abs(fetched.skew_seconds) > 30:
         side = "ahead of" if fetched.skew_seconds > 0 else "behind"
         said.append(

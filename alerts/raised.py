@@ -74,9 +74,12 @@ def raise_alert(
     )
     open_episode = Alert.objects.open().filter(upstream=ours, fingerprint=row.fingerprint)
     with transaction.atomic():
-        if not episodes.insert(ours.pk, [row], source=Source.PORTAL, at=now):
-            _bring_up_to_date(open_episode, row, at=now)
-        return open_episode.select_related("upstream", "service").get()
+        while True:
+            if not episodes.insert(ours.pk, [row], source=Source.PORTAL, at=now):
+                _bring_up_to_date(open_episode, row, at=now)
+            if alert := open_episode.select_related("upstream", "service").first():
+                return alert
+            # Another worker cleared it between the two looks: this is the next episode.
 
 
 def _bring_up_to_date(open_episode: AlertQuerySet, row: Row, *, at: datetime) -> None:

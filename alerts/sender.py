@@ -8,8 +8,8 @@ Apprise's log. Nothing of either is logged: both may hold the secrets of the URL
 import importlib
 import logging
 import sys
-import threading
 import time
+import traceback
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any
@@ -20,55 +20,23 @@ import sentry_sdk
 from sentry_sdk.integrations.logging import ignore_logger
 
 from alerts.attempts import Attempt
+from alerts.listening import Ear, Requests, ThrottledError, heard
 from alerts.opsgenie import opsgenie_plugin
 from portal.core import sanitize
 from portal.core.outbound import guarded
 from portal.core.sockets import ForbiddenAddressError, is_forbidden
 
+log = logging.getLogger(__name__)
 WORDS_LENGTH = 300
 CONNECT_SECONDS = 5.0
 # They act on the machine the worker runs on, or need its desktop.
 LOCAL_ONLY = frozenset(
     {"blink1", "dbus", "gio", "glib", "gnome", "kde", "macosx", "qt", "syslog", "windows"}
 )
-VERBS = ("request", "get", "post", "put", "patch", "delete", "head")
-_heard = threading.local()
 
 
 class ChannelUrlError(ValueError):
     """An Apprise URL cannot be used; the message says why, without the URL."""
-
-
-class _ThrottledError(Exception):
-    """A 429: ends the delivery at once, where some plugins would sleep and try again by themselves."""
-
-
-class _Ear(logging.Handler):
-    """Keeps what Apprise logs in this thread, for as long as somebody listens."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        lines: list[str] | None = getattr(_heard, "lines", None)
-        if lines is not None and len(lines) < 100:
-            lines.append(record.getMessage())
-
-
-class _Requests:
-    """What a plugin takes for the module `requests`: the same, and each answer is remembered."""
-
-    def __getattr__(self, name: str) -> Any:
-        return self._listening(name) if name in VERBS else getattr(requests, name)
-
-    @staticmethod
-    def _listening(verb: str) -> Any:
-        def send(*args: Any, **kwargs: Any) -> requests.Response:
-            kwargs["allow_redirects"] = False
-            reply: requests.Response = getattr(requests, verb)(*args, **kwargs)
-            _heard.reply = reply
-            if reply.status_code == 429:
-                raise _ThrottledError
-            return reply
-
-        return send
 
 
 @cache
@@ -78,7 +46,7 @@ def _apprise() -> Any:
     logger = logging.getLogger("apprise")
     logger.setLevel(logging.DEBUG)  # the reason of a failed mail is only said at this level
     logger.propagate = False
-    logger.addHandler(_Ear())
+    logger.addHandler(Ear())
     ignore_logger("apprise")
     return library
 
@@ -106,11 +74,11 @@ def load(url: str) -> Any:
             f"{scheme}:// speaks to the desktop or log of the one machine a worker happens to run on."
         )
     library = _apprise()
-    _heard.lines = []
+    heard.lines = []
     try:
         plugin = library.Apprise.instantiate(url, asset=_asset())
     finally:
-        said, _heard.lines = _heard.lines, None
+        said, heard.lines = heard.lines, None
     if plugin is None:
         raise ChannelUrlError(_objection(scheme, said))
     _refuse_forbidden_host(url, plugin)
@@ -154,7 +122,7 @@ def _bounded(plugin: Any) -> Any:
     module = sys.modules[type(plugin).__module__]
     for owner in {module, *(sys.modules[c.__module__] for c in type(plugin).__mro__[:-1])}:
         if getattr(owner, "requests", None) is requests and owner.__name__.startswith("apprise.plugins"):  # fmt: skip
-            owner.requests = _Requests()  # type: ignore[attr-defined]
+            owner.requests = Requests()  # type: ignore[attr-defined]
     return plugin
 
 
@@ -180,20 +148,22 @@ def send(
     plugin.socket_connect_timeout = min(CONNECT_SECONDS, timeout_seconds)
     plugin.socket_read_timeout = timeout_seconds
     began = time.monotonic()
-    _heard.reply, _heard.lines = None, []
+    heard.reply, heard.lines = None, []
     delivered, error_words, refused = False, "", False
     # Breadcrumbs of an error report would hold the address, which is the secret.
     with sentry_sdk.isolation_scope(), _untraced(), guarded(timeout_seconds) as guard:
         try:
             delivered = bool(_notify(plugin, title, body, firing))
-        except (_ThrottledError, ForbiddenAddressError, TimeoutError):
+        except (ThrottledError, ForbiddenAddressError, TimeoutError):
             pass
         except Exception as error:
+            # A plugin is foreign code and may raise anything; the words of an error may hold the URL.
             error_words = f"{type(error).__name__} in the Apprise plugin."
+            log.error("Apprise's plugin failed with %s at %s.", type(error).__name__, _place(error))
         refused = bool(guard.refused)
         timed_out = guard.expired
-    reply, lines = _heard.reply, _heard.lines
-    _heard.reply = _heard.lines = None
+    reply, lines = heard.reply, heard.lines
+    heard.reply = heard.lines = None
     words = _words(reply, lines, secrets_of(url)) or error_words
     if refused:
         words = "the host leads to an address of a cloud metadata service, which is never asked."
@@ -206,6 +176,12 @@ def send(
         refused=refused,
         seconds=time.monotonic() - began,
     )
+
+
+def _place(error: BaseException) -> str:
+    """Return file and line where an error was raised."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{last.filename.rpartition('/')[2]}:{last.lineno}"
 
 
 def _untraced() -> AbstractContextManager[Any]:

@@ -25,12 +25,18 @@ PREVIEW_LIMIT = 20_000
 
 
 def mirror(
-    upstream: Upstream, listed: Mapping[str, ListedSilence], *, complete: bool, at: datetime
+    upstream: Upstream,
+    listed: Mapping[str, ListedSilence],
+    *,
+    complete: bool,
+    asked_at: datetime,
+    at: datetime,
 ) -> int:
     """Bring the rows in line with what Alertmanager lists; return how many changed.
 
     Alertmanager drops an expired silence after its retention time; the row stays as history. One
-    that vanishes before its end is taken as expired now, unless a member did not answer.
+    that vanishes before its end is taken as expired now, unless a member did not answer, or it was
+    made after the list was asked for. Times are by the upstream's clock.
     """
     current = Q(ends_at__gt=at) | Q(silence_id__in=list(listed))
     stored = Silence.objects.filter(current, upstream=upstream)
@@ -39,7 +45,7 @@ def mirror(
         _row(upstream, silence)
         for silence in listed.values()
         if known.get(silence.id)
-        != (payloads.moment_of(silence.updatedAt), payloads.moment_of(silence.endsAt))
+        != (payloads.moment_of(silence.updatedAt), payloads.end_of(silence))
     ]
     if changed:
         fields = ["matchers", "comment", "created_by", "starts_at", "ends_at", "updated_at"]
@@ -49,7 +55,11 @@ def mirror(
             unique_fields=["upstream", "silence_id"],
             update_fields=fields,
         )
-    gone = [name for name, (_updated, ends) in known.items() if name not in listed and ends > at]
+    gone = [
+        name
+        for name, (updated, ends) in known.items()
+        if name not in listed and ends > at and updated < asked_at
+    ]
     if gone and complete:
         Silence.objects.filter(upstream=upstream, silence_id__in=gone).update(ends_at=at)
     return len(changed) + (len(gone) if complete else 0)
@@ -71,7 +81,7 @@ def _row(upstream: Upstream, silence: ListedSilence) -> Silence:
         comment=sanitize.text(silence.comment, 4000),
         created_by=sanitize.line(silence.createdBy, 200),
         starts_at=payloads.moment_of(silence.startsAt),
-        ends_at=payloads.moment_of(silence.endsAt),
+        ends_at=payloads.end_of(silence),
         updated_at=payloads.moment_of(silence.updatedAt),
     )
 
@@ -138,7 +148,7 @@ def _store(
         "created_by": created_by,
         "starts_at": starts_at,
         "ends_at": ends_at,
-        "updated_at": timezone.now(),
+        "updated_at": timezone.now() + timedelta(seconds=upstream.clock_skew_seconds or 0),
     }
     return Silence.objects.update_or_create(
         upstream=upstream, silence_id=silence_id, defaults=facts

@@ -26,7 +26,7 @@ def next_in_line(channel: Channel, *, at: datetime, limit: int) -> list[Notifica
         is_due = digest.next_attempt_at is not None and digest.next_attempt_at <= at
         return [digest] if is_due else []
     budget = Budget(channel.budget_messages, timedelta(seconds=channel.budget_seconds))
-    sent = _sent_since(channel, at - budget.window)
+    sent = _sent_between(channel, at - budget.window, at)
     used = sent[: budget.messages].count()
     if used >= budget.messages:
         recent = [when for when in sent[: budget.messages] if when]
@@ -37,8 +37,13 @@ def next_in_line(channel: Channel, *, at: datetime, limit: int) -> list[Notifica
     return list(waiting[: min(limit, budget.messages - used)])
 
 
-def _sent_since(channel: Channel, since: datetime) -> QuerySet[Notification, datetime | None]:
-    sent = channel.notifications.filter(outcome=Outcome.SENT, finished_at__gt=since)
+def _sent_between(
+    channel: Channel, since: datetime, until: datetime
+) -> QuerySet[Notification, datetime | None]:
+    """Return when messages were sent. What a clock that was ahead has dated later holds nothing back."""
+    sent = channel.notifications.filter(
+        outcome=Outcome.SENT, finished_at__gt=since, finished_at__lte=until
+    )
     return (
         sent.exclude(kind=Kind.TEST).order_by("-finished_at").values_list("finished_at", flat=True)
     )

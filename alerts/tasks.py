@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from alerts import delivery, dispatch, hooks, raised, retention, router
+from alerts import delivery, dispatch, hooks, leases, raised, retention, router
 
 
 @shared_task(expires=30)
@@ -32,7 +32,7 @@ def dispatch_notifications() -> None:
         router.route_waiting()
         dispatch.look_at_due()
     finally:  # what was decided before goes out, whatever is wrong with what is new
-        for channel_id in delivery.due_channels(at=timezone.now()):
+        for channel_id in leases.due_channels(at=timezone.now()):
             deliver_channel.delay(channel_id)
 
 

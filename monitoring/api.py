@@ -71,6 +71,13 @@ class UpstreamSerializer(serializers.ModelSerializer[Upstream]):
             raise ValidationError({"credentials": [sentence]})
         return attrs
 
+    def update(self, instance: Upstream, validated_data: dict[str, Any]) -> Upstream:
+        """Write what was sent, and no more: a poll may be writing the other columns at this moment."""
+        for name, value in validated_data.items():
+            setattr(instance, name, value)
+        instance.save(update_fields=[*validated_data])
+        return instance
+
     def _moves_credentials(self, attrs: dict[str, Any]) -> bool:
         """True when stored credentials would be sent to a server they were not entered for."""
         row = self.instance

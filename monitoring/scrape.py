@@ -1,7 +1,9 @@
 """Polls a Prometheus: fetch, plan, apply targets and service statuses in one transaction."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -23,11 +25,14 @@ from monitoring.reconcile import (
     plan_targets,
 )
 from monitoring.rules import health as rule_health
-from portal.core import sanitize
+from portal.core import polling, sanitize
 from portal.core.catalogue import Catalogue
 from portal.core.http import Fault, UpstreamError
 from portal.core.models import Service, Upstream
 from portal.core.polling import Report
+
+# A server that names other jobs at each poll fills the catalogue so far, and no further.
+MOST_DISCOVERED = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,9 @@ class Fetched:
 
 def poll(upstream: Upstream) -> Report:
     """Bring targets and service statuses in line with what Prometheus says now. Raises UpstreamError."""
-    fetched = fetch(upstream)
+    hold = partial(polling.hold, upstream)
+    fetched = fetch(upstream, before_each=hold)
+    hold()
     at = timezone.now()
     catalogue = Catalogue.load()
     if upstream.option("discover_services", True) and _discover(fetched.targets, catalogue):
@@ -66,12 +73,14 @@ def poll(upstream: Upstream) -> Report:
     )
 
 
-def fetch(upstream: Upstream) -> Fetched:
+def fetch(upstream: Upstream, *, before_each: Callable[[], None] = lambda: None) -> Fetched:
+    """Ask for targets, rules, build and runtime; `before_each` is called before each request."""
+    answers = []
     with Prometheus(upstream) as client:
-        targets_data, reply = client.targets()
-        rules_data, _ = client.alerting_rules()
-        build_data, _ = client.build_info()
-        runtime_data, _ = client.runtime_info()
+        for ask in (client.targets, client.alerting_rules, client.build_info, client.runtime_info):
+            before_each()
+            answers.append(ask())
+    (targets_data, reply), (rules_data, _), (build_data, _), (runtime_data, _) = answers
     try:
         targets, bad_targets = payloads.active_targets(targets_data)
         rules, bad_rules = payloads.alerting_rules(rules_data)
@@ -93,8 +102,9 @@ def _discover(targets: list[ActiveTarget], catalogue: Catalogue) -> bool:
     jobs = {
         job_of(t) for t in targets if catalogue.service_id(t.labels) is None and t.labels.get("job")
     }
+    room = MOST_DISCOVERED - Service.objects.filter(discovered=True).count() if jobs else 0
     added = False
-    for job in sorted(jobs)[:500]:
+    for job in sorted(jobs)[: max(room, 0)]:
         slug = slugify(job)[:100]
         if slug and slug not in catalogue.by_slug:
             matcher = f'job="{sanitize.line(job, 200)}"'
@@ -157,7 +167,11 @@ def _apply_verdicts(upstream: Upstream, verdicts: dict[int, Verdict], at: dateti
     blind = _blind_since(upstream, at=at)
     differing = {n: v for n, v in wanted.items() if blind or _said(rows.get(n)) != v}
     ServiceStatus.objects.bulk_create(
-        (_part(upstream, service_id, verdict, at) for service_id, verdict in differing.items()),
+        # In the order of settle(): two writers would else wait for each other.
+        (
+            _part(upstream, service_id, differing[service_id], at)
+            for service_id in sorted(differing)
+        ),
         update_conflicts=True,
         unique_fields=["service"],
         update_fields=[

@@ -164,6 +164,12 @@ class UpstreamAdmin(UpstreamColumns, ActsMixin, ModelAdmin):
         ("Options", {"fields": ("options",), "classes": ("collapse",)}),
     )
 
+    def save_model(self, request: HttpRequest, obj: Upstream, form: Any, change: bool) -> None:
+        """Write what was changed, and no more: a poll may be writing the other columns at this moment."""
+        columns = {field.name for field in Upstream._meta.concrete_fields}
+        changed = [*columns.intersection(form.changed_data), "credentials"]
+        obj.save(update_fields=changed if change else None)
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Upstream]:
         shown: QuerySet[Upstream] = super().get_queryset(request)
         return shown.exclude(kind=UpstreamKind.PORTAL)

@@ -28,7 +28,7 @@ class Outcome:
 
 @transaction.atomic
 def write(outcomes: Sequence[Outcome], *, at: datetime) -> None:
-    """Remember the answers; a check that was deleted meanwhile is left out."""
+    """Remember the answers; of a check that was deleted, or that another runner has by now, none."""
     steps = {o.check.pk: _step(o, at=at) for o in outcomes}
     alive = _remember(outcomes, steps, at=at)
     kept = [o for o in outcomes if o.check.pk in alive]
@@ -83,8 +83,12 @@ def _gaps(flipped: Sequence[Outcome], steps: dict[int, Step]) -> dict[int, datet
 
 
 def _remember(outcomes: Sequence[Outcome], steps: dict[int, Step], *, at: datetime) -> set[int]:
-    """Update the runner's columns and give the leases back; return the ids that still exist."""
-    ordered = [(o.check.pk, steps[o.check.pk], o.answer) for o in outcomes]
+    """Update the runner's columns and give the leases back; return the ids that were still leased so.
+
+    A step follows from what the check was when it was claimed. Who was held up beyond the lease would
+    write it over the steps of the runner that came after.
+    """
+    ordered = [(o.check, steps[o.check.pk], o.answer) for o in outcomes]
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -92,13 +96,14 @@ def _remember(outcomes: Sequence[Outcome], steps: dict[int, Step], *, at: dateti
                 latency_seconds = v.latency, pending_count = v.pending, last_run_at = %(at)s,
                 lease_until = NULL, certificate_ends_at = v.certificate_ends_at
             FROM unnest(%(ids)s::bigint[], %(status)s::text[], %(since)s::timestamptz[], %(sentence)s::text[],
-                %(latency)s::float[], %(pending)s::int[], %(certificate)s::timestamptz[])
-                AS v (id, status, since, sentence, latency, pending, certificate_ends_at)
-            WHERE c.id = v.id RETURNING c.id
+                %(latency)s::float[], %(pending)s::int[], %(certificate)s::timestamptz[], %(lease)s::timestamptz[])
+                AS v (id, status, since, sentence, latency, pending, certificate_ends_at, lease)
+            WHERE c.id = v.id AND c.lease_until IS NOT DISTINCT FROM v.lease RETURNING c.id
             """,
             {
                 "at": at,
-                "ids": [pk for pk, _, _ in ordered],
+                "ids": [check.pk for check, _, _ in ordered],
+                "lease": [check.lease_until for check, _, _ in ordered],
                 "status": [step.status for _, step, _ in ordered],
                 "since": [step.since for _, step, _ in ordered],
                 "sentence": [sanitize.text(a.sentence, SENTENCE_LIMIT) for _, _, a in ordered],

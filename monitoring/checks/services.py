@@ -61,6 +61,8 @@ def _move_alert(before: Check, now: Check) -> None:
 @transaction.atomic
 def delete(check: Check) -> None:
     service_id = check.service_id
+    # Before the alert, as the runner locks them: each would else wait for the other.
+    Check.objects.select_for_update().filter(pk=check.pk).first()
     alerting.end(check, reason="The check was deleted.")
     check.delete()
     status.settle_now(service_id)

@@ -76,7 +76,9 @@ def error_summary(*, at: datetime, service_id: int | None = None) -> ErrorSummar
 def errors_of(service_ids: Collection[int], *, at: datetime) -> dict[int, ServiceErrors]:
     """Return the counts of each of these services, with three queries for any number of them."""
     issues = ErrorIssue.objects.unresolved().filter(service__in=service_ids).order_by()
-    counts = {row.pop("service"): row for row in issues.values("service").annotate(**_counts(at))}
+    wanted = _counts(at)
+    rows = issues.values("service").annotate(**wanted).values_list("service", *wanted)
+    counts = {row[0]: dict(zip(wanted, row[1:], strict=True)) for row in rows}
     since = _first_hour(at)
     tallies = ErrorTally.objects.filter(service__in=service_ids, hour__gte=since, hour__lte=at)
     hours: dict[int, dict[datetime, int]] = {}

@@ -33,7 +33,7 @@ LEVELS: dict[str, tuple[str, ...]] = {
     "debug": ("debug", "trace", "verbose", "20", "10"),
 }
 BAD_LEVELS = ("critical", "error")
-TIMEOUT = "5s"
+TIMEOUT_SECONDS = 5
 COUNTED_HITS = 10_000
 BARS = 60
 STEPS = (
@@ -160,7 +160,7 @@ def _body(filters: Sequence[dict[str, Any]], *, size: int, descending: bool) -> 
     return {
         "size": size,
         "track_total_hits": COUNTED_HITS,
-        "timeout": TIMEOUT,
+        "timeout": f"{TIMEOUT_SECONDS}s",
         "query": {"bool": {"filter": list(filters)}},
         "sort": [{TIME: order}],
     }

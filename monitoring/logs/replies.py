@@ -14,6 +14,7 @@ from monitoring.logs.queries import (
     SERVICE_FIELDS,
     TIED_IDS,
     TIME,
+    TIMEOUT_SECONDS,
     Cursor,
     LogQuery,
 )
@@ -219,7 +220,8 @@ def _listed(value: Any, *names: str) -> list[Any]:
 
 def _notes(decoded: Mapping[str, Any], *, unreadable: int) -> Iterator[str]:
     if decoded.get("timed_out"):
-        yield "The search was stopped after 5 seconds, so lines are missing. Choose a shorter time."
+        stopped = f"The search was stopped after {TIMEOUT_SECONDS} seconds"
+        yield f"{stopped}, so lines are missing. Choose a shorter time."
     shards = decoded.get("_shards")
     shards = shards if isinstance(shards, dict) else {}
     if failed := _count(shards.get("failed")):

@@ -69,13 +69,24 @@ def _samples(server: Upstream, verdict: expressions.Verdict) -> tuple[int, list[
     expr = verdict.formatted
     with Prometheus(server, timeout_seconds=CHART_TIMEOUT_SECONDS) as prometheus:
         if verdict.is_scalar:
-            return 1, [{"metric": {}, "value": prometheus.query(expr).get("result")}]
-        counted = prometheus.query(f"count((\n{expr}\n))").get("result") or []
-        count = int(float(_value(counted[0]))) if counted else 0
+            return 1, [{"metric": {}, "value": _result(prometheus.query(expr))}]
+        count = _count(_result(prometheus.query(f"count((\n{expr}\n))")))
         if count > PREVIEWED:
             expr = f"topk({PREVIEWED}, (\n{expr}\n))"
-        found = prometheus.query(expr).get("result") or []
-    return max(count, 0), found[:PREVIEWED] if isinstance(found, list) else []
+        found = _result(prometheus.query(expr))
+    return count, found[:PREVIEWED] if isinstance(found, list) else []
+
+
+def _result(data: Any) -> Any:
+    return data.get("result") if isinstance(data, dict) else None
+
+
+def _count(result: Any) -> int:
+    """Return the number of series; 0 where there are none, or the answer is no number."""
+    try:
+        return max(int(float(_value(result[0]))), 0) if isinstance(result, list) and result else 0
+    except (ValueError, OverflowError):
+        return 0
 
 
 def _value(sample: Any) -> str:
@@ -88,7 +99,8 @@ def _value(sample: Any) -> str:
 def _firing(name: str, labels: Any, annotations: Any, sample: Any) -> Firing:
     """Return the alert of one sample: labels of the rule win over those of the series."""
     metric = sample.get("metric") if isinstance(sample, dict) else None
-    series = {k: str(v) for k, v in (metric or {}).items() if k != "__name__"}
+    labelled = metric if isinstance(metric, dict) else {}
+    series = {k: str(v) for k, v in labelled.items() if k != "__name__"}
     value = sanitize.line(_value(sample), 60)
 
     def filled(texts: Any) -> dict[str, str]:

@@ -88,8 +88,8 @@ def _existing(prometheus: Prometheus, profiles: Sequence[Profile]) -> list[Profi
         found = samples(prometheus.query(detection(profiles)))
     except SampleError:
         return []
-    numbers = sorted({int(sample.labels.get("profile", "-1")) for sample in found})
-    return [profiles[number] for number in numbers if 0 <= number < len(profiles)]
+    named = {sample.labels.get("profile") for sample in found}
+    return [profile for number, profile in enumerate(profiles) if str(number) in named]
 
 
 Rows = dict[Key, RouteRow]

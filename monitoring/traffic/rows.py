@@ -9,6 +9,7 @@ from monitoring.traffic.profiles import Profile
 
 MAX_ROWS = 1000
 TEXT_LIMIT = 300
+LARGEST = 1e18  # no counter of requests is beyond it, and sums of such numbers stay finite
 Key = tuple[str, str, str]
 
 
@@ -35,7 +36,8 @@ class RouteRow:
     @property
     def change(self) -> float | None:
         """Return the growth against the window before: 0.5 is half as much again."""
-        return (self.requests - self.before) / self.before if self.before else None
+        growth = (self.requests - self.before) / self.before if self.before else math.inf
+        return growth if math.isfinite(growth) else None
 
 
 def merge(profile: Profile, vectors: Mapping[str, Any], matrix: Any = None) -> dict[Key, RouteRow]:
@@ -54,7 +56,9 @@ def merge(profile: Profile, vectors: Mapping[str, Any], matrix: Any = None) -> d
                 setattr(rows[key], name, value * profile.scale)
     for item in _items(matrix):
         if (row := rows.get(_key(profile, item))) is not None:
-            row.curve = [point for point in map(_point, item.get("values") or []) if point]
+            values = item.get("values")
+            points = map(_point, values if isinstance(values, list) else [])
+            row.curve = [point for point in points if point]
     return rows
 
 
@@ -101,4 +105,4 @@ def _point(pair: Any) -> tuple[float, float] | None:
         at, value = float(pair[0]), float(pair[1])
     except (TypeError, ValueError, IndexError, KeyError):
         return None
-    return (at, value) if math.isfinite(value) else None
+    return (at, value) if math.isfinite(at) and abs(value) < LARGEST else None

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection
 from django.db.models import F, Q
 from django.db.models.functions import Greatest
@@ -23,6 +24,10 @@ from portal.core.upstream_errors import Fault, UpstreamError
 
 log = logging.getLogger(__name__)
 LEASE_MARGIN = timedelta(seconds=30)
+TOO_SLOW = (
+    "Its answers took so long together that the poll was given up. Look at its load; or lower the option"
+    " timeout_seconds, so that single answers are given up sooner."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,10 @@ class Outcome:
     summary: str = ""
     error: str = ""
     skipped: bool = False
+
+
+class LostLeaseError(Exception):
+    """Another worker has taken over a poll that was held up for too long; what it fetched is out of date."""
 
 
 Poller = Callable[[Upstream], Report]
@@ -77,6 +86,12 @@ def run(upstream_id: int, poller: Poller) -> Outcome:
     began = time.monotonic()
     try:
         report = poller(upstream)
+    except LostLeaseError:
+        log.warning("Another worker polls %s: this one was held up for too long.", upstream.name)
+        return Outcome(upstream.name, time.monotonic() - began, skipped=True)
+    except SoftTimeLimitExceeded:
+        outcome = Outcome(upstream.name, time.monotonic() - began, error=TOO_SLOW)
+        _failed(upstream, outcome, fault=Fault.TIMEOUT)
     except UpstreamError as error:
         outcome = Outcome(upstream.name, time.monotonic() - began, error=str(error))
         _failed(upstream, outcome, fault=error.fault, not_before=error.retry_at)
@@ -105,6 +120,23 @@ def _begin(upstream_id: int) -> Upstream | None:
     return next(iter(rows), None)
 
 
+def hold(upstream: Upstream) -> None:
+    """Make sure that the lease lasts for one more request; raises LostLeaseError when it is lost.
+
+    A lease covers one request, so that what a killed worker held is soon free again; a poll of
+    several calls this before each, and before it writes.
+    """
+    now = timezone.now()
+    timeout = float(upstream.option("timeout_seconds", DEFAULT_TIMEOUT_SECONDS))
+    until = now + LEASE_MARGIN + timedelta(seconds=timeout)
+    if upstream.lease_until is None or until - upstream.lease_until < LEASE_MARGIN / 2:
+        return  # polled by hand, without a lease; or there is enough left of it
+    mine = Upstream.objects.filter(pk=upstream.pk, lease_until=upstream.lease_until)
+    if not mine.update(lease_until=until):
+        raise LostLeaseError(upstream.name)
+    upstream.lease_until = until
+
+
 def _release(
     upstream: Upstream, outcome: Outcome, *, not_before: datetime | None = None, **fields: Any
 ) -> None:
@@ -112,7 +144,8 @@ def _release(
     rest = timezone.now() + timedelta(seconds=outcome.seconds if outcome.seconds > 1 else 0)
     rest = max(rest, not_before) if not_before else rest
     must_rest = outcome.seconds > 1 or not_before is not None
-    Upstream.objects.filter(pk=upstream.pk).update(
+    # Written by whom the lease belongs to: another worker may have begun anew.
+    Upstream.objects.filter(pk=upstream.pk, lease_until=upstream.lease_until).update(
         lease_until=None,
         duration_seconds=round(outcome.seconds, 3),
         next_run_at=Greatest(F("next_run_at"), rest) if must_rest else F("next_run_at"),

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from alerts import channels, delivery, dispatch, look, router, wording
+from alerts import channels, delivery, dispatch, leases, look, router, sender, wording
 from alerts.models import Alert, Transition
 from alerts.notification_models import Channel, Notification, NotificationGroup
 from alerts.tasks import dispatch_notifications
@@ -458,7 +458,7 @@ def test_a_channel_that_hangs_does_not_delay_the_others(receiver: Receiver) -> N
         thread = threading.Thread(target=hang)
         thread.start()
         until(lambda: stuck.requests, "the hanging channel was never asked")
-        due = delivery.due_channels(at=timezone.now())
+        due = leases.due_channels(at=timezone.now())
         assert hanging.pk not in due  # one worker has it; no second one is caught
         assert [delivery.deliver(channel) for channel in due] == [1]
         assert thread.is_alive()
@@ -479,7 +479,7 @@ def test_two_workers_send_each_message_once(receiver: Receiver) -> None:
         for _ in range(4):
             router.route_waiting()
             dispatch.look_at_due()
-            for channel in delivery.due_channels(at=timezone.now()):
+            for channel in leases.due_channels(at=timezone.now()):
                 delivery.deliver(channel)
         connection.close()
 
@@ -540,3 +540,115 @@ def due_again(channel_id: int) -> datetime:
     until = Channel.objects.get(pk=channel_id).lease_until
     assert until is not None
     return until
+
+
+def waiting(receiver: Receiver, **over: Any) -> tuple[Channel, Notification]:
+    """Return a channel with one message that waits."""
+    channel = make_channel(receiver.url(), **over)
+    make_route(channel, group_by=["..."])
+    fire()
+    router.route_waiting()
+    dispatch.look_at_due()
+    return channel, Notification.objects.get()
+
+
+def once_sent(monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> None:
+    """Let something happen between the first answer of a service and its being noted."""
+    real, left = sender.send, [change]
+
+    def send(*args: Any, **options: Any) -> Any:
+        attempt = real(*args, **options)
+        if left:
+            left.pop()()
+        return attempt
+
+    monkeypatch.setattr(sender, "send", send)
+
+
+def test_a_message_that_ends_its_worker_each_time_is_given_up(receiver: Receiver) -> None:
+    _channel, row = waiting(receiver)
+    Notification.objects.update(attempts=8)  # the last of them without an answer
+    dispatch_notifications()
+    assert receiver.requests == []
+    row.refresh_from_db()
+    assert row.outcome == "failed"
+    assert "Given up after 8 attempts, the last of which ended with its worker" in row.answer
+    assert Alert.objects.filter(alertname="PortalNotificationFailing", state="firing").exists()
+
+
+@pytest.mark.parametrize("change", ["off", "url"])
+def test_a_change_of_the_channel_stops_the_worker_that_is_sending(
+    receiver: Receiver, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left goes to the new address, or nowhere; and what the old one did says nothing of the new."""
+    with http_receiver() as new:
+        channel, _row = waiting(receiver)
+        fire()
+        router.route_waiting()
+        dispatch.look_at_due()
+
+        def save() -> None:
+            seen = Channel.objects.get()
+            seen.enabled = change != "off"
+            channels.save(seen, url=new.url() if change == "url" else "", actor=None)
+
+        receiver.status = 404
+        once_sent(monkeypatch, save)
+        delivery.deliver(channel.pk)
+        assert len(receiver.requests) == 1
+        channel.refresh_from_db()
+        assert (channel.failures, channel.error) == (0, "")
+        dispatch_notifications()
+        assert len(new.requests) == (2 if change == "url" else 0)
+        assert len(receiver.requests) == 1
+        assert not Alert.objects.filter(alertname="PortalNotificationFailing").exists()
+
+
+def test_what_a_worker_saw_under_a_lost_lease_is_not_kept(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel, row = waiting(receiver)
+    later_lease = timezone.now() + timedelta(minutes=2)
+    once_sent(monkeypatch, lambda: Channel.objects.update(lease_until=later_lease))
+    receiver.status = 503
+    delivery.deliver(channel.pk)
+    channel.refresh_from_db()
+    row.refresh_from_db()
+    assert (channel.lease_until, channel.failures, channel.not_before) == (later_lease, 0, None)
+    assert (row.outcome, row.attempts) == ("pending", 0)
+
+
+def test_a_worker_whose_clock_is_an_hour_ahead_takes_no_channel_that_is_held(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel, _row = waiting(receiver)
+    assert leases.take(channel.pk, 15) is not None
+    ahead = timezone.now() + timedelta(hours=1)
+    monkeypatch.setattr(timezone, "now", lambda: ahead)
+    assert leases.due_channels(at=ahead) == []
+    assert leases.take(channel.pk, 15) is None
+
+
+def test_a_budget_is_not_held_up_by_what_a_clock_that_was_ahead_has_dated(
+    receiver: Receiver,
+) -> None:
+    channel, _row = waiting(receiver, budget_messages=2)
+    ahead = timezone.now() + timedelta(hours=1)
+    for number in range(2):
+        Notification.objects.create(batch=f"ahead:{number}", channel=channel, outcome="sent", reason="first",
+                                    finished_at=ahead)  # fmt: skip
+    dispatch_notifications()
+    assert len(receiver.requests) == 1
+
+
+def test_an_old_message_that_is_sent_again_by_hand_is_tried_as_a_new_one(
+    receiver: Receiver,
+) -> None:
+    _channel, row = waiting(receiver)
+    long_ago = timezone.now() - timedelta(hours=7)
+    Notification.objects.update(outcome="failed", queued_at=long_ago, created_at=long_ago)
+    assert channels.send_again([row], actor=None) == 1
+    receiver.status = 503
+    dispatch_notifications()
+    row.refresh_from_db()
+    assert (row.outcome, row.created_at) == ("pending", long_ago)

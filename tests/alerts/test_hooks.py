@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from celery import Celery
 from django.conf import settings
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client
 from django.urls import reverse
 
-from alerts import hooks
+from alerts import episodes, hooks
 from alerts.models import Alert, HookDelivery, Transition
 from monitoring import polling
 from portal.core.models import Upstream
@@ -198,3 +198,81 @@ def test_a_redis_that_hangs_does_not_hold_up_the_answer(
         assert time.monotonic() - began < 10
         app.close()
     assert hooks.process_waiting() == 1
+
+
+WATCHED = {"watchdogs": [{"watchdog": ['alertname="Watchdog"'], "covers": ['cluster="eu"']}]}
+
+
+@pytest.mark.parametrize(
+    "early, options, state",
+    [(0, WATCHED, "firing"), (60, WATCHED, "resolved"), (0, {}, "resolved")],
+    ids=["nobody resends it", "its Prometheus saw it recover", "no watchdog could tell"],
+)
+def test_an_end_that_only_says_that_nobody_resends_the_alert_is_left_to_the_polls(
+    upstream: Upstream, early: int, options: dict[str, Any], state: str
+) -> None:
+    promised = datetime.now(UTC) + timedelta(minutes=2)
+    Upstream.objects.update(options=options)
+    with fake_alertmanager() as fake:
+        Upstream.objects.update(url=fake.url)
+        fake.alerts = [wire_alert(1, endsAt=stamp(promised))]
+        polling.poll(upstream.pk)
+    ended = promised - timedelta(seconds=early)
+    take(upstream, delivery(1, status="resolved", endsAt=stamp(ended)))
+    assert Alert.objects.get().state == state
+
+
+def test_what_a_watchdog_covers_is_closed_exactly_also_after_the_polls_missed_it(
+    upstream: Upstream,
+) -> None:
+    Upstream.objects.update(options=WATCHED)
+    watchdog = wire_alert(9, labels={"alertname": "Watchdog"})
+    ended = datetime.now(UTC) - timedelta(seconds=30)
+    with fake_alertmanager() as fake:
+        Upstream.objects.update(url=fake.url)
+        promised = datetime.now(UTC) + timedelta(minutes=2)
+        fake.alerts = [wire_alert(1, endsAt=stamp(promised)), watchdog]
+        polling.poll(upstream.pk)
+        fake.alerts = [watchdog]
+        polling.poll(upstream.pk)
+    take(upstream, delivery(1, status="resolved", endsAt=stamp(ended)))
+    alert = Alert.objects.get(fingerprint=f"{1:016x}")
+    assert (alert.state, stamp(alert.ends_at or BEGAN)) == ("resolved", stamp(ended))
+
+
+def test_a_delivery_that_cannot_be_merged_holds_up_no_other(
+    upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = episodes.insert
+
+    def insert(number: int, rows: Any, **options: Any) -> Any:
+        if rows[0].fingerprint == f"{1:016x}":
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT 1 / 0"
+                )  # what PostgreSQL refuses ends the transaction as well
+        return real(number, rows, **options)
+
+    monkeypatch.setattr(episodes, "insert", insert)
+    hooks.receive(upstream, delivery(1))
+    hooks.receive(upstream, delivery(2))
+    assert hooks.process_waiting() == 2
+    assert Alert.objects.get().fingerprint == f"{2:016x}"
+    error, none = HookDelivery.objects.order_by("id").values_list("error", flat=True)
+    assert "The portal itself failed while merging it (DataError)" in error
+    assert none == ""
+
+
+def test_a_database_that_is_away_leaves_a_delivery_waiting(
+    upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_delivery: HookDelivery) -> int:
+        raise OperationalError("the database system is shutting down")
+
+    hooks.receive(upstream, delivery(1))
+    monkeypatch.setattr(hooks, "_merge", away)
+    with pytest.raises(OperationalError):
+        hooks.process_waiting()
+    monkeypatch.undo()
+    assert hooks.process_waiting() == 1
+    assert Alert.objects.get().state == "firing"

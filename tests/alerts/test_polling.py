@@ -8,11 +8,12 @@ from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from alerts import silences
 from alerts.models import Alert, Silence, State, Transition
 from monitoring import polling
 from portal.core.models import Upstream
 from portal.core.polling import Outcome
-from tests.factories import make_service, make_upstream
+from tests.factories import make_service, make_silence, make_upstream
 from tests.fakes import FakeAlertmanager, fake_alertmanager, stamp, wire_alert
 
 pytestmark = pytest.mark.django_db
@@ -301,6 +302,53 @@ def test_silences_are_mirrored_and_expire(fake: FakeAlertmanager, upstream: Upst
     poll(upstream)
     silence.refresh_from_db()
     assert silence.state(at=datetime.now(UTC) + timedelta(seconds=1)) == "expired"
+
+
+def wire_silence(**over: str) -> dict[str, object]:
+    now = datetime.now(UTC)
+    matchers = [{"name": "alertname", "value": "x", "isRegex": False, "isEqual": True}]
+    times = {
+        "startsAt": stamp(now),
+        "updatedAt": stamp(now),
+        "endsAt": stamp(now + timedelta(hours=2)),
+    }
+    return {"id": "s1", "matchers": matchers, **times, **over}
+
+
+def test_a_silence_made_while_the_list_was_on_its_way_is_not_taken_as_gone(
+    fake: FakeAlertmanager, upstream: Upstream
+) -> None:
+    began = datetime.now(UTC) - timedelta(seconds=5)
+    made = make_silence(upstream=upstream, updated_at=began + timedelta(seconds=1))
+    silences.mirror(upstream, {}, complete=True, asked_at=began, at=datetime.now(UTC))
+    made.refresh_from_db()
+    assert made.state(at=datetime.now(UTC)) == "active"
+    poll(upstream)
+    made.refresh_from_db()
+    assert made.state(at=datetime.now(UTC)) == "expired"
+
+
+def test_a_silence_for_ever_is_kept(fake: FakeAlertmanager, upstream: Upstream) -> None:
+    fake.silences = [wire_silence(endsAt="9999-12-31T23:59:59.999Z")]
+    assert "1 silences changed" in poll(upstream).summary
+    assert Silence.objects.get().ends_at.year == 2200
+    assert poll(upstream).summary == "0 seen"
+
+
+def test_a_silence_that_cannot_be_read_keeps_no_alert_open(
+    fake: FakeAlertmanager, upstream: Upstream
+) -> None:
+    known = make_silence(upstream=upstream)
+    fake.alerts, fake.silences = [wire_alert()], [wire_silence(endsAt="never")]
+    poll(upstream)
+    fake.alerts = []
+    poll(upstream)
+    poll(upstream)
+    assert Alert.objects.get().state == State.RESOLVED
+    upstream.refresh_from_db()
+    assert "1 items could not be read" in upstream.warning
+    known.refresh_from_db()
+    assert known.state(at=datetime.now(UTC)) == "active"  # the one that cannot be read may be it
 
 
 def test_a_disabled_or_leased_upstream_is_not_polled(

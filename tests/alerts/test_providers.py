@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from alerts import listening, sender
 from alerts.models import Alert
 from alerts.notification_models import Notification
 from alerts.tasks import dispatch_notifications
@@ -114,3 +115,31 @@ def test_opsgenie_opens_with_an_alias_and_closes_by_it(receiver: Receiver) -> No
     alias = body["alias"].replace(":", "%3A")
     assert closed.path == f"/v2/alerts/{alias}/close?identifierType=alias"
     assert "[RESOLVED]" in closed.json()["note"]
+
+
+def test_an_answer_without_end_is_read_up_to_a_bound(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "MAX_ANSWER_BYTES", 1000)
+    receiver.body = b"x" * 3_000_000
+    reply = listening.Requests().post(receiver.url("http"), b"", timeout=5)
+    assert (reply.status_code, len(reply.content)) == (200, 1000)
+    make_route(make_channel(receiver.url()))
+    fire()
+    dispatch_notifications()
+    assert Notification.objects.get().outcome == "sent"
+
+
+def test_a_plugin_that_fails_is_logged_by_its_place_and_without_its_words(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_args: Any, **_options: Any) -> None:
+        raise KeyError("hunter2")
+
+    monkeypatch.setattr(sender, "_notify", fail)
+    make_route(make_channel(receiver.url()))
+    fire()
+    dispatch_notifications()
+    assert "KeyError in the Apprise plugin." in Notification.objects.get().answer
+    assert "failed with KeyError at test_providers.py:" in caplog.text
+    assert "hunter2" not in caplog.text

@@ -113,3 +113,20 @@ def test_racing_workers_open_one_episode() -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert len(set(pool.map(work, range(12)))) == 1
+
+
+def test_an_alert_that_is_cleared_while_it_is_raised_is_raised_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, looks = raise_one(), iter((True, False))
+    real = raised._bring_up_to_date
+
+    def clear_between(*args: Any, **options: Any) -> None:
+        if next(looks):
+            services.clear_alert(alertname="CheckFailing", labels={"check": "7"})
+        else:
+            real(*args, **options)
+
+    monkeypatch.setattr(raised, "_bring_up_to_date", clear_between)
+    second = raise_one()
+    assert (second.state, second.pk != first.pk) == ("firing", True)

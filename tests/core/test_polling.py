@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection
 from django.utils import timezone
 
@@ -170,3 +171,57 @@ def test_a_tick_polls_what_is_due_and_a_failing_one_delays_no_other(
         assert upstream.alerts.count() == alerts
         assert bool(upstream.error) is (alerts == 0)
         assert upstream.next_run_at > timezone.now()
+
+
+def test_a_poll_of_several_requests_prolongs_its_lease_before_it_ends() -> None:
+    upstream = due(options={"timeout_seconds": 10})
+    began = polling._begin(upstream.pk)
+    assert began is not None
+    first = began.lease_until
+    polling.hold(began)
+    assert began.lease_until == first  # enough is left of it: nothing is written
+    Upstream.objects.update(lease_until=timezone.now() + SECOND)
+    began.refresh_from_db()
+    polling.hold(began)
+    assert began.lease_until is not None
+    assert began.lease_until - timezone.now() > timedelta(seconds=35)
+    assert Upstream.objects.get(pk=upstream.pk).lease_until == began.lease_until
+
+
+def test_a_poll_that_another_worker_has_taken_over_writes_nothing() -> None:
+    """Held up beyond its lease, as by a machine that slept: what it fetched is older than what is known."""
+    upstream = due()
+    later = timezone.now() + timedelta(minutes=3)
+
+    def held_up(row: Upstream) -> Report:
+        Upstream.objects.update(lease_until=later, observed={"alerts": 2})
+        row.lease_until = timezone.now() - SECOND
+        polling.hold(row)
+        return Report("too late", observed={"alerts": 1})
+
+    assert polling.run(upstream.pk, held_up).skipped
+    upstream.refresh_from_db()
+    assert (upstream.lease_until, upstream.observed) == (later, {"alerts": 2})
+
+
+def test_the_end_of_a_poll_leaves_the_lease_of_another_alone() -> None:
+    upstream = due()
+    later = timezone.now() + timedelta(minutes=3)
+
+    def slow(_row: Upstream) -> Report:
+        Upstream.objects.update(lease_until=later, warning="newer")
+        return Report("too late", warning="older")
+
+    polling.run(upstream.pk, slow)
+    upstream.refresh_from_db()
+    assert (upstream.lease_until, upstream.warning) == (later, "newer")
+
+
+def test_a_poll_that_is_given_up_for_its_length_blames_the_server() -> None:
+    def endless(_row: Upstream) -> Report:
+        raise SoftTimeLimitExceeded
+
+    upstream = due()
+    assert "took so long together" in polling.run(upstream.pk, endless).error
+    upstream.refresh_from_db()
+    assert upstream.lease_until is None

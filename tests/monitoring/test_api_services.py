@@ -64,7 +64,7 @@ def test_a_list_of_services_asks_as_often_for_one_as_for_many(client: Client, fo
     def queries() -> int:
         with CaptureQueriesContext(connection) as asked:
             answer = client.get(URL + form)
-            b"".join(answer) if form else answer.content  # type: ignore[arg-type]
+            b"".join(answer) if form else answer.content
         return len(asked)
 
     sentry = make_sentry()

@@ -2,10 +2,15 @@
 
 import html
 import json
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
+from monitoring.api import UpstreamSerializer
+from portal.admin_upstreams import UpstreamForm
 from portal.core.models import Upstream
 from security import tokens
 from tests.factories import make_upstream, make_user, sign_in
@@ -84,3 +89,32 @@ def test_a_managed_upstream_is_not_deleted(client: Client) -> None:
     row = make_upstream(managed=True)
     assert client.delete(f"/api/v1/upstreams/{row.pk}/").status_code == 409
     assert Upstream.objects.filter(pk=row.pk).exists()
+
+
+@pytest.mark.parametrize("door", ["api", "admin"])
+def test_a_change_leaves_what_a_poll_writes_meanwhile(
+    client: Client, door: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row was read before the poll ended; written back whole, it would bring its lease to life again."""
+    held = timezone.now() + timedelta(minutes=2)
+    row = make_upstream(name="am", lease_until=held, observed={"alerts": 1})
+    place: Any = UpstreamSerializer if door == "api" else UpstreamForm
+    name = "validate" if door == "api" else "clean"
+    real = getattr(place, name)
+
+    def meanwhile(*arguments: Any) -> Any:
+        Upstream.objects.update(lease_until=None, observed={"alerts": 2})
+        return real(*arguments)
+
+    monkeypatch.setattr(place, name, meanwhile)
+    if door == "api":
+        body = {"interval_seconds": 77}
+        url = f"/api/v1/upstreams/{row.pk}/"
+        assert client.patch(url, body, content_type="application/json").status_code == 200
+    else:
+        sign_in(client)
+        form = {"name": "am", "kind": row.kind, "url": row.url, "interval_seconds": "77", "enabled": "on",
+                "options": "{}"}  # fmt: skip
+        assert client.post(row.get_absolute_url(), form).status_code == 302
+    row.refresh_from_db()
+    assert (row.interval_seconds, row.lease_until, row.observed) == (77, None, {"alerts": 2})

@@ -55,6 +55,7 @@ def test_the_page_asks_for_them_and_says_whose_they_are(client: Client, service:
     assert "No Elasticsearch or OpenSearch is connected" in page
     make_elasticsearch()
     page = client.get(service.get_absolute_url()).content.decode()
+    assert 'id="service-logs"' in page
     assert f'hx-get="/admin/core/service/{service.pk}/logs/"' in page
     assert "Its lines hold <code>service.name=pay</code>." in page
 
@@ -82,5 +83,5 @@ def test_who_may_not_see_logs_sees_none_here(
     user = make_user(is_superuser=False)
     user.user_permissions.add(Permission.objects.get(codename="view_service"))
     sign_in(client, user)
-    assert "Log lines" not in client.get(service.get_absolute_url()).content.decode()
+    assert 'id="service-logs"' not in client.get(service.get_absolute_url()).content.decode()
     assert client.get(f"/admin/core/service/{service.pk}/logs/").status_code == 403

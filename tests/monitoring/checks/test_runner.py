@@ -113,6 +113,18 @@ def test_a_check_that_was_deleted_meanwhile_harms_nobody() -> None:
     assert CheckHour.objects.get().check_row == kept
 
 
+def test_an_answer_that_came_after_the_lease_was_lost_is_not_written() -> None:
+    """Another runner has flipped the check meanwhile: what was down by the older memory is down already."""
+    due(failures_to_flip=1, status="up", last_run_at=timezone.now())
+    (claimed,) = runner.claim_due(at=timezone.now(), limit=1)
+    Check.objects.update(next_run_at=timezone.now(), lease_until=None)
+    (again,) = runner.claim_due(at=timezone.now(), limit=1)
+    for check in (again, claimed):
+        results.write([Outcome(check, Answer("down", "It is down."))], at=timezone.now())
+    assert StatusChange.objects.filter(check_row=claimed).count() == 1
+    assert CheckHour.objects.get().runs == 1
+
+
 def test_switching_a_failing_check_off_ends_its_alert_and_frees_the_service() -> None:
     check = answer(make_check(), "down", "down", "down")
     check.enabled = False
