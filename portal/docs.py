@@ -19,3 +19,4 @@ class DocsView(SpectacularSwaggerSplitView):
     permission_classes = (AllowAny,)
     authentication_classes: tuple[Any, ...] = ()
     url_name = "schema"
+    template_name = "portal/api_docs.html"
