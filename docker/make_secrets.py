@@ -30,6 +30,8 @@ NAMES = (
     "logstash_password",
     "reader_password",
 )
+# Secrets of others, which somebody puts into the vault. A file that is empty says that there is none.
+GIVEN = ("sentry_api_token", "siem_token", "siem_ca")
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ VOLUMES = {
             "database_url": "postgresql://portal:{postgres_password}@postgres:5432/portal",
             "redis_url": "redis://:{valkey_password}@valkey:6379/0",
             "elasticsearch_url": "http://portal_reader:{reader_password}@elasticsearch:9200",
+            **{name: f"{{{name}}}" for name in GIVEN},
         },
     ),
     "secrets-postgres": Volume(POSTGRES, POSTGRES, {"password": "{postgres_password}"}),
@@ -115,7 +118,12 @@ def fill_vault(vault: Path) -> dict[str, str]:
     for name in NAMES:
         if not (vault / name).exists():
             write(vault / name, secrets.token_urlsafe(50), 0o600)
-    return {name: (vault / name).read_text().strip() for name in NAMES}
+    known = {name: (vault / name).read_text().strip() for name in NAMES}
+    return known | {name: _given(vault / name) for name in GIVEN}
+
+
+def _given(path: Path) -> str:
+    return path.read_text().strip() if path.exists() else ""
 
 
 def write(path: Path, text: str, mode: int, owner: tuple[int, int] | None = None) -> None:

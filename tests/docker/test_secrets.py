@@ -87,6 +87,19 @@ def test_the_portal_understands_what_it_gets(stack: Made, monkeypatch: pytest.Mo
     assert known["secrets-prometheus/metrics_token"] == known["secrets-portal/metrics_token"]
 
 
+def test_what_others_gave_is_handed_on_and_what_they_did_not_is_empty(
+    stack: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (stack.vault / "siem_token").write_text("given-by-the-collector\n")
+    stack.run()
+    for name, value in services()["portal"]["environment"].items():
+        path = stack.volumes / "secrets-portal" / Path(value).name
+        monkeypatch.setenv(name, str(path) if value.startswith("/run/secrets/") else value)
+    assert env.text("SIEM_TOKEN") == "given-by-the-collector"
+    assert env.text("SENTRY_API_TOKEN") == ""
+    assert Path(env.text("SIEM_CA_FILE")).read_text() == ""  # as where no authority is named
+
+
 def test_kibana_gets_a_file_it_can_read_with_keys_that_are_long_enough(stack: Made) -> None:
     settings = yaml.safe_load(stack.run()["secrets-kibana/kibana.yml"])
     assert all(len(value) >= 32 for value in settings.values())
