@@ -4,7 +4,8 @@ import logging
 from datetime import date, datetime
 from itertools import pairwise
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
+from psycopg.errors import LockNotAvailable
 
 log = logging.getLogger(__name__)
 MONTHS_AHEAD = 3
@@ -23,13 +24,25 @@ def ensure(*, at: datetime, months_back: int = 0) -> list[str]:
 
     Rows outside any month land in the default partition, from where they cannot be dropped by
     month; being ahead keeps it empty. A month that has rows there already, because nothing ran
-    when it began, stays there: the later ones are made all the same.
+    when it began, stays there: the later ones are made all the same. One whose lock is not to be had
+    at once is made by a later tick.
     """
     first = month_starts(at.date().replace(day=1), 1)[0]
     for _ in range(months_back):
         first = date(first.year - (first.month == 1), (first.month - 2) % 12 + 1, 1)
     starts = month_starts(first, months_back + MONTHS_AHEAD + 2)
-    return [name for start, end in pairwise(starts) if (name := _create(start, end))]
+    made = []
+    for start, end in pairwise(starts):
+        try:
+            made.append(_create(start, end))
+        except OperationalError as error:
+            if not isinstance(error.__cause__, LockNotAvailable):
+                raise
+            log.warning(
+                "Something reads the trail for long: its coming months are made by a later tick."
+            )
+            break
+    return [name for name in made if name]
 
 
 def _create(start: date, end: date) -> str:
@@ -40,6 +53,9 @@ def _create(start: date, end: date) -> str:
             cursor.execute("SELECT to_regclass(%s)", [name])
             if cursor.fetchone()[0] is not None:
                 return ""
+            # The table is locked against all others: behind an export of an hour, every request that
+            # writes an entry would wait with us.
+            cursor.execute("SET LOCAL lock_timeout = '2s'")
             cursor.execute(
                 f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF audit_entry"
                 f" FOR VALUES FROM ('{start.isoformat()} 00:00+00') TO ('{end.isoformat()} 00:00+00')"

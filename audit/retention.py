@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from django.db import OperationalError, connection, transaction
+from psycopg.errors import LockNotAvailable
 
 from audit import readers, services
 from audit.models import AuditEntry
@@ -110,7 +111,9 @@ def prune(*, at: datetime, months: int) -> Pruning:
             continue
         try:
             _drop(month, months)
-        except OperationalError:  # lock_timeout
+        except OperationalError as error:
+            if not isinstance(error.__cause__, LockNotAvailable):
+                raise
             break
         dropped.append(month)
     return Pruning(dropped, kept)

@@ -2,11 +2,14 @@
 
 import os
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import hypothesis
+import psycopg
 import pytest
 import redis
 from django.conf import settings
+from django.db import connection
 from django.db.models import Max
 
 from audit.models import AuditEntry
@@ -27,6 +30,15 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Let every database test use both aliases; they are one database, and denials use the second."""
     for marker in item.iter_markers("django_db"):
         marker.kwargs.setdefault("databases", ["default", "autocommit"])  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def another_connection(transactional_db: None) -> Iterator[Any]:
+    """A connection of somebody else, who holds locks or open transactions as a worker or an export does."""
+    facts = connection.get_connection_params()
+    names = [name for name in ("dbname", "user", "password", "host", "port") if name in facts]
+    with psycopg.connect(**{name: facts[name] for name in names}, autocommit=True) as other:
+        yield other
 
 
 Trail = Callable[[], list[AuditEntry]]

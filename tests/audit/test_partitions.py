@@ -1,5 +1,6 @@
 """Months of the trail: made ahead, each guarded, and a month that was missed stops no later one."""
 
+import time
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.conftest import Trail
 
 pytestmark = pytest.mark.django_db
 LATER = datetime(2040, 11, 15, tzinfo=UTC)
+MUCH_LATER = datetime(2050, 1, 15, tzinfo=UTC)
 MONTHS = [
     "audit_entry_2040_11",
     "audit_entry_2040_12",
@@ -77,6 +79,17 @@ def test_a_month_that_began_while_nothing_ran_stops_no_later_one() -> None:
     assert partition_of(LATER) == "audit_entry_default"
     assert partitions.ensure(at=LATER) == MONTHS[1:]
     assert partitions.ensure(at=LATER) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_long_reading_of_the_trail_is_not_waited_behind(another_connection: Any) -> None:
+    another_connection.execute("BEGIN")
+    another_connection.execute("SELECT count(*) FROM audit_entry")  # as an export holds it
+    began = time.monotonic()
+    assert partitions.ensure(at=MUCH_LATER) == []
+    assert time.monotonic() - began < 10
+    another_connection.execute("ROLLBACK")
+    assert len(partitions.ensure(at=MUCH_LATER)) == 4
 
 
 def test_the_tick_records_what_it_made(trail: Trail, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,10 @@ from security.models import TotpDevice
 
 PASSWORD = "correct horse battery staple"
 SEED = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+# What the page of the rule mass_export posts, with one threshold that differs from its default.
+RULE_FORM = {
+    "enabled": "on", "block_minutes": 0, "exports": 3, "rows": 500_000, "minutes": 60, "days": "1d",
+}  # fmt: skip
 LOGIN, CODE, INDEX = "/admin/login/", "/admin/login/code/", "/admin/"
 
 

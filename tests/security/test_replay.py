@@ -2,14 +2,11 @@
 
 import tracemalloc
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-import psycopg
 import pytest
 from django.contrib.auth.models import Permission
-from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -19,6 +16,7 @@ from security.rules import engine
 from security.rules.events import Event, Kind
 from tests.audit.builders import make_entries
 from tests.factories import make_user, sign_in
+from tests.security.builders import RULE_FORM
 
 pytestmark = pytest.mark.django_db(transaction=True)
 JSON: Any = {"content_type": "application/json"}
@@ -29,45 +27,24 @@ def past(days: int = 30, **over: Any) -> replay.Replay:
     return replay.replay(since=now - timedelta(days=days), until=now + timedelta(minutes=1), **over)
 
 
-@contextmanager
-def another_replay_running() -> Iterator[None]:
-    """Hold the lock as another web worker would."""
-    facts = connection.get_connection_params()
-    facts = {
-        name: facts[name]
-        for name in ("dbname", "user", "password", "host", "port")
-        if name in facts
-    }
-    with psycopg.connect(**facts, autocommit=True) as other:
-        other.execute("SELECT pg_advisory_lock(%s)", [replay.LOCK])
-        yield
-
-
 @pytest.fixture
 def page() -> str:
     return f"/admin/security/rulesetting/{RuleSetting.objects.get(rule='mass_export').pk}/change/"
 
 
-FORM = {
-    "enabled": "on",
-    "block_minutes": 0,
-    "exports": 3,
-    "rows": 500_000,
-    "minutes": 60,
-    "days": "1d",
-    "replay": "1",
-}
+FORM = RULE_FORM | {"replay": "1"}
 
 
 def test_a_second_replay_is_told_to_wait_and_the_first_leaves_no_lock(
-    client: Client, page: str
+    client: Client, page: str, another_connection: Any
 ) -> None:
     sign_in(client, make_user())
     body = {"since": (timezone.now() - timedelta(days=1)).isoformat()}
-    with another_replay_running():
-        refused = client.post("/api/v1/detections/replay/", body, **JSON)
-        assert (refused.status_code, "one at a time" in refused.json()["detail"]) == (409, True)
-        assert "one at a time" in client.post(page, FORM).content.decode()
+    another_connection.execute("SELECT pg_advisory_lock(%s)", [replay.LOCK])
+    refused = client.post("/api/v1/detections/replay/", body, **JSON)
+    assert (refused.status_code, "one at a time" in refused.json()["detail"]) == (409, True)
+    assert "one at a time" in client.post(page, FORM).content.decode()
+    another_connection.execute("SELECT pg_advisory_unlock_all()")
     for _ in range(2):
         assert client.post("/api/v1/detections/replay/", body, **JSON).status_code == 200
 
