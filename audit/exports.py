@@ -133,7 +133,8 @@ def _own_cursor() -> Iterator[Any]:
     """Open a connection for one export; closing it ends the COPY at once."""
     own = connections.create_connection("default")
     try:
-        with own.cursor() as cursor:
+        # What COPY raises is psycopg's own: Django wraps the errors of other statements only.
+        with own.wrap_database_errors, own.cursor() as cursor:
             cursor.execute(
                 "SELECT set_config('statement_timeout', %s, false), set_config('TimeZone', 'UTC', false),"
                 " set_config('DateStyle', 'ISO', false)",

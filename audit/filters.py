@@ -5,7 +5,7 @@ Each is served by an index of migration 0003 (tests/audit/test_filters.py asks P
 
 import re
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from ipaddress import ip_address
 from typing import Any
 
@@ -131,10 +131,12 @@ def apply(query: Mapping[str, Any]) -> AuditEntryQuerySet:
     return entries
 
 
-def fixed(query: Mapping[str, str], *, at: Any) -> dict[str, str]:
-    """Return the query with `last` as the moment it means at `at`, for what must be repeatable."""
+def fixed(query: Mapping[str, str], *, at: datetime) -> dict[str, str]:
+    """Return a checked query with `last` as the moment it means at `at`, for what must be repeatable."""
     kept = {name: value for name, value in query.items() if name != "last"}
     if "last" in query:
-        since = (at - WINDOWS[query["last"]]).isoformat()
-        kept["since"] = max(since, kept.get("since", ""))
+        since = at - WINDOWS[query["last"]]
+        asked = TrailFilter(kept).form
+        given = asked.cleaned_data.get("since") if asked.is_valid() else None
+        kept["since"] = max(since, given or since).isoformat()
     return kept

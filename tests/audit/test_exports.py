@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.test import Client
 from django.utils import timezone
 from hypothesis import given, settings
@@ -25,13 +25,6 @@ from tests.factories import make_user, sign_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 URL = "/api/v1/audit/exports/"
-
-
-@pytest.fixture
-def auditor(client: Client) -> User:
-    user = make_user(is_superuser=False)
-    user.groups.add(Group.objects.get(name="auditor"))
-    return sign_in(client, user)
 
 
 def ask(client: Client, **query: str) -> int:
@@ -159,6 +152,24 @@ def test_no_more_than_two_run_at_once_and_dead_ones_do_not_count(auditor: User) 
     ExportRecord.objects.filter(pk=first.pk).update(heartbeat_at=now - timedelta(minutes=3))
     assert exports.end_lost(at=now) == 1
     assert b"".join(exports.begin(export, actor=auditor)).startswith(b"uid,")
+
+
+@pytest.mark.parametrize("end", ["pg_terminate_backend", "pg_cancel_backend"])
+def test_a_database_that_ends_it_leaves_a_failure(auditor: User, trail: Trail, end: str) -> None:
+    make_entries(20_000, until=timezone.now(), days=1)
+    export = exports.create({}, actor=auditor)
+    blocks = exports.begin(export, actor=auditor)
+    next(blocks)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {end}(pid) FROM pg_stat_activity WHERE query LIKE 'COPY%' AND state = 'active'"  # noqa: S608
+        )
+    with pytest.raises(DatabaseError):
+        list(blocks)
+    export.refresh_from_db()
+    assert export.state == ExportState.FAILED
+    assert export.error.startswith("The database ended it: ")
+    assert "audit.export_failed" in [entry.action for entry in trail()]
 
 
 def test_an_export_ends_after_an_hour() -> None:

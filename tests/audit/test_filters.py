@@ -1,6 +1,7 @@
 """The filters of the trail: each finds what it says, by an index, and bad values are named."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -64,6 +65,25 @@ def test_a_filter_finds_the_entry_and_its_opposite_does_not(
 def test_what_is_no_filter_is_named(query: dict[str, str], sentence: str) -> None:
     with pytest.raises(ValidationError, match=sentence):
         filters.checked(query)
+
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "since, fixed",
+    [
+        ("2026-03-01T11:30:00Z", "2026-03-01T11:30:00+00:00"),
+        ("2026-03-01T06:30:00-05:00", "2026-03-01T11:30:00+00:00"),  # later, and a lesser text
+        ("2026-03-01T14:30:00+05:00", "2026-03-01T11:00:00+00:00"),  # earlier, and a greater text
+        ("2026-02-28", "2026-03-01T11:00:00+00:00"),
+    ],
+)
+def test_the_later_of_two_beginnings_counts_in_whatever_zone(since: str, fixed: str) -> None:
+    kept = filters.fixed({"last": "1h", "since": since, "group": "auth"}, at=NOON)
+    assert kept.pop("group") == "auth"
+    assert datetime.fromisoformat(kept.pop("since")) == datetime.fromisoformat(fixed)
+    assert kept == {}
 
 
 def nodes(plan: dict[str, Any]) -> list[str]:
