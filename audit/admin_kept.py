@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlencode
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
@@ -33,7 +34,13 @@ class KeptForm(forms.ModelForm):  # type: ignore[type-arg]
             self.initial["query"] = urlencode(self.instance.query)
 
     def written(self) -> dict[str, str]:
-        return dict(parse_qsl(self.cleaned_data["query"].lstrip("?"), max_num_fields=50))
+        """Return the parameters. Raises ValidationError for more of them than any page has."""
+        try:
+            return dict(parse_qsl(self.cleaned_data["query"].lstrip("?"), max_num_fields=50))
+        except ValueError as error:
+            raise ValidationError(
+                "These are more than 50 parameters. Keep those of one page."
+            ) from error
 
 
 class KeptAdmin(ModelAdmin):

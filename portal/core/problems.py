@@ -9,9 +9,10 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.core.exceptions import ValidationError as ModelValidationError
-from django.db import DataError, InterfaceError, OperationalError
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
+from psycopg.errors import ForeignKeyViolation, UniqueViolation
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from rest_framework import exceptions, status
@@ -71,6 +72,8 @@ class TooLarge(exceptions.APIException):
 
 
 PLACE_TO_FILL_IN = re.compile(r' *"?\{\w+\}"?')
+# Another request made the same row, or deleted one that this one refers to, since it was looked at.
+RACES = (UniqueViolation, ForeignKeyViolation)
 OUTAGES = (OperationalError, InterfaceError, RedisConnectionError, RedisTimeoutError)
 
 
@@ -113,6 +116,11 @@ def problem_handler(error: Exception, context: dict[str, Any]) -> Response | Non
     elif isinstance(error, ModelValidationError):
         error = exceptions.ValidationError(
             error.message_dict if hasattr(error, "error_dict") else error.messages
+        )
+    elif isinstance(error, IntegrityError) and isinstance(error.__cause__, RACES):
+        log.warning("A request lost a race: %s", error)
+        error = Conflict(
+            "Another request changed the same at the same moment. Read it again, and repeat this one."
         )
     elif isinstance(error, DataError):
         log.warning("The database refused a value of the request: %s", error)

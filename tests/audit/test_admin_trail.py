@@ -7,7 +7,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
@@ -16,17 +16,10 @@ from audit.export_models import SavedFilter
 from audit.models import AuditEntry
 from tests.audit.builders import make_entries
 from tests.conftest import Trail
-from tests.factories import make_user, sign_in
+from tests.factories import make_user
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/audit/auditentry/"
-
-
-@pytest.fixture
-def auditor(client: Client) -> User:
-    user = make_user(is_superuser=False)
-    user.groups.add(Group.objects.get(name="auditor"))
-    return sign_in(client, user)
 
 
 def shown(answer: Any) -> list[int]:
@@ -111,6 +104,23 @@ def test_an_auditor_saves_a_filter_and_finds_it_above_the_list(
     assert "audit.filter_created" in [entry.action for entry in trail()]
     chip = client.get(saved.get_absolute_url()).content.decode()
     assert re.search(r'is-chosen"[^>]*aria-current="true">Failures', chip)
+
+
+def test_a_query_of_sixty_parameters_is_refused_at_its_field(client: Client, auditor: User) -> None:
+    form = {"name": "Many", "query": "group=auth&" * 60}
+    page = client.post("/admin/audit/savedfilter/add/", form)
+    assert (page.status_code, b"more than 50 parameters" in page.content) == (200, True)
+
+
+def test_two_who_keep_the_same_name_at_once_are_told_of_a_conflict(
+    client: Client, auditor: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What both see when they look, before either has written.
+    monkeypatch.setattr(SavedFilter, "full_clean", lambda self: None)
+    body = {"name": "Failures", "query": {"outcome": "failure"}}
+    url = "/api/v1/audit/filters/"
+    codes = [client.post(url, body, content_type="application/json").status_code for _ in range(2)]
+    assert codes == [201, 409]
 
 
 def test_a_filter_of_another_is_seen_when_shared_and_never_changed(
