@@ -50,6 +50,8 @@ def parse(kind: str, written: str) -> Subject:
 def _of_network(word: str) -> Subject:
     """Return an address, or a network; a network of one address is the address."""
     try:
+        if "%" in word:
+            raise ValueError("a zone means something on one machine only")
         network = ip_network(word, strict=False)
     except ValueError as error:
         raise _wrong(

@@ -76,6 +76,8 @@ def parse_networks(written: Iterable[str]) -> list[str]:
     found = []
     for word in written:
         try:
+            if "%" in word:
+                raise ValueError("a zone means something on one machine only")
             found.append(str(ip_network(word.strip()[:50], strict=False)))
         except ValueError as error:
             raise ValidationError(

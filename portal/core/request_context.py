@@ -89,8 +89,11 @@ def use(context: Context) -> Iterator[None]:
 
 
 def _address(word: str) -> Address | None:
-    """Return the address of one hop; brackets and a port are dropped, anything else is None."""
-    word = word.strip()
+    """Return the address of one hop; brackets and a port are dropped, anything else is None.
+
+    A zone ("fe80::1%eth0") means something on one machine only, and no column holds it.
+    """
+    word = word.strip().partition("%")[0]
     if word.startswith("["):
         word = word[1:].partition("]")[0]
     elif word.count(":") == 1:
@@ -143,7 +146,7 @@ def from_request(request: HttpRequest) -> Context:
         source_ip_chain=sanitize.line(forwarded, 512),
         user_agent=sanitize.line(meta.get("HTTP_USER_AGENT", ""), 512),
         http_method=sanitize.line(request.method or "", 16),
-        url_path=sanitize.line(request.path, 1024),
+        url_path=sanitize.line(sanitize.without_secrets(request.path), 1024),
         actor=ANONYMOUS,
     )
 

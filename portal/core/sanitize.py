@@ -17,6 +17,8 @@ _ESCAPED_SURROGATE = re.compile(
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
 MAX_DEPTH = 20
+# Tokens, and the one-time links that carry theirs in the path of an address.
+_OUR_SECRETS = re.compile(r"dop_[a-z]+_[0-9A-Za-z]{20,}")
 
 
 def mended(body: bytes) -> bytes:
@@ -45,6 +47,11 @@ def text(value: object, limit: int) -> str:
     if not string.isprintable():  # the fast path: most strings are
         string = _SURROGATES.sub("\ufffd", _CONTROLS.sub("\ufffd", string))
     return string if len(string) <= limit else string[: limit - 1] + "…"
+
+
+def without_secrets(written: str) -> str:
+    """Return the text without tokens and one-time links of the portal."""
+    return _OUR_SECRETS.sub("[redacted]", written) if "dop_" in written else written
 
 
 def line(value: object, limit: int) -> str:

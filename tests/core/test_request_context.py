@@ -34,6 +34,8 @@ PROXIES = (ip_network("10.0.0.0/8"), ip_network("::1/128"))
         pytest.param("nonsense", "203.0.113.9", None, id="peer-is-no-address"),
         pytest.param("10.0.0.1", "," * 5000, "10.0.0.1", id="thousands-of-commas"),
         pytest.param("10.0.0.1", "1.2.3.4\n203.0.113.9", "10.0.0.1", id="line-break"),
+        pytest.param("10.0.0.1", "fe80::1%eth0", "fe80::1", id="zone-of-one-machine"),
+        pytest.param("fe80::7%eth0", "", "fe80::7", id="peer-with-a-zone"),
         pytest.param("10.0.0.1", "010.1.2.3", "10.0.0.1", id="octal"),
     ],
 )
