@@ -8,6 +8,8 @@ from sentry_sdk.integrations.celery import CeleryIntegration
 from sentry_sdk.integrations.django import DjangoIntegration
 from sentry_sdk.scrubber import DEFAULT_DENYLIST, EventScrubber
 
+from portal.core.sanitize import without_secrets
+
 SECRET_NAMES = [
     *DEFAULT_DENYLIST,
     "otp_token",
@@ -17,6 +19,12 @@ SECRET_NAMES = [
     "recovery_code",
     "dsn",
 ]
+
+
+FILTERS = {
+    "refusals": {"()": "portal.core.logs.RefusalsInOneLine"},
+    "secrets": {"()": "portal.core.logs.NoSecrets"},
+}
 
 
 def start_sentry(dsn: str, *, release: str, environment: str) -> None:
@@ -37,8 +45,13 @@ def start_sentry(dsn: str, *, release: str, environment: str) -> None:
 
 
 def without_query_values(event: Any, _hint: Any) -> Any:
-    """Keep only the names of a request's query: sentry-sdk sends it as one text, which nothing scrubs."""
+    """Keep only the names of a request's query: sentry-sdk sends it as one text, which nothing scrubs.
+
+    Nor does anything scrub the path, which of a one-time link is the secret.
+    """
     request = event.get("request") or {}
+    if isinstance(url := request.get("url"), str):
+        request["url"] = without_secrets(url)
     if isinstance(query := request.get("query_string"), str):
         names = [name for name, _value in parse_qsl(query, keep_blank_values=True)]
         request["query_string"] = "&".join(f"{name}=[Filtered]" for name in names)
@@ -69,11 +82,11 @@ def logging_configuration(
             "class": "portal.core.log_shipping.LogstashHandler", "url": logstash, "formatter": "line"
         }  # fmt: skip
     for handler in handlers.values():
-        handler["filters"] = ["refusals"]
+        handler["filters"] = [*FILTERS]
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"refusals": {"()": "portal.core.logs.RefusalsInOneLine"}},
+        "filters": FILTERS,
         "formatters": {
             "ecs": {"()": "portal.core.logs.EcsFormatter"},
             "line": {"()": "portal.core.log_lines.LineFormatter"},

@@ -7,10 +7,12 @@ from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
-from portal.core import request_context
+from portal.core import request_context, sanitize
 
 HOST = socket.gethostname()
 REASON_LIMIT = 300
+# The request that Django adds to a refusal would be written with its query, which may hold secrets.
+LEFT_OUT = ("message", "exc_info", "taskName", "request")
 
 
 class RefusalsInOneLine(logging.Filter):
@@ -30,6 +32,17 @@ class RefusalsInOneLine(logging.Filter):
         return True
 
 
+class NoSecrets(logging.Filter):
+    """Takes tokens and one-time links out of a line: Django writes the path of what it refuses."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        said = record.getMessage()
+        clean = sanitize.without_secrets(said)
+        if clean != said:
+            record.msg, record.args = clean.replace("%", "%%"), None
+        return True
+
+
 class EcsFormatter(JsonFormatter):
     """Formats a record as ECS 8 JSON; extra fields given by the caller keep their dotted names."""
 
@@ -37,11 +50,7 @@ class EcsFormatter(JsonFormatter):
         self, log_record: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
     ) -> None:
         super().add_fields(log_record, record, message_dict)
-        extra = {
-            key: value
-            for key, value in log_record.items()
-            if key not in ("message", "exc_info", "taskName")
-        }
+        extra = {key: value for key, value in log_record.items() if key not in LEFT_OUT}
         context = request_context.current()
         fields = {
             "@timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(

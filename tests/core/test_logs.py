@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from portal.core.logs import EcsFormatter, RefusalsInOneLine
+from portal.core.logs import EcsFormatter, NoSecrets, RefusalsInOneLine
 from portal.telemetry import logging_configuration
 from security import tokens
 from tests.factories import make_user, sign_in
@@ -32,8 +32,11 @@ def lines() -> Iterator[Lines]:
 
 def test_every_handler_writes_refusals_in_one_line() -> None:
     made = logging_configuration("INFO", json=True, file="x.jsonl", logstash="tcp://logs:5000")
-    assert [handler["filters"] for handler in made["handlers"].values()] == [["refusals"]] * 3
+    assert [handler["filters"] for handler in made["handlers"].values()] == [
+        ["refusals", "secrets"]
+    ] * 3
     assert made["filters"]["refusals"]["()"].endswith(RefusalsInOneLine.__name__)
+    assert made["filters"]["secrets"]["()"].endswith(NoSecrets.__name__)
 
 
 @pytest.mark.django_db

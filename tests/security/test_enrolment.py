@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
+from portal.core.logs import EcsFormatter, NoSecrets
 from security import enrolment, factors
 from security.models import EnrolmentLink, RecoveryCode, TotpDevice
 from tests.conftest import Trail
@@ -158,6 +159,23 @@ def test_only_the_hash_of_a_link_is_kept_and_the_trail_redacts_it(trail: Trail) 
     assert token not in str(list(EnrolmentLink.objects.values()))
     Client().get(f"/admin/enrol/link/{token}/")
     assert token not in str([vars(entry) for entry in trail()])
+
+
+def test_no_line_of_the_log_holds_a_link(caplog: pytest.LogCaptureFixture) -> None:
+    used, token = (
+        path_of(enrolment.make_link("root", create=True)).rstrip("/").rpartition("/")[2]
+        for _ in range(2)
+    )
+    caplog.handler.addFilter(NoSecrets())
+    caplog.handler.setFormatter(EcsFormatter())
+    with caplog.at_level("INFO"):
+        assert Client().get(f"/admin/enrol/link/{used}/").status_code == 410
+        assert Client().get(f"/admin/enrol/link/{token}/").status_code == 302
+    assert (
+        caplog.text.count("/admin/enrol/link/[redacted]/") >= 3
+    )  # the path twice, Django's own line
+    assert token not in caplog.text
+    assert used not in caplog.text
 
 
 def test_the_command_explains_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
