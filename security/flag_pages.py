@@ -154,10 +154,10 @@ def _replay(setting: RuleSetting, form: RuleForm, days: str) -> dict[str, Any]:
 
 
 def _save(request: HttpRequest, setting: RuleSetting, form: RuleForm) -> HttpResponse:
-    setting.enabled = form.cleaned_data["enabled"]
-    setting.block_minutes = form.cleaned_data["block_minutes"]
-    setting.thresholds = form.thresholds()
-    changed = rule_settings.change(setting, actor=request.user)
+    given = {name: form.cleaned_data[name] for name in ("enabled", "block_minutes")}
+    changed = rule_settings.change(
+        setting, actor=request.user, **given, thresholds=form.thresholds()
+    )
     said = "Saved; the rules go by it from their next look." if changed else "Nothing was changed."
     messages.success(request, said)
     return HttpResponseRedirect(reverse("admin:security_rulesetting_changelist"))

@@ -42,22 +42,23 @@ def enabled() -> Settings:
 
 
 @transaction.atomic
-def change(setting: RuleSetting, *, actor: Any) -> bool:
-    """Save the changed fields of `setting`, audited; False when nothing differs.
+def change(setting: RuleSetting, *, actor: Any, **wanted: Any) -> bool:
+    """Set the fields in `wanted` and leave the others as they are by now; False when nothing differs.
 
     Raises ValidationError for a threshold out of its bounds.
     """
-    setting.full_clean(exclude=["rule"])
-    before = RuleSetting.objects.select_for_update().get(pk=setting.pk)
-    names = ("enabled", "thresholds", "block_minutes")
+    row = RuleSetting.objects.select_for_update().get(pk=setting.pk)
     diff = {
-        n: [getattr(before, n), getattr(setting, n)]
-        for n in names
-        if getattr(before, n) != getattr(setting, n)
+        name: [getattr(row, name), value]
+        for name, value in wanted.items()
+        if getattr(row, name) != value
     }
+    for name, value in wanted.items():
+        setattr(row, name, value)
+    row.full_clean(exclude=["rule"])
     if diff:
-        setting.save(update_fields=list(diff))
-        audit.record("config.changed", actor=actor, target=setting, changes=diff)
+        row.save(update_fields=list(diff))
+        audit.record("config.changed", actor=actor, target=row, changes=diff)
     return bool(diff)
 
 

@@ -107,6 +107,11 @@ class Upstream(models.Model):
 
     objects = UpstreamQuerySet.as_manager()
 
+    # The rest tells of polling, which writes it by statements of its own.
+    SET_BY_PEOPLE = (
+        "name", "kind", "url", "credentials", "options", "enabled", "managed", "interval_seconds",
+    )  # fmt: skip
+
     class Meta:
         ordering = ("name",)
         constraints = (
@@ -128,6 +133,12 @@ class Upstream(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("admin:core_upstream_change", args=[self.pk])
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Write of a row that exists what people set: a poll may have ended since it was read."""
+        if not self._state.adding:
+            options.setdefault("update_fields", self.SET_BY_PEOPLE)
+        super().save(*args, **options)
 
     @property
     def members(self) -> list[str]:

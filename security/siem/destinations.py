@@ -16,6 +16,9 @@ OTHER_SERVER = (
     "The URL changes to another server. Type the token again, or an empty one, so that it is not sent to a server"
     " it was not meant for."
 )
+SET_BY_PEOPLE = (
+    "name", "url", "token", "format", "ca_pem", "max_bytes", "enabled", "managed", "not_before",
+)  # fmt: skip
 SYSLOG_HAS_NONE = "Syslog takes no token. Forget it, or use an https:// URL."
 
 
@@ -30,8 +33,10 @@ def save(destination: SiemDestination, *, token: str | None = None) -> SiemDesti
         destination.txid, destination.cluster = stream.horizon().txid, stream.cluster()
     destination.not_before = None  # what was wrong may be right now
     destination.full_clean()
+    is_new = destination.pk is None
     destination.token = check_token(destination, token)
-    destination.save()
+    # Of a row that exists only these: its cursor may have moved on since it was read.
+    destination.save(update_fields=None if is_new else SET_BY_PEOPLE)
     return destination
 
 
@@ -70,5 +75,12 @@ def synchronise(url: str, ca_file: str, token: str = "") -> bool:
     row.url, row.ca_pem, row.enabled, row.managed, _token = wanted
     if row.is_https:
         row.format = SiemFormat.ECS
-    save(row, token=token)
+    try:
+        save(row, token=token)
+    except ValidationError as error:
+        said = " ".join(error.messages)
+        log.error(
+            "SIEM_URL, SIEM_TOKEN or SIEM_CA_FILE cannot be used; nothing is changed: %s", said
+        )
+        return False
     return True

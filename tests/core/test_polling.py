@@ -84,9 +84,20 @@ def test_a_worker_that_died_holds_an_upstream_no_longer_than_its_timeout() -> No
     upstream.refresh_from_db()
     assert upstream.lease_until is not None
     assert upstream.lease_until - timezone.now() <= timedelta(seconds=40)
-    upstream.lease_until = timezone.now() - SECOND
-    upstream.save()
+    Upstream.objects.filter(pk=upstream.pk).update(lease_until=timezone.now() - SECOND)
     assert polling.claim_due(at=timezone.now(), kinds=KINDS) == [upstream.pk]
+
+
+def test_a_form_that_was_read_before_a_poll_ended_puts_nothing_back() -> None:
+    upstream = due(live=False)
+    polling._begin(upstream.pk)
+    form = Upstream.objects.get(pk=upstream.pk)
+    polling._succeeded(upstream, polling.Outcome(upstream.name), polling.Report("fine"))
+    form.interval_seconds = 77
+    form.save()
+    upstream.refresh_from_db()
+    assert (upstream.interval_seconds, upstream.lease_until) == (77, None)
+    assert upstream.succeeded_at is not None
 
 
 def test_each_poll_leaves_its_freshness() -> None:

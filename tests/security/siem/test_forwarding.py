@@ -211,6 +211,35 @@ def test_a_destination_is_made_changed_and_removed_by_api_and_audited(client: Cl
     ]
 
 
+def test_a_change_that_was_read_before_a_batch_went_leaves_the_cursor_where_it_is() -> None:
+    made = destination("syslog+tcp://siem.example")
+    form = SiemDestination.objects.get(pk=made.pk)
+    SiemDestination.objects.filter(pk=made.pk).update(txid=made.txid + 7, sent=500, failures=0)
+    form.max_bytes = 4096
+    destinations.save(form)
+    made.refresh_from_db()
+    assert (made.max_bytes, made.sent, made.txid) == (4096, 500, form.txid + 7)
+
+
+@pytest.mark.parametrize(
+    "url, ca, token",
+    [
+        ("syslog+tls://siem.example/path", "", ""),
+        ("https://siem.example/#part", "", ""),
+        ("syslog+tls://siem.example", "no certificate", ""),
+        ("https://siem.example/", "", "tökén"),
+    ],
+)
+def test_a_wrong_variable_is_a_line_in_the_log_and_no_traceback(
+    url: str, ca: str, token: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_text(ca)
+    assert not destinations.synchronise(url, str(file), token)
+    assert "SIEM_URL, SIEM_TOKEN or SIEM_CA_FILE cannot be used" in caplog.text
+    assert not SiemDestination.objects.exists()
+
+
 def test_the_environment_keeps_a_managed_destination() -> None:
     assert destinations.synchronise("syslog+tcp://siem.example:514", "")
     assert not destinations.synchronise("syslog+tcp://siem.example:514", "")
