@@ -29,6 +29,11 @@ class SavedFilterViewSet(KeptViewSet):
     serializer_class = SavedFilterSerializer
     read_scope = "audit:read"
     write_scope = "audit:read"
+    person_permissions = {
+        "create": "audit.add_savedfilter",
+        "update": "audit.change_savedfilter",
+        "destroy": "audit.delete_savedfilter",
+    }
     service = saved_filters
 
 

@@ -60,6 +60,7 @@ class ExportViewSet(mixins.RetrieveModelMixin, PortalViewSet):
     filterset_class = None
     read_scope = "audit:read"
     write_scope = "audit:read"
+    person_permissions = dict.fromkeys(("create", "download", "cancel"), "audit.add_exportrecord")
     lookup_value_regex = r"\d{1,18}"
     ordering = ("-id",)
 

@@ -14,7 +14,7 @@ from portal.core.models import Service
 from portal.snippets import DEPLOY, ENVIRONMENT, LANGUAGES, NO_TOKEN, Snippet, render
 from security import once, tokens
 from security.models import Scope
-from security.scopes import holds
+from security.scopes import grantable_scopes
 from security.stepup import require_recent_auth
 
 PERMISSION = "core.view_service"
@@ -42,18 +42,23 @@ def snippets(request: HttpRequest, slug: str) -> HttpResponse:
         "deploy": filled(DEPLOY),
         "languages": {name: [filled(s) for s in found] for name, found in LANGUAGES.items()},
         "has_token": token != NO_TOKEN,
-        "scopes": [scope for scope in WANTED if holds(request.user, scope)],
+        "scopes": _scopes(request),
     }
     page = TemplateResponse(request, "portal/snippets.html", context)
     page["Cache-Control"] = "no-store"
     return page
 
 
+def _scopes(request: HttpRequest) -> list[Scope]:
+    may_give = grantable_scopes(request.user)
+    return [scope for scope in WANTED if scope in may_give]
+
+
 @require_recent_auth()
 def make_token(request: HttpRequest, service: Service) -> HttpResponse:
     """Make a token that may write audit entries and tell of deploys, and show it once on the page."""
     back = HttpResponseRedirect(reverse("admin:snippets", args=[service.slug]))
-    scopes = [scope for scope in WANTED if holds(request.user, scope)]
+    scopes = _scopes(request)
     if not scopes or not request.user.has_perm("security.add_apitoken"):
         raise PermissionDenied
     try:

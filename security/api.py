@@ -81,6 +81,10 @@ class ApiTokenViewSet(
     permission_classes = (ScopedPermission,)
     read_scope = Scope.SECURITY_WRITE
     write_scope = Scope.SECURITY_WRITE
+    person_permissions = {
+        "list": "security.view_apitoken", "retrieve": "security.view_apitoken",
+        "create": "security.add_apitoken", "destroy": "security.change_apitoken",
+    }  # fmt: skip
     lookup_value_regex = r"\d{1,18}"
     ordering = ("-created_at",)
     ordering_fields = ("created_at",)

@@ -127,6 +127,10 @@ class BlockViewSet(mixins.RetrieveModelMixin, PortalViewSet):
     filterset_class = BlockFilter
     read_permission = "security.view_block"
     write_scope = Scope.SECURITY_WRITE
+    person_permissions = {
+        "create": "security.add_block", "update": "security.add_block",
+        "destroy": "security.change_block", "lift": "security.change_block",
+    }  # fmt: skip
     lookup_value_regex = r"\d{1,18}"
     ordering = ("-id",)
 
@@ -220,6 +224,10 @@ class AllowEntryViewSet(mixins.RetrieveModelMixin, PortalViewSet):
     filterset_class = None
     read_permission = "security.view_allowentry"
     write_scope = Scope.SECURITY_WRITE
+    person_permissions = {
+        "create": "security.add_allowentry",
+        "destroy": "security.delete_allowentry",
+    }
     lookup_value_regex = r"\d{1,18}"
     ordering = ("id",)
 

@@ -110,6 +110,7 @@ class FlagViewSet(mixins.RetrieveModelMixin, PortalViewSet):
     filterset_class = FlagFilter
     read_permission = "security.view_flag"
     write_scope = Scope.SECURITY_WRITE
+    write_permission = "security.change_flag"
     lookup_value_regex = r"\d{1,18}"
     ordering = ("-last_at",)
     ordering_fields = ("last_at", "id")
@@ -175,7 +176,7 @@ class DetectionRuleSerializer(serializers.ModelSerializer[RuleSetting]):
 
     @extend_schema_field(serializers.FloatField(allow_null=True))
     def get_precision(self, setting: RuleSetting) -> float | None:
-        record = rule_settings.records().get(setting.rule)
+        record = self.context["records"].get(setting.rule)
         return record.precision if record else None
 
     def validate_thresholds(self, given: Any) -> Any:
@@ -191,22 +192,23 @@ class RuleViewSet(mixins.RetrieveModelMixin, PortalViewSet):
     serializer_class = DetectionRuleSerializer
     read_permission = "security.view_rulesetting"
     write_scope = Scope.SECURITY_WRITE
+    write_permission = "security.change_rulesetting"
     lookup_field = "rule"
     lookup_value_regex = "[a-z_]{1,50}"
     filterset_class = None
     ordering = ("id",)
 
+    def get_serializer_context(self) -> dict[str, Any]:
+        return {**super().get_serializer_context(), "records": rule_settings.records()}
+
     @extend_schema(request=DetectionRuleSerializer, responses=DetectionRuleSerializer)
     def partial_update(self, request: Request, rule: str | None = None) -> Response:
         """Switch a rule on or off, or set its thresholds or its automatic block."""
         require_fresh(request)
-        serializer = DetectionRuleSerializer(self.get_object(), data=request.data, partial=True)
+        serializer = self.get_serializer(self.get_object(), data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)
-        setting = self.get_object()
-        for name, value in serializer.validated_data.items():
-            setattr(setting, name, value)
-        rule_settings.change(setting, actor=None)
-        return Response(DetectionRuleSerializer(setting).data)
+        rule_settings.change(self.get_object(), actor=None, **serializer.validated_data)
+        return Response(self.get_serializer(self.get_object()).data)
 
 
 ROUTES = [("flags", FlagViewSet, "flag"), ("detections/rules", RuleViewSet, "detection-rule")]

@@ -88,6 +88,7 @@ class ReplayView(APIView):
     """What the rules would have flagged in a range of the past. Nothing is written."""
 
     read_scope = write_scope = Scope.SECURITY_WRITE
+    write_permission = "security.change_rulesetting"
 
     @extend_schema(request=ReplaySerializer, responses=ReplayResultSerializer)
     def post(self, request: Request) -> Response:

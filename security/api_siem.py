@@ -53,6 +53,11 @@ class SiemDestinationViewSet(mixins.RetrieveModelMixin, PortalViewSet):
     filterset_class = None
     read_scope = Scope.AUDIT_READ
     write_scope = Scope.SECURITY_WRITE
+    person_permissions = {
+        "create": "security.add_siemdestination",
+        "partial_update": "security.change_siemdestination",
+        "destroy": "security.delete_siemdestination",
+    }
     lookup_value_regex = r"\d{1,18}"
     ordering = ("id",)
 

@@ -17,30 +17,32 @@ if TYPE_CHECKING:  # DRF imports this module while it imports its own views
 class ScopedPermission(BasePermission):
     """Views declare `read_scope` (default `read`) and `write_scope`; without one, writing is refused.
 
-    A view may also name the `write_permission` that a person needs, where that of the scope is not
-    the one the same action asks for in the admin; and a `read_permission`, without which neither a
-    person nor a token of theirs reads it, whatever the scope.
+    A view may also name what a person needs instead of a scope, because the admin asks for it: by
+    action in `person_permissions`, or for all that writes in `write_permission`; and a
+    `read_permission`, without which neither a person nor a token of theirs reads it, whatever the scope.
     """
 
-    message = "This token or account may not do that; it lacks the scope {scope!r}."
+    message = "This token or account may not do that; it lacks the {kind} {lacked!r}."
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
         if not request.user or not request.user.is_authenticated:
             return False
-        scope = self.scope_needed(request, view)
         wanted = self.permission_to_read(request, view)
         if wanted and not request.user.has_perm(wanted):
             return self.refuse(request, wanted)
-        if self.allows(request, scope) or self.allows_person(request, view):
-            return True
-        return self.refuse(request, scope)
+        if not request.auth and (named := self.permission_of_person(request, view)):
+            may = request.user.is_staff and request.user.has_perm(named)
+            return may or self.refuse(request, named)
+        scope = self.scope_needed(request, view)
+        return self.allows(request, scope) or self.refuse(request, scope)
 
     def refuse(self, request: Request, lacked: str) -> bool:
-        self.message = ScopedPermission.message.format(scope=lacked)
+        kind = "scope" if lacked in Scope.values else "permission"
+        self.message = ScopedPermission.message.format(kind=kind, lacked=lacked)
         audit.record(
             "permission.denied",
             outcome="failure",
-            reason=f"lacks scope {lacked}",
+            reason=f"lacks {kind} {lacked}",
             target=Target("api", str(request.method), request.path),
             http_status=403,
         )
@@ -68,12 +70,13 @@ class ScopedPermission(BasePermission):
         return f"{model._meta.app_label}.view_{model._meta.model_name}"
 
     @staticmethod
-    def allows_person(request: Request, view: "APIView") -> bool:
-        """True when a person, not a token, holds the permission that the view names for writing."""
-        wanted = getattr(view, "write_permission", "")
-        if request.auth or request.method in SAFE_METHODS or not wanted:
-            return False
-        return bool(request.user.is_staff and request.user.has_perm(wanted))
+    def permission_of_person(request: Request, view: "APIView") -> str:
+        """Return the permission that a person needs for this instead of the scope, or nothing."""
+        by_action = getattr(view, "person_permissions", {})
+        named = by_action.get(getattr(view, "action", None), "")
+        if not named and request.method not in SAFE_METHODS:
+            named = getattr(view, "write_permission", "")
+        return str(named)
 
     @staticmethod
     def allows(request: Request, scope: str) -> bool:

@@ -6,6 +6,7 @@ No REST framework in here: its settings import security.permissions, which impor
 from typing import Any
 
 from security.models import ApiToken, Scope
+from security.roles import ADMINISTER, RESPOND
 
 # What a person in the admin needs for what a token needs a scope for.
 PERMISSION_OF_SCOPE: dict[str, str] = {
@@ -16,6 +17,26 @@ PERMISSION_OF_SCOPE: dict[str, str] = {
     Scope.SECURITY_WRITE: "security.add_apitoken",
     Scope.METRICS: "core.view_upstream",
 }
+
+
+# Of which parts of the roles a scope lets a token do everything that writes.
+_COVERED = {
+    Scope.ALERTS_WRITE: ((RESPOND, "alerts"),),
+    Scope.MONITORING_WRITE: (
+        (ADMINISTER, "core"), (ADMINISTER, "monitoring"), (ADMINISTER, "alerts"), (RESPOND, "monitoring"),
+    ),
+    Scope.SECURITY_WRITE: ((ADMINISTER, "security"),),
+}  # fmt: skip
+
+
+def covered_by(scope: str) -> set[str]:
+    """Return the permissions that a scope stands for, as far as it stands for writing."""
+    return {
+        f"{app}.{code}"
+        for part, app in _COVERED.get(Scope(scope), ())
+        for code in part[app]
+        if not code.startswith("view_")
+    }
 
 
 def holds(user: Any, scope: str) -> bool:
@@ -31,4 +52,6 @@ def grantable_scopes(user: Any, token: ApiToken | None = None) -> list[str]:
     """Return the scopes the caller may put into a new token: never more than the caller has."""
     if token is not None:
         return [scope for scope in Scope.values if token.allows(scope)]
-    return [scope for scope in Scope.values if holds(user, scope)]
+    return [
+        scope for scope in Scope.values if holds(user, scope) and user.has_perms(covered_by(scope))
+    ]
