@@ -12,12 +12,16 @@ from security import timeline as security
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A stream of events: the kind it belongs to, and what an account or token needs to see it."""
+    """A stream of events: the kind it belongs to, and what an account or token needs to see it.
+
+    `asks_owner`: a token shows it only where its account has the permission, as the list of these rows does.
+    """
 
     kind: str
     provider: Provider
     permission: str
     scope: str = "read"
+    asks_owner: bool = False
 
 
 STREAMS: dict[str, Stream] = {
@@ -27,7 +31,7 @@ STREAMS: dict[str, Stream] = {
     monitoring.FLIPPED: Stream("status", monitoring.flipped, "core.view_service"),
     monitoring.DEPLOYED: Stream("deploy", monitoring.deployed, "monitoring.view_deploy"),
     monitoring.ERROR: Stream("error", monitoring.errors, "monitoring.view_errorissue"),
-    security.FLAGGED: Stream("flag", security.flagged, "security.view_flag"),
+    security.FLAGGED: Stream("flag", security.flagged, "security.view_flag", asks_owner=True),
     audit.ACTED: Stream("audit", audit.acted, "audit.view_auditentry", "audit:read"),
 }
 KINDS: dict[str, str] = {

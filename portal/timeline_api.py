@@ -1,5 +1,6 @@
 """`timeline/` and `services/{slug}/timeline/`: everything that happened, newest first."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -121,9 +122,13 @@ def _stamp(at: datetime) -> str:
     return at.isoformat().replace("+00:00", "Z")
 
 
-def _allowed(request: Request) -> Any:
+def _allowed(request: Request) -> Callable[[Stream], bool]:
+    """A person sees what the admin shows them; a token sees what its scopes say."""
+
     def allowed(stream: Stream) -> bool:
-        return ScopedPermission.allows(request, stream.scope)
+        is_asked = stream.asks_owner or not request.auth
+        may_see = not is_asked or request.user.has_perm(stream.permission)
+        return may_see and ScopedPermission.allows(request, stream.scope)
 
     return allowed
 

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from django.contrib.auth.models import Group
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -235,6 +236,21 @@ def test_an_account_sees_only_what_it_may(client: Client) -> None:
     sign_in(client, make_user(is_superuser=False))
     page = client.get("/admin/timeline/").content.decode()
     assert f"may not see them: {', '.join(KINDS[kind].lower() for kind in KINDS)}" in page
+
+
+def test_by_api_a_person_sees_what_the_admin_shows_and_a_token_no_flags_of_others() -> None:
+    fill(1)
+    viewer = make_user(is_superuser=False)
+    for role, hidden in (("", list(KINDS)), ("viewer", ["flag", "audit"])):
+        viewer.groups.set(Group.objects.filter(name=role))
+        client = Client()
+        sign_in(client, viewer)
+        body = client.get("/api/v1/timeline/").json()
+        assert body["hidden"] == hidden
+        assert not {event["stream"] for event in body["results"]} & {"flag.opened", "audit"}
+    token = tokens.create(user=viewer, name="t", scopes=["read"])[1]
+    asked = Client(headers={"Authorization": f"Bearer {token}"}).get("/api/v1/timeline/").json()
+    assert asked["hidden"] == ["flag", "audit"]
 
 
 def test_an_alert_leads_to_what_changed_before(client: Client) -> None:
