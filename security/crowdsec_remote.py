@@ -16,6 +16,7 @@ from security.crowdsec_payloads import Decision
 from security.models import Block, BlockOrigin, SubjectKind
 from security.subjects import parse
 
+THEIR_END = "CrowdSec"  # who ended a block that is no decision any more
 UPSERT = """
 INSERT INTO security_block (kind, value, name, reason, origin, created_at, created_by, expires_at, ended_by, end_reason,
     remote_id)
@@ -23,6 +24,13 @@ SELECT kind, value, '', reason, 'crowdsec', %(now)s, who, expires, '', '', remot
 FROM unnest(%(kinds)s::text[], %(values)s::text[], %(reasons)s::text[], %(who)s::text[], %(expires)s::timestamptz[],
     %(remotes)s::bigint[])
     AS given (kind, value, reason, who, expires, remote)
+-- What somebody lifted here stays lifted for as long as CrowdSec repeats that decision.
+WHERE NOT EXISTS (
+    SELECT FROM security_block AS lifted
+    WHERE lifted.value = given.value AND lifted.kind = given.kind AND lifted.origin = 'crowdsec'
+        AND lifted.remote_id = given.remote AND lifted.ended_at < lifted.expires_at
+        AND lifted.ended_by <> %(their_end)s
+)
 ON CONFLICT (kind, value, origin) WHERE ended_at IS NULL DO UPDATE
 SET expires_at = excluded.expires_at, reason = excluded.reason, remote_id = excluded.remote_id
 WHERE security_block.remote_id IS DISTINCT FROM excluded.remote_id
@@ -31,12 +39,12 @@ WHERE security_block.remote_id IS DISTINCT FROM excluded.remote_id
 
 # An anti-join: PostgreSQL 14 would compare each row with each value of a NOT IN.
 END_UNLISTED = """
-UPDATE security_block SET ended_at = %(now)s, ended_by = 'CrowdSec'
+UPDATE security_block SET ended_at = %(now)s, ended_by = %(their_end)s
 WHERE origin = 'crowdsec' AND ended_at IS NULL
     AND NOT EXISTS (SELECT FROM unnest(%(values)s::text[]) AS listed (value) WHERE listed.value = security_block.value)
 """
 END_DELETED = """
-UPDATE security_block SET ended_at = %(now)s, ended_by = 'CrowdSec'
+UPDATE security_block SET ended_at = %(now)s, ended_by = %(their_end)s
 WHERE origin = 'crowdsec' AND ended_at IS NULL AND remote_id = ANY(%(ids)s::bigint[])
 """
 
@@ -50,9 +58,13 @@ def apply(new: list[Decision], gone: list[Decision], *, startup: bool, at: datet
     )
     with connection.cursor() as cursor:
         if startup:
-            cursor.execute(END_UNLISTED, {"now": at, "values": list(wanted)})
+            cursor.execute(
+                END_UNLISTED, {"now": at, "values": list(wanted), "their_end": THEIR_END}
+            )
         else:
-            cursor.execute(END_DELETED, {"now": at, "ids": [d.id for d in gone]})
+            cursor.execute(
+                END_DELETED, {"now": at, "ids": [d.id for d in gone], "their_end": THEIR_END}
+            )
         ended = int(cursor.rowcount)
         cursor.execute(UPSERT, _columns(list(wanted.values()), at))
         changed = int(cursor.rowcount)
@@ -68,7 +80,7 @@ def apply(new: list[Decision], gone: list[Decision], *, startup: bool, at: datet
 def _columns(rows: list[Decision], at: datetime) -> dict[str, Any]:
     """Return the decisions as the arrays that UPSERT takes."""
     return {
-        "now": at, "values": [d.value for d in rows], "remotes": [d.id for d in rows],
+        "now": at, "their_end": THEIR_END, "values": [d.value for d in rows], "remotes": [d.id for d in rows],
         "kinds": [SubjectKind.NETWORK.value if d.is_network else SubjectKind.ADDRESS.value for d in rows],
         "reasons": [sanitize.line(d.reason, 500) or "a decision of CrowdSec" for d in rows],
         "who": [sanitize.line(d.origin, 200) or "CrowdSec" for d in rows],

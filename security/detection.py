@@ -7,7 +7,8 @@ and a restart loses nothing.
 
 import json
 import logging
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from django.core.exceptions import ValidationError
@@ -141,8 +142,13 @@ def _follower_at(position: Position, cursor: DetectorCursor) -> _Follower:
 
 
 def _feed(rules: Engine, entry: AuditEntry) -> list[Finding]:
-    event = event_of(entry)
-    return rules.feed(event) if event is not None else []
+    event, now = event_of(entry), time.time()
+    if event is None:
+        return []
+    if event.at > now + engine.LATE_SECONDS:
+        # A clock that was ahead for a while: all that came after it would be taken for history.
+        event = replace(event, at=now)
+    return rules.feed(event)
 
 
 def lag_seconds() -> float:

@@ -16,7 +16,7 @@ from audit.models import AuditEntry
 from portal.core import sanitize
 from portal.core.request_context import SYSTEM
 from security import blocks
-from security.models import Flag, FlagStatus, RuleSetting
+from security.models import Flag, FlagStatus, RuleSetting, SubjectKind
 from security.rules.engine import RULES
 from security.rules.finding import EVIDENCE_LIMIT, Finding
 
@@ -117,7 +117,10 @@ def _facts(finding: Finding) -> list[dict[str, Any]]:
 def alert_of(flag: Flag) -> tuple[str, dict[str, str]]:
     """Return name and identity of the flag's alert."""
     camel = "".join(word.capitalize() for word in flag.rule.split("_"))
-    return f"PortalThreat{camel}", {"rule": flag.rule, flag.subject_kind: flag.shown_subject}
+    labels = {"rule": flag.rule, flag.subject_kind: flag.shown_subject}
+    if flag.subject_kind == SubjectKind.TOKEN:  # two accounts may call theirs alike
+        labels["token_id"] = flag.subject
+    return f"PortalThreat{camel}", labels
 
 
 def _raise_alert(flag: Flag) -> None:

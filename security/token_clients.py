@@ -17,7 +17,7 @@ from security.rules.events import network_of
 log = logging.getLogger(__name__)
 KEY = "portal:gate:clients:{}"
 KEPT_SECONDS = 24 * 3600
-# A leaked token with an invented User-Agent per request must not fill the table.
+# A leaked token with an invented User-Agent per request must fill neither table nor Redis.
 MOST_PER_TOKEN = 200
 
 
@@ -33,11 +33,12 @@ def note(token: ApiToken, *, at: datetime) -> None:
         return
     context = request_context.current()
     network, client = network_of(context.source_ip or ""), family(context.user_agent)
-    if SeenClient.objects.filter(token=token).count() < MOST_PER_TOKEN:
+    seen = SeenClient.objects.filter(token=token)
+    if not seen.filter(network=network, client=client).exists():
+        if seen.count() >= MOST_PER_TOKEN:
+            return  # nor is it remembered in Redis, whose set would grow with each request
         facts = {"address": context.source_ip, "first_seen_at": at}
-        _, created = SeenClient.objects.get_or_create(
-            token=token, network=network, client=client, defaults=facts
-        )
+        _, created = seen.get_or_create(token=token, network=network, client=client, defaults=facts)
         if created:
             _judge(token, network, client, at=at)
     _remember(token, member(context.source_ip, context.user_agent))

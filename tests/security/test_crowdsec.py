@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from portal.core import polling
 from portal.core.models import Upstream
-from security import blocks, crowdsec, subjects
+from security import blocks, crowdsec, crowdsec_remote, subjects
 from security.crowdsec_payloads import decisions, duration, is_local
 from security.models import Block
 from tests.debian_programs import program
@@ -182,6 +182,30 @@ def test_a_remote_decision_is_enforced_until_it_is_deleted(lapi: Lapi) -> None:
     assert polling.run(upstream.pk, crowdsec.poll).error == ""
     assert Client().get("/admin/login/", REMOTE_ADDR="192.0.2.9").status_code == 200
     lapi.run("decisions", "delete", "--all")
+
+
+@pytest.mark.django_db
+def test_what_was_lifted_here_stays_lifted_while_the_same_decision_is_repeated() -> None:
+    def told(number: int) -> int:
+        item = {"type": "ban", "scope": "Ip", "value": "192.0.2.9", "duration": "4h", "id": number}
+        found, _bad = decisions([item])
+        return crowdsec_remote.apply(found, [], startup=True, at=timezone.now())
+
+    assert told(7) == 1
+    blocks.lift(Block.objects.get(), actor=None, reason="ours")
+    assert [told(7), told(7)] == [0, 0]
+    assert told(8) == 1  # another decision
+
+
+@pytest.mark.django_db
+def test_a_decision_that_comes_back_is_enforced_again() -> None:
+    item = {"type": "ban", "scope": "Ip", "value": "192.0.2.9", "duration": "4h", "id": 7}
+    found, _bad = decisions([item])
+    now = timezone.now()
+    changes = [
+        crowdsec_remote.apply(listed, [], startup=True, at=now) for listed in (found, [], found)
+    ]
+    assert changes == [1, 1, 1]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -20,6 +20,7 @@ from security.models import Block, DetectorCursor, Flag, RuleSetting
 from security.rules.finding import Finding
 from security.tasks import detect_threats
 from tests import streams
+from tests.audit.builders import make_entries
 from tests.factories import PASSWORD, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -169,7 +170,7 @@ def test_a_changed_threshold_counts_from_the_next_run() -> None:
     detect()
     setting = RuleSetting.objects.get(rule="brute_force_address")
     setting.thresholds = {"burst": 4}
-    rule_settings.change(setting, actor=make_user())
+    rule_settings.change(setting, actor=make_user(), thresholds=setting.thresholds)
     fail(1)
     detect()
     assert Flag.objects.get(rule="brute_force_address").counts["failures"] == 4
@@ -206,6 +207,14 @@ def test_a_database_restored_into_another_cluster_begins_at_this_moment() -> Non
     fail(8)
     detect()
     assert Flag.objects.get(rule="brute_force_address").counts["failures"] >= 8
+
+
+def test_a_clock_that_was_ahead_for_a_while_does_not_blind_the_rules() -> None:
+    make_entries(5, until=timezone.now() + timedelta(days=2), days=1)
+    detect()
+    fail(8)
+    detect()
+    assert Flag.objects.filter(rule="brute_force_address").exists()
 
 
 def test_the_password_is_not_in_the_evidence(client: Client) -> None:

@@ -10,11 +10,13 @@ from pytest_django import DjangoAssertNumQueries
 
 from alerts import services as alerts
 from alerts.models import Alert
-from security import flags, tokens
+from security import flags, rule_settings, tokens
 from security.models import Block, Flag, RuleSetting
+from security.rules.engine import RULES
 from security.rules.finding import Finding
 from tests.conftest import Trail
 from tests.factories import make_flag, make_user, sign_in
+from tests.security.builders import RULE_FORM
 
 pytestmark = pytest.mark.django_db
 JSON: Any = {"content_type": "application/json"}
@@ -105,6 +107,36 @@ def test_a_rule_is_set_by_api_within_its_bounds(trail: Trail) -> None:
     assert client.patch(url, {"block_minutes": 10**9}, **JSON).status_code == 400
 
 
+def test_two_who_set_different_fields_of_a_rule_undo_nothing_of_each_other() -> None:
+    first = RuleSetting.objects.get(rule="scanner")
+    second = RuleSetting.objects.get(rule="scanner")
+    rule_settings.change(first, actor=None, thresholds={"missing": 20})
+    rule_settings.change(second, actor=None, enabled=False)
+    first.refresh_from_db()
+    assert (first.thresholds, first.enabled) == ({"missing": 20}, False)
+
+
+def test_the_list_of_rules_asks_once_how_often_they_were_right(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    client = api("read")
+    client.get("/api/v1/detections/rules/")
+    with django_assert_num_queries(3):  # the token, the rules, their records
+        assert len(client.get("/api/v1/detections/rules/").json()["results"]) == len(RULES)
+
+
+def test_flags_of_two_tokens_called_alike_have_an_alert_each() -> None:
+    ours, theirs = (
+        make_flag(rule="token_new_client", subject_kind="token", subject=number, subject_name="ci", score=80)
+        for number in ("17", "18")
+    )  # fmt: skip
+    for flag in (ours, theirs):
+        flags._raise_alert(flag)
+    flags.confirm([ours], actor=None)
+    states = Alert.objects.order_by("id").values_list("state", flat=True)
+    assert list(states) == ["resolved", "firing"]
+
+
 def test_a_session_sets_a_rule_only_with_a_fresh_code(client: Client) -> None:
     sign_in(client)
     url = "/api/v1/detections/rules/scanner/"
@@ -148,17 +180,9 @@ def test_the_page_of_a_rule_saves_and_replays(client: Client) -> None:
     sign_in(client)
     setting = RuleSetting.objects.get(rule="mass_export")
     url = f"/admin/security/rulesetting/{setting.pk}/change/"
-    form = {
-        "enabled": "on",
-        "block_minutes": 0,
-        "exports": 3,
-        "rows": 500_000,
-        "minutes": 60,
-        "days": "1d",
-    }
-    assert "would have flagged" in client.post(url, form | {"replay": "1"}).content.decode()
-    assert client.post(url, form | {"save": "1", "exports": 1}).status_code == 200
-    assert client.post(url, form | {"save": "1"}).status_code == 302
+    assert "would have flagged" in client.post(url, RULE_FORM | {"replay": "1"}).content.decode()
+    assert client.post(url, RULE_FORM | {"save": "1", "exports": 1}).status_code == 200
+    assert client.post(url, RULE_FORM | {"save": "1"}).status_code == 302
     setting.refresh_from_db()
     assert setting.thresholds == {"exports": 3}
 

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
-from security import blocks, gate, gate_store, subjects, tokens
+from security import blocks, gate, gate_store, subjects, token_clients, tokens
 from security.models import AllowEntry, ApiToken, Block
 from security.subjects import Subject
 from tests.conftest import Trail
@@ -260,6 +260,18 @@ def test_a_new_network_of_a_token_is_recorded_and_the_first_is_not(trail: Trail)
     api.get(API, REMOTE_ADDR="198.51.100.1", HTTP_USER_AGENT="python-requests/2")
     signals = [entry.data["signal"] for entry in trail() if entry.action == "token.new_client"]
     assert signals == ["network", "client"]
+
+
+def test_invented_clients_fill_neither_the_table_nor_redis(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(token_clients, "MOST_PER_TOKEN", 3)
+    api, token = bearer()
+    for name in ("curl", "wget", "okhttp", "axios", "Go-http-client", "curl"):
+        assert api.get(API, HTTP_USER_AGENT=f"{name}/1").status_code == 200
+    with redis.Redis.from_url(settings.REDIS_URL) as server:
+        assert server.scard(token_clients.KEY.format(token.token_hash)) == 3
+    assert token.clients.count() == 3
 
 
 @pytest.mark.parametrize(
