@@ -6,7 +6,6 @@ address really used, and shut when the time is over. What a library does in thre
 its own is out of reach.
 """
 
-import contextlib
 import heapq
 import itertools
 import os
@@ -19,18 +18,17 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from portal.core.sockets import ForbiddenAddressError, is_forbidden
+from portal.core.sockets import ForbiddenAddressError, Watch, is_forbidden
 
 
-class Guard:
+class Guard(Watch):
     """The connections of one delivery, and how it was ended, if by us."""
 
     def __init__(self, seconds: float) -> None:
+        super().__init__()
         self.ends_at = time.monotonic() + seconds
-        self.expired = self.closed = False
+        self.closed = False
         self.refused = ""
-        self._lock = threading.Lock()
-        self._duplicates: list[socket.socket] = []
 
     def admit(self, sock: socket.socket, address: Any) -> None:
         """Let a socket connect, or raise ForbiddenAddressError or TimeoutError."""
@@ -41,26 +39,14 @@ class Guard:
         if is_forbidden(str(address[0])):
             self.refused = str(address[0])
             raise ForbiddenAddressError(self.refused)
-        with self._lock:
-            # A duplicate reaches the connection whatever wraps it later, TLS included.
-            self._duplicates.append(socket.socket(fileno=os.dup(sock.fileno())))
-
-    def expire(self) -> None:
-        with self._lock:
-            self.expired = True
-            for sock in self._duplicates:
-                with contextlib.suppress(OSError):
-                    sock.shutdown(socket.SHUT_RDWR)
+        self.add(sock)
 
     def close(self) -> None:
-        with self._lock:
-            self.closed = True
-            for sock in self._duplicates:
-                sock.close()
-            self._duplicates.clear()
+        self.closed = True
+        super().close()
 
 
-class _Watch:
+class _Deadlines:
     """One thread per process that expires guards: a timer each would cost as much as the sending."""
 
     def __init__(self) -> None:
@@ -96,16 +82,16 @@ class _Watch:
 
 
 _current = threading.local()
-_watch = _Watch()
+_deadlines = _Deadlines()
 
 
-def _watch_anew() -> None:
+def _begin_anew() -> None:
     """A forked process has no thread of its parent, and its lock may be held by one."""
-    global _watch
-    _watch = _Watch()
+    global _deadlines
+    _deadlines = _Deadlines()
 
 
-os.register_at_fork(after_in_child=_watch_anew)
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 @cache
@@ -126,7 +112,7 @@ def guarded(seconds: float) -> Iterator[Guard]:
     """Bound the connections this thread opens inside the block; read the guard for what was done."""
     _install()
     guard = _current.guard = Guard(seconds)
-    _watch.over(guard)
+    _deadlines.over(guard)
     try:
         yield guard
     finally:

@@ -49,7 +49,7 @@ def _read(written: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
-class _Watch:
+class Watch:
     """Duplicates of the sockets in use: they reach the connection whatever wraps it, TLS included."""
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ _current = threading.local()
 
 
 def _watch(sock: socket.socket) -> None:
-    watch: _Watch | None = getattr(_current, "watch", None)
+    watch: Watch | None = getattr(_current, "watch", None)
     if watch is not None:
         watch.add(sock)
 
@@ -92,7 +92,7 @@ def deadline(seconds: float) -> Iterator[None]:
     the headers or the body, could hold a worker for hours. A reply that ends because of our own
     shutdown can look complete to the parser, hence the check at the end.
     """
-    watch = _current.watch = _Watch()
+    watch = _current.watch = Watch()
     timer = threading.Timer(seconds, watch.expire)
     timer.daemon = True
     timer.start()
