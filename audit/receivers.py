@@ -4,6 +4,7 @@ auditlog's own middleware is not installed: it trusts the left-most address and 
 fail by a header. The actor comes from the request context instead.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from auditlog.models import LogEntry
@@ -33,15 +34,33 @@ def on_log_entry(
     if raw or not created or verb is None:
         return
     model = f"{instance.content_type.app_label}.{instance.content_type.model}"
-    action = f"{OBJECTS.get(model, 'object')}.{verb}"
     diff = instance.changes_dict
-    if model == "auth.user" and (
-        "groups" in diff or "is_superuser" in diff or "user_permissions" in diff
-    ):
-        action = "role.granted" if _grants(diff) else "role.revoked"
     target = Target(model, str(instance.object_pk), instance.object_repr)
     slug = _service_of(instance, diff)
-    services.record(action, target=target, changes=diff, data={"service": slug} if slug else {})
+    services.record(
+        _action(model, verb, diff),
+        target=target,
+        changes=diff,
+        data={"service": slug} if slug else {},
+    )
+    if model == "auth.user" and verb == "created" and _becomes(diff, "is_superuser") == "True":
+        services.record("role.granted", target=target, changes={"is_superuser": [False, True]})
+
+
+def _action(model: str, verb: str, diff: Mapping[str, Any]) -> str:
+    """Return what to call a change; of an account, what it may do is told from who it is."""
+    if model == "auth.user" and verb == "updated":
+        relations = [diff[name] for name in ("groups", "user_permissions") if name in diff]
+        if superuser := _becomes(diff, "is_superuser"):
+            return "role.granted" if superuser == "True" else "role.revoked"
+        if relations:
+            return "role.granted" if relations[0].get("operation") == "add" else "role.revoked"
+    return f"{OBJECTS.get(model, 'object')}.{verb}"
+
+
+def _becomes(diff: Mapping[str, Any], name: str) -> str:
+    """Return the new value of a field as auditlog writes it, or an empty text when it did not change."""
+    return str(diff[name][-1]) if name in diff else ""
 
 
 def _service_of(entry: LogEntry, diff: dict[str, Any]) -> str:
@@ -57,10 +76,3 @@ def _service_of(entry: LogEntry, diff: dict[str, Any]) -> str:
     return services.service_of(
         Service.objects.filter(pk=number).first() if number.isdigit() else None
     )
-
-
-def _grants(diff: dict[str, Any]) -> bool:
-    superuser = diff.get("is_superuser")
-    if isinstance(superuser, list):
-        return str(superuser[-1]) == "True"
-    return any(isinstance(d, dict) and d.get("operation") == "add" for d in diff.values())

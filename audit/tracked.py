@@ -87,9 +87,11 @@ def masked(value: str) -> str:
 
 def register_all() -> None:
     for label, excluded in TRACKED.items():
+        model = apps.get_model(label)
         auditlog.register(
-            apps.get_model(label),
-            exclude_fields=excluded,
+            model,
+            # Named one by one: left to itself, auditlog also diffs what refers to the row.
+            include_fields=[f.name for f in model._meta.concrete_fields if f.name not in excluded],
             mask_fields=MASKED.get(label, []),
             mask_callable="audit.tracked.masked",
             m2m_fields=RELATIONS.get(label, set()),
