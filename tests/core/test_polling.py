@@ -90,9 +90,14 @@ def test_a_worker_that_died_holds_an_upstream_no_longer_than_its_timeout() -> No
 
 def test_a_form_that_was_read_before_a_poll_ended_puts_nothing_back() -> None:
     upstream = due(live=False)
-    polling._begin(upstream.pk)
-    form = Upstream.objects.get(pk=upstream.pk)
-    polling._succeeded(upstream, polling.Outcome(upstream.name), polling.Report("fine"))
+    forms = []
+
+    def poller(_taken: Upstream) -> Report:
+        forms.append(Upstream.objects.get(pk=upstream.pk))
+        return Report("fine")
+
+    polling.run(upstream.pk, poller)
+    (form,) = forms
     form.interval_seconds = 77
     form.save()
     upstream.refresh_from_db()
