@@ -19,6 +19,8 @@ VERBS = {
     LogEntry.Action.UPDATE: "updated",
     LogEntry.Action.DELETE: "deleted",
 }
+GRANTED = "role.granted"
+REVOKED = "role.revoked"
 OBJECTS = {"auth.user": "user", "auth.group": "role"}
 
 
@@ -44,7 +46,7 @@ def on_log_entry(
         data={"service": slug} if slug else {},
     )
     if model == "auth.user" and verb == "created" and _becomes(diff, "is_superuser") == "True":
-        services.record("role.granted", target=target, changes={"is_superuser": [False, True]})
+        services.record(GRANTED, target=target, changes={"is_superuser": [False, True]})
 
 
 def _action(model: str, verb: str, diff: Mapping[str, Any]) -> str:
@@ -52,9 +54,9 @@ def _action(model: str, verb: str, diff: Mapping[str, Any]) -> str:
     if model == "auth.user" and verb == "updated":
         relations = [diff[name] for name in ("groups", "user_permissions") if name in diff]
         if superuser := _becomes(diff, "is_superuser"):
-            return "role.granted" if superuser == "True" else "role.revoked"
+            return GRANTED if superuser == "True" else REVOKED
         if relations:
-            return "role.granted" if relations[0].get("operation") == "add" else "role.revoked"
+            return GRANTED if relations[0].get("operation") == "add" else REVOKED
     return f"{OBJECTS.get(model, 'object')}.{verb}"
 
 

@@ -9,7 +9,7 @@ import pytest
 from drf_spectacular.generators import SchemaGenerator
 
 from alerts.models import TransitionKind
-from audit.receivers import OBJECTS, VERBS
+from audit.receivers import GRANTED, OBJECTS, REVOKED, VERBS
 from monitoring.errors.models import IssueTransitionKind
 from monitoring.errors.services import STATUS_OF
 from portal.core.embedded.places import BASE_DIR
@@ -20,7 +20,7 @@ PACKAGES = ("portal", "audit", "alerts", "monitoring", "security")
 COMPUTED = {
     ("alerts/services.py", "f'alert.{kind}'"),
     ("monitoring/errors/services.py", "f'error.{kind}'"),
-    ("audit/receivers.py", "f\"{OBJECTS.get(model, 'object')}.{verb}\""),
+    ("audit/receivers.py", "_action(model, verb, diff)"),
 }
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", *(
     str(path.relative_to(BASE_DIR)) for path in sorted((BASE_DIR / "docs").glob("*.md"))
@@ -100,7 +100,7 @@ def actions_of_errors() -> set[str]:
 
 def actions_of_diffs() -> set[str]:
     objects = {"object", *OBJECTS.values()}
-    return {f"{thing}.{verb}" for thing in objects for verb in VERBS.values()}
+    return {f"{thing}.{verb}" for thing in objects for verb in VERBS.values()} | {GRANTED, REVOKED}
 
 
 def links(name: str) -> list[str]:
