@@ -95,7 +95,7 @@ def run(upstream_id: int, poller: Poller) -> Outcome:
     except UpstreamError as error:
         outcome = Outcome(upstream.name, time.monotonic() - began, error=str(error))
         _failed(upstream, outcome, fault=error.fault, not_before=error.retry_at)
-    except Exception as error:
+    except Exception as error:  # the row must say that it stands still, whatever broke
         log.exception("Polling %s failed inside the portal.", upstream.name)
         sentence = f"The portal itself failed while polling ({type(error).__name__}). Its log has the details."
         outcome = Outcome(upstream.name, time.monotonic() - began, error=sentence)

@@ -46,7 +46,7 @@ def _examined(name: str, part: Part) -> list[Finding]:
         return [fail(name, f"The database cannot be used: {_short(error)}.", "Check DATABASE_URL.")]
     except (RedisError, OSError) as error:
         return [fail(name, f"Redis cannot be used: {_short(error)}.", "Check REDIS_URL.")]
-    except Exception as error:
+    except Exception as error:  # a part that breaks must not hide the others
         log.exception("The examination of %s failed", name)
         said = f"It could not be examined: {_short(error)}."
         return [fail(name, said, "The log has the details; this is a fault of the portal.")]

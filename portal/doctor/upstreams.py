@@ -1,5 +1,6 @@
 """Asks every upstream at once, each within bounds, and whether Prometheus scrapes the portal."""
 
+import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,7 @@ from portal.core.probing import Answer
 from portal.doctor import work
 from portal.doctor.findings import Finding, Level, fail, ok, warn
 
+log = logging.getLogger(__name__)
 ASK_SECONDS = 10.0
 AT_ONCE = 8
 SIGN = "portal_build_info"  # what only this portal's /metrics has
@@ -57,7 +59,9 @@ def _result(upstream: Upstream, future: Future[Asked]) -> Asked:
     except UpstreamError as error:
         return Asked(upstream, str(error), None)
     except Exception as error:  # one that breaks must not hide the others
-        return Asked(upstream, f"It could not be asked: {error!r}.", None)
+        log.exception("Asking %s failed inside the portal.", upstream.name)
+        said = f"The portal itself failed while asking ({type(error).__name__}). Its log has the details."
+        return Asked(upstream, said, None)
 
 
 def _findings(asked: Asked) -> list[Finding]:

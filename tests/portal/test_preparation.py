@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
 from portal import managed, preparation
@@ -131,6 +131,14 @@ def test_rows_made_by_hand_are_left_alone(settings: Settings) -> None:
     assert managed.synchronise() == []
     row.refresh_from_db()
     assert row.enabled
+
+
+def test_a_lost_key_is_a_sentence(settings: Settings) -> None:
+    settings.SENTRY_API_URL, settings.SENTRY_API_TOKEN = "https://sentry.example", "sntrys_first"
+    call_command("prepare", only="upstreams", verbosity=0)
+    settings.FIELD_ENCRYPTION_KEYS = ["another key"]
+    with pytest.raises(CommandError, match="Put the old key back"):
+        call_command("prepare", only="upstreams", verbosity=0)
 
 
 def test_sentry_of_the_environment_keeps_its_token_encrypted(settings: Settings) -> None:

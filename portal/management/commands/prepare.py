@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import OperationalError
 
 from portal import preparation
+from portal.core.crypto import LostKeyError
 from security.enrolment import EnrolmentError
 
 STEPS: dict[str, tuple[str, Callable[[], str]]] = {
@@ -49,6 +50,8 @@ class Command(BaseCommand):
                 reason = " ".join(str(error).split())[:300]
                 cure = "Start that server, or correct DATABASE_URL."
                 raise CommandError(f"The database cannot be used: {reason}. {cure}") from error
+            except LostKeyError as error:
+                raise CommandError(str(error)) from error
             if said:
                 tell(part, f"{said} in {time.monotonic() - started:.1f} s")
         if only is None:

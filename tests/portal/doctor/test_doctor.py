@@ -109,7 +109,7 @@ def test_wrong_settings_are_told_with_their_hint(settings: Settings) -> None:
 
 
 def _raise(error: Exception) -> Any:
-    def part() -> list[Finding]:
+    def part(*_args: Any) -> list[Finding]:
         raise error
 
     return part
@@ -129,6 +129,17 @@ def test_a_part_that_breaks_stops_no_other(
     found = examination.examine()
     assert (found[0].level, words in found[0].text) == ("fail", True)
     assert len(found) > 2
+
+
+def test_an_upstream_whose_asking_breaks_is_told_in_words_and_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_upstream(name="odd")
+    monkeypatch.setattr("monitoring.connection_test.ask", _raise(ValueError("hunter2")))
+    said = examined()["upstream odd"].text
+    assert "The portal itself failed while asking (ValueError)" in said
+    assert "hunter2" not in said
+    assert "hunter2" in caplog.text  # with its stack, in the log
 
 
 def test_without_redis_each_part_says_so(settings: Settings) -> None:
