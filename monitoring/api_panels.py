@@ -187,6 +187,7 @@ class QueryRangeView(APIView):
     """Any PromQL expression as a chart."""
 
     read_scope = "read"
+    person_reads = "monitoring.view_panel"
 
     @extend_schema(parameters=[QuerySerializer, *RANGE_PARAMETERS], responses=PanelDataSerializer)
     def get(self, request: Request) -> Response:

@@ -15,11 +15,10 @@ from monitoring.discovery import services
 from portal.metrics import may_scrape
 from security.authentication import VerifiedSessionAuthentication
 from security.models import Scope
-from security.permissions import ScopedPermission
 
 
 class MayDiscover(BasePermission):
-    """Whoever may read `/metrics`, or holds the scope read; a person in the admin as well."""
+    """Whoever may read `/metrics`, or holds the scope read; a person who sees scrape targets in the admin as well."""
 
     message = (
         "Targets are given to the bearer of METRICS_TOKEN or of a token with the scope read or metrics, and to"
@@ -28,7 +27,7 @@ class MayDiscover(BasePermission):
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         if request.user and request.user.is_authenticated:
-            return ScopedPermission.allows(request, Scope.READ)
+            return bool(request.user.has_perm("monitoring.view_scrapetarget"))
         if not may_scrape(request._request, Scope.READ):
             raise PermissionDenied(self.message)
         return True

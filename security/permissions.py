@@ -18,8 +18,9 @@ class ScopedPermission(BasePermission):
     """Views declare `read_scope` (default `read`) and `write_scope`; without one, writing is refused.
 
     A view may also name what a person needs instead of a scope, because the admin asks for it: by
-    action in `person_permissions`, or for all that writes in `write_permission`; and a
-    `read_permission`, without which neither a person nor a token of theirs reads it, whatever the scope.
+    action in `person_permissions`, for all that writes in `write_permission`, for reading what is no
+    list of a model in `person_reads`; and a `read_permission`, without which neither a person nor a
+    token of theirs reads it, whatever the scope.
     """
 
     message = "This token or account may not do that; it lacks the {kind} {lacked!r}."
@@ -65,8 +66,10 @@ class ScopedPermission(BasePermission):
             return ""
         named = str(getattr(view, "read_permission", ""))
         model = getattr(getattr(view, "queryset", None), "model", None)
-        if named or request.auth or model is None or "view" not in model._meta.default_permissions:
+        if named or request.auth:
             return named
+        if model is None or "view" not in model._meta.default_permissions:
+            return str(getattr(view, "person_reads", ""))
         return f"{model._meta.app_label}.view_{model._meta.model_name}"
 
     @staticmethod
