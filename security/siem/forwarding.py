@@ -19,7 +19,7 @@ from security.siem import messages, wire
 log = logging.getLogger(__name__)
 BATCH = 500
 MAX_BATCHES = 40
-LEASE = timedelta(seconds=90)
+LEASE = timedelta(seconds=120)  # more than the longest batch takes
 LONGEST_WAIT_SECONDS = 300
 
 
@@ -35,9 +35,10 @@ def claim_due(*, at: datetime) -> list[int]:
 
 def forward(pk: int) -> int:
     """Send what the destination has not had, batch by batch; return how many entries were sent."""
-    sent = 0
+    sent, lease = 0, timezone.now()
     try:
         for _ in range(MAX_BATCHES):
+            lease = _leased(pk)
             count = _batch(SiemDestination.objects.get(pk=pk, enabled=True))
             sent += count
             if count < BATCH:
@@ -53,8 +54,16 @@ def forward(pk: int) -> int:
         said = f"The portal itself failed while forwarding ({type(error).__name__}). Its log has the details."
         _failed(pk, said, at=timezone.now())
     finally:
-        SiemDestination.objects.filter(pk=pk).update(lease_until=None)
+        # Not that of another sender, who took over because this one was held up.
+        SiemDestination.objects.filter(pk=pk, lease_until=lease).update(lease_until=None)
     return sent
+
+
+def _leased(pk: int) -> datetime:
+    """Take the lease anew: the task may have waited for a worker, or sent a long batch; return its end."""
+    until = timezone.now() + LEASE
+    SiemDestination.objects.filter(pk=pk).update(lease_until=until)
+    return until
 
 
 def _batch(destination: SiemDestination) -> int:
@@ -70,7 +79,7 @@ def _batch(destination: SiemDestination) -> int:
         pk=destination.pk, txid=destination.txid, entry_id=destination.entry_id
     ).update(
         txid=end.txid, entry_id=end.entry_id, sent=destination.sent + len(entries), sent_at=now, error="",
-        failures=0, failing_since=None, not_before=None, lease_until=now + LEASE,
+        failures=0, failing_since=None, not_before=None,
     )  # fmt: skip
     return len(entries)
 

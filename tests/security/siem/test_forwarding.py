@@ -146,6 +146,25 @@ def test_two_ticks_lease_a_destination_once() -> None:
     assert forwarding.claim_due(at=now + forwarding.LEASE * 2) == [row.pk]
 
 
+def test_a_sender_that_was_held_up_leaves_the_lease_of_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = destination("syslog+tcp://siem.example")
+    record()
+    theirs = timezone.now() + forwarding.LEASE * 2
+
+    def held_up(_destination: SiemDestination, _entries: Any) -> None:
+        made.refresh_from_db()
+        assert made.lease_until is not None
+        assert made.lease_until > timezone.now() + forwarding.LEASE / 2  # taken as it began
+        SiemDestination.objects.filter(pk=made.pk).update(lease_until=theirs)
+
+    monkeypatch.setattr(messages, "send", held_up)
+    assert forwarding.forward(made.pk) == 1
+    made.refresh_from_db()
+    assert made.lease_until == theirs
+
+
 def test_a_fault_of_our_own_is_shown_and_rests(monkeypatch: pytest.MonkeyPatch) -> None:
     row = destination(f"syslog+tcp://127.0.0.1:{free_port()}")
     record()
