@@ -135,7 +135,7 @@ def test_an_outage_is_503_and_a_fault_of_ours_a_500_without_details(
     def fail(*_args: Any) -> Any:
         raise error
 
-    monkeypatch.setattr("monitoring.api.ServiceViewSet.get_queryset", fail)
+    monkeypatch.setattr("monitoring.api_services.ServiceViewSet.get_queryset", fail)
     answer = api.get("/api/v1/services/")
     assert str(error) not in json.dumps(problem(answer, status))
     assert answer.get("Retry-After") == ("5" if status == 503 else None)
