@@ -63,9 +63,10 @@ def _examined(prometheus: Prometheus, expr: str) -> Verdict:
 
 def _evaluated(prometheus: Prometheus, expr: str) -> Verdict:
     """Ask a Prometheus older than 2.40, which parses only what it evaluates."""
-    kind = prometheus.query(expr).get("resultType", "")
+    data = prometheus.query(expr)
+    kind = data.get("resultType") if isinstance(data, dict) else None
     if kind not in ("vector", "scalar"):
-        return Verdict(objection=NOT_A_VECTOR.format(f"a {kind}"))
+        return Verdict(objection=NOT_A_VECTOR.format(f"a {kind or 'strange answer'}"))
     return Verdict(accepted=True, formatted=expr, is_scalar=kind == "scalar")
 
 

@@ -1,6 +1,7 @@
 """Polling a Prometheus into targets and service statuses, on good days and on bad ones."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -11,8 +12,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from monitoring import polling
+from monitoring import polling, scrape
 from monitoring.models import ServiceStatus, StatusChange, Target
+from monitoring.reconcile import judge
 from portal.core.models import Service, Upstream
 from portal.core.polling import Outcome
 from tests.core.hostile import read_head, serving
@@ -118,6 +120,37 @@ def test_a_job_that_nobody_described_becomes_a_service_unless_told_not_to(
     Upstream.objects.update(options={})
     poll(upstream)
     assert Service.objects.get(slug="node-exporter").discovered
+
+
+def test_a_server_that_names_other_jobs_at_each_poll_fills_the_catalogue_up_to_a_bound(
+    fake: FakePrometheus, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scrape, "MOST_DISCOVERED", 3)
+    make_service(slug="by-hand")
+    for turn in range(3):
+        fake.targets = [wire(f"job-{turn}-{number}", turn * 10 + number) for number in range(2)]
+        assert poll(upstream).error == ""
+    assert Service.objects.filter(discovered=True).count() == 3
+
+
+def test_statuses_are_written_in_the_order_others_lock_them(
+    fake: FakePrometheus, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A poll and a runner of checks that each wait for a row of the other would be a deadlock."""
+    services = [make_service(slug=f"s{n}", matchers=[f'job="s{n}"']) for n in range(6)]
+    fake.targets = [wire(f"s{n}", n) for n in range(6)]
+
+    def backwards(*args: Any, **options: Any) -> Any:
+        return dict(reversed(judge(*args, **options).items()))
+
+    monkeypatch.setattr(scrape, "judge", backwards)
+    with CaptureQueriesContext(connection) as asked:
+        poll(upstream)
+    sql = [query["sql"] for query in asked]
+    written = next(text for text in sql if 'INSERT INTO "monitoring_servicestatus"' in text)
+    ids = {str(service.pk) for service in services}
+    in_order = [word for word in re.findall(r"\d+", written) if word in ids][: len(ids)]
+    assert in_order == sorted(ids, key=int)
 
 
 def test_a_poll_in_which_nothing_changed_writes_only_freshness_in_few_statements(

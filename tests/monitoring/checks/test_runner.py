@@ -125,6 +125,17 @@ def test_an_answer_that_came_after_the_lease_was_lost_is_not_written() -> None:
     assert CheckHour.objects.get().runs == 1
 
 
+def test_deleting_a_check_locks_as_the_runner_does_first_the_check_then_its_alert() -> None:
+    """The other way round, both would wait for each other."""
+    check = answer(make_check(), "down", "down", "down")
+    with CaptureQueriesContext(connection) as asked:
+        services.delete(check)
+    said = [query["sql"] for query in asked]
+    locked = next(n for n, sql in enumerate(said) if "FOR UPDATE" in sql and "_check" in sql)
+    closed = next(n for n, sql in enumerate(said) if "UPDATE alerts_alert" in sql)
+    assert locked < closed
+
+
 def test_switching_a_failing_check_off_ends_its_alert_and_frees_the_service() -> None:
     check = answer(make_check(), "down", "down", "down")
     check.enabled = False

@@ -1,5 +1,6 @@
 """Alert rules through API, admin and command, with a real Prometheus."""
 
+import json
 import urllib.request
 from collections.abc import Iterator
 from io import StringIO
@@ -215,6 +216,26 @@ def test_a_preview_warns(
     assert words in shown["warning"] + shown["error"]
     assert shown["count"] == count
     assert len(shown["firing"]) <= 50
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        [{"metric": {}, "value": [1, "NaN"]}],
+        [{"metric": "x", "value": [1, "+Inf"]}],
+        [7],
+        {"a": 1},
+        "nonsense",
+    ],
+    ids=["NaN", "infinite", "no sample", "an object", "a text"],
+)
+def test_a_preview_of_what_a_server_makes_up_is_no_error_of_the_portal(
+    client: Client, result: Any
+) -> None:
+    body = json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}})
+    with serving(reply(body.encode(), "200 OK", "Content-Type: application/json")) as url:
+        make_upstream(kind="prometheus", name="prom", url=url)
+        assert post(client, "rules/preview/", WANTED, 200)["count"] == 0
 
 
 @pytest.mark.stack

@@ -1,5 +1,6 @@
 """Rows by route: pure merging, and every family of metrics against a real Prometheus."""
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,7 @@ from monitoring.traffic.report import NOTHING, report
 from monitoring.traffic.rows import ORDERS, RouteRow, merge, top
 from portal.core.models import Upstream
 from tests.browser.stack import real_prometheus
+from tests.core.hostile import reply, serving
 from tests.factories import make_service, make_upstream
 
 EVERY, SINCE = 15, 5400
@@ -125,10 +127,28 @@ def test_without_request_metrics_it_says_which_are_understood() -> None:
         {},
         {"result": None},
         {"result": [7, {"metric": 1}, {"value": ["x"]}, {"value": [1, "NaN"]}]},
+        {"result": [{"metric": {}, "value": [1, "1e308"]}, {"metric": {}, "values": 7}]},
     ],
 )
 def test_answers_of_another_shape_give_no_rows(answer: Any) -> None:
     assert merge(PROFILES[0], dict.fromkeys(queries(PROFILES[0], 60), answer), answer) == {}
+
+
+def test_a_curve_of_another_shape_is_none_and_a_growth_without_end_is_not_told() -> None:
+    profile = PROFILES[0]
+    said = {"requests": {"result": [{"metric": {}, "value": [1, "1e17"]}]},
+            "before": {"result": [{"metric": {}, "value": [1, "1e-300"]}]}}  # fmt: skip
+    (row,) = merge(profile, said, {"result": [{"metric": {}, "values": 7}]}).values()
+    assert (row.requests, row.curve, row.change) == (1e17, [], None)
+
+
+@pytest.mark.django_db
+def test_a_prometheus_that_lies_of_its_metrics_gives_no_traffic() -> None:
+    lie = {"resultType": "vector", "result": [{"metric": {"profile": "nan"}, "value": [1, "1"]}]}
+    body = json.dumps({"status": "success", "data": lie}).encode()
+    with serving(reply(body, "200 OK", "Content-Type: application/json")) as url:
+        found = report(upstream=Upstream(name="p", kind="prometheus", url=url))
+    assert (found.note, found.error) == (NOTHING, "")
 
 
 def test_rows_are_ordered_and_bounded() -> None:
