@@ -62,6 +62,7 @@ class FakeSentry:
         self.body: bytes | None = None
         self.link_host = ""
         self.empty_pages = 0
+        self.fails_without_status = False  # as GlitchTip of December 2025 does
         self.requests: list[tuple[str, str]] = []
         self.bodies: list[Any] = []
         self.url = ""
@@ -155,6 +156,8 @@ class FakeSentry:
         if number not in self.issues:
             return 404, {}, b'{"detail": "The requested resource does not exist"}'
         self.bodies.append(body)
+        if self.fails_without_status and "status" not in body:
+            return 500, {}, b"Internal Server Error"
         issue = self.issues[number]
         if "status" in body:
             issue["status"] = body["status"]

@@ -28,6 +28,8 @@ from portal.core import sanitize
 from portal.core.http import Fault, UpstreamError
 
 TEXT_LIMIT = 1000
+# One version leaves the field out of its answer, a later one fails with HTTP 500.
+NO_ASSIGNEES = "GlitchTip cannot assign issues."
 # What leads to which status. The kinds are those of the transitions, and of the audit actions.
 STATUS_OF: dict[str, str] = {
     IssueTransitionKind.RESOLVED: IssueStatus.RESOLVED,
@@ -95,11 +97,11 @@ def assign(issues: Sequence[ErrorIssue], *, to: str, actor: Any, text: str = "")
     for issue in issues:
         if issue.gone_at is not None or (not name and not issue.assigned_to):
             continue
-        answer = _ask(issue, kind, {"assignedTo": name}, actor=actor, text=text)
+        answer = _ask(issue, kind, {"assignedTo": name}, actor=actor, text=text, hint=NO_ASSIGNEES)
         if answer.assignedTo is msgspec.UNSET or bool(answer.assignedTo) != bool(name):
             sentence = (
-                f"{issue.upstream} took the request and did not assign {issue}. GlitchTip cannot assign issues;"
-                " in Sentry, check that the person or team belongs to the project."
+                f"{issue.upstream} took the request and did not assign {issue}. {NO_ASSIGNEES}"
+                " In Sentry, check that the person or team belongs to the project."
             )
             raise _refused(issue, kind, UpstreamError(Fault.REJECTED, sentence), actor, text)
         said = answer.assignedTo.text if answer.assignedTo else ""
@@ -109,12 +111,15 @@ def assign(issues: Sequence[ErrorIssue], *, to: str, actor: Any, text: str = "")
 
 
 def _ask(
-    issue: ErrorIssue, kind: str, body: Mapping[str, Any], *, actor: Any, text: str
+    issue: ErrorIssue, kind: str, body: Mapping[str, Any], *, actor: Any, text: str, hint: str = ""
 ) -> Changed:
+    """Change an issue at its server; `hint` says what a failure within that server may mean."""
     try:
         with Sentry(issue.upstream) as client:
             return client.change(issue.issue_id, body)
     except UpstreamError as error:
+        if hint and error.fault == Fault.SERVER_ERROR:
+            error = UpstreamError(error.fault, f"{error} {hint}", status=error.status)
         raise _refused(issue, kind, error, actor, text) from error
 
 

@@ -94,10 +94,11 @@ def test_assign_and_take_away(sentry: FakeSentry, issue: ErrorIssue, trail: Trai
     assert [e.action for e in trail()[-2:]] == ["error.assigned", "error.unassigned"]
 
 
+@pytest.mark.parametrize("fails", [False, True])
 def test_a_server_that_cannot_assign_is_not_believed(
-    sentry: FakeSentry, issue: ErrorIssue, trail: Trail
+    sentry: FakeSentry, issue: ErrorIssue, trail: Trail, fails: bool
 ) -> None:
-    sentry.dialect = "glitchtip"
+    sentry.dialect, sentry.fails_without_status = "glitchtip", fails
     with pytest.raises(UpstreamError, match="GlitchTip cannot assign"):
         services.assign([issue], to="team:3", actor=None)
     assert ErrorIssue.objects.get().assigned_to == ""
