@@ -1,7 +1,6 @@
 """`services/`: the catalogue with the status and the errors of each service."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Mapping
 from typing import Any
 
 import django_filters as filters
@@ -12,7 +11,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit.viewsets import CSV_CHUNK, PortalModelViewSet
+from audit.viewsets import PortalModelViewSet
 from monitoring.api_history import WINDOW, UptimeSerializer, service_history, window
 from monitoring.errors.serializers import ServiceErrorsSerializer
 from monitoring.errors.summary import ServiceErrors, errors_of
@@ -123,13 +122,6 @@ class ServiceViewSet(PortalModelViewSet):
     ordering = ("id",)
     ordering_fields = ("id", "slug")
     write_scope = "monitoring:write"
-
-    def _rows(self, queryset: Any, fields: Sequence[str]) -> Iterator[Sequence[Any]]:
-        """Yield the rows of a CSV; what each service asks for is looked up per chunk."""
-        rows = queryset.iterator(chunk_size=CSV_CHUNK)
-        while chunk := list(islice(rows, CSV_CHUNK)):
-            for data in self.get_serializer(chunk, many=True).data:
-                yield [data[field] for field in fields]
 
     @extend_schema(parameters=[WINDOW], responses=UptimeSerializer)
     @action(detail=True, methods=["get"])
