@@ -54,22 +54,24 @@ def write_all(documents: Iterable[dict[str, Any]], *, at: datetime) -> bool:
     """Append a line for each, the file opened once; False when the disk refuses one of them."""
     path = path_for(at)
     lines = [encode(fields) for fields in documents]
-    whole: list[bool] = []
+    written = 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
         try:
             for line in lines:  # a call for each: one of many lines may be torn between processes
-                whole.append(os.write(descriptor, line) == len(line))
+                if os.write(descriptor, line) != len(line):
+                    raise OSError("the disk took only a part of a line")
+                written += 1
         finally:
             os.close(descriptor)
     except OSError as error:
-        FAILURES.inc(len(lines) - len(whole))
+        FAILURES.inc(len(lines) - written)
         log.error(
             "%d audit lines could not be written to %s (%s). Free the disk or correct AUDIT_LOG_DIR.",
-            len(lines) - len(whole),
+            len(lines) - written,
             path,
             error,
         )
         return False
-    return all(whole)
+    return True

@@ -48,7 +48,8 @@ def _append(written: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
         try:
-            os.write(descriptor, written.encode("ascii"))
+            if os.write(descriptor, written.encode("ascii")) != len(written):
+                raise OSError("the disk took only a part of the line")
         finally:
             os.close(descriptor)
     except OSError as error:

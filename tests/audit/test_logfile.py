@@ -1,6 +1,7 @@
 """The second copy of the trail: no line is lost or torn by many processes, and a full disk loses no row."""
 
 import json
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -50,6 +51,20 @@ def test_eight_processes_lose_and_tear_no_line(tmp_path: Path) -> None:
     assert {(line["writer"], line["number"]) for line in lines} == expected
     assert len(lines) == len(expected)
     assert all(len(line["text"]) == line["number"] * 97 % 9000 for line in lines)
+
+
+def test_a_line_that_the_disk_took_half_of_is_counted_and_said(
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings.AUDIT_LOG_DIR = str(tmp_path)
+    real, before = os.write, logfile.FAILURES._value.get()
+    monkeypatch.setattr(os, "write", lambda fd, line: real(fd, line[: len(line) // 2]))
+    assert not logfile.write_all([{"n": 1}, {"n": 2}], at=MOMENT)
+    assert logfile.FAILURES._value.get() == before + 2
+    assert "2 audit lines could not be written" in caplog.text
 
 
 def test_each_day_has_a_file_of_its_own(settings: Settings, tmp_path: Path) -> None:
