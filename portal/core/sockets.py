@@ -15,11 +15,16 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-# Cloud metadata services hand out credentials; nothing that is monitored lives there.
+# Cloud metadata services hand out credentials; nothing that is monitored lives there. The single
+# addresses are those of Alibaba, Azure and Oracle.
 FORBIDDEN_NETWORKS = tuple(
     ipaddress.ip_network(n)
-    for n in ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32", "100.100.100.200/32")
-)
+    for n in (
+        "169.254.0.0/16", "fe80::/10", "fd00:ec2::/32",
+        "100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32",
+    )
+)  # fmt: skip
+NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052
 
 FORBIDDEN_NAMES = frozenset({"metadata", "metadata.google.internal", "instance-data"})
 
@@ -33,8 +38,16 @@ def is_forbidden(address: str) -> bool:
     if address.rstrip(".").lower() in FORBIDDEN_NAMES:
         return True
     found = _read(address.strip("[]").partition("%")[0])
-    found = getattr(found, "ipv4_mapped", None) or found
+    if isinstance(found, ipaddress.IPv6Address):
+        found = _carried(found) or found
     return found is not None and any(found in network for network in FORBIDDEN_NETWORKS)
+
+
+def _carried(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Return the IPv4 address that is reached through an IPv6 one: mapped, by 6to4 or by NAT64."""
+    if address in NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour
 
 
 def _read(written: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
