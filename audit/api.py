@@ -115,7 +115,8 @@ def _ingested(items: list[Any]) -> list[dict[str, Any]]:
             facts = {"uid": uuid7(), **checker.run_validation(item)}
         except ValidationError as error:
             # A sentence may quote what was sent, and that may be what no answer can hold.
-            errors = sanitize.json(serializers.as_serializer_error(error), limit=300)
+            wrong = sanitize.json(serializers.as_serializer_error(error), limit=300)
+            errors = {name: _sentences(said) for name, said in wrong.items()}
             refused = {"index": index, "uid": _uid_of(item), "status": "refused"}
             results.append({**refused, "errors": errors})
         else:
@@ -126,6 +127,13 @@ def _ingested(items: list[Any]) -> list[dict[str, Any]]:
         if result["status"] == "created" and not next(written):
             result["status"] = "duplicate"
     return results
+
+
+def _sentences(said: Any) -> list[str]:
+    """Return what is wrong with a field; of a list it is told by the place of each item."""
+    if isinstance(said, dict):
+        return [f"{key}: {one}" for key, inner in said.items() for one in _sentences(inner)]
+    return [str(one) for one in said] if isinstance(said, list) else [str(said)]
 
 
 def _uid_of(item: Any) -> str | None:

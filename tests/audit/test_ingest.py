@@ -159,6 +159,14 @@ def test_a_bad_item_is_refused_alone(over: dict[str, Any], trail: Trail) -> None
     assert len(ingested(trail)) == 2
 
 
+def test_an_item_of_a_list_is_named_by_its_place() -> None:
+    wrong = entry(actor_roles=["fine", "x" * 151, "also fine", "\x00"])
+    (result,) = send(client_of(), [wrong]).json()["results"]
+    long, null = result["errors"]["actor_roles"]
+    assert long.startswith("1: Ensure this field has no more than 150")
+    assert null == "3: Null characters are not allowed."
+
+
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
 def test_hostile_text_is_kept_sanitised_or_refused_and_never_fails(text: str) -> None:
     fields = ("actor_name", "reason", "user_agent", "url_path", "target_name")
