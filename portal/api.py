@@ -24,7 +24,7 @@ from portal.docs import DocsView
 from portal.doctor_api import DoctorView
 from portal.timeline_api import ServiceTimelineView, TimelineView
 from security import api as security_api
-from security import api_blocks, api_flags, api_replay, api_siem
+from security import api_allow_list, api_blocks, api_flags, api_replay, api_siem
 
 router = SimpleRouter()
 MODULES = (
@@ -44,6 +44,7 @@ MODULES = (
     security_api,
     api_flags,
     api_blocks,
+    api_allow_list,
     api_siem,
 )
 for module in MODULES:

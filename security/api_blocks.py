@@ -1,4 +1,4 @@
-"""`blocks/`, `blocks/fail2ban/` and `allow-list/`: thin views over the services."""
+"""`blocks/` and `blocks/fail2ban/`: thin views over the services."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,7 +20,7 @@ from audit.viewsets import PortalViewSet
 from portal.core.problems import Conflict
 from security import blocks, subjects
 from security.api import STEP_UP
-from security.models import AllowEntry, ApiToken, Block, BlockOrigin, Scope, SubjectKind
+from security.models import ApiToken, Block, BlockOrigin, Scope, SubjectKind
 from security.models.blocks import BlockQuerySet
 from security.stepup import is_recent
 
@@ -202,53 +202,4 @@ class BlockViewSet(mixins.RetrieveModelMixin, PortalViewSet):
         )
 
 
-class AllowEntrySerializer(serializers.ModelSerializer[AllowEntry]):
-    class Meta:
-        model = AllowEntry
-        fields = ("id", "kind", "value", "name", "reason", "created_at", "created_by")
-        read_only_fields = fields
-
-
-class NewAllowEntrySerializer(serializers.Serializer[Any]):
-    kind = serializers.ChoiceField(choices=SubjectKind.choices)
-    value = serializers.CharField(max_length=200)
-    reason = serializers.CharField(max_length=500)
-
-
-@extend_schema_view(list=extend_schema(filters=True))
-class AllowEntryViewSet(mixins.RetrieveModelMixin, PortalViewSet):
-    """Who is never refused by a block."""
-
-    queryset = AllowEntry.objects.all()
-    serializer_class = AllowEntrySerializer
-    filterset_class = None
-    read_permission = "security.view_allowentry"
-    write_scope = Scope.SECURITY_WRITE
-    person_permissions = {
-        "create": "security.add_allowentry",
-        "destroy": "security.delete_allowentry",
-    }
-    lookup_value_regex = r"\d{1,18}"
-    ordering = ("id",)
-
-    @extend_schema(request=NewAllowEntrySerializer, responses={201: AllowEntrySerializer})
-    def create(self, request: Request) -> Response:
-        """Put a subject on the allow-list."""
-        require_fresh(request)
-        given = NewAllowEntrySerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        facts = given.validated_data
-        entry = blocks.allow(
-            subjects.parse(facts["kind"], facts["value"]), reason=facts["reason"], actor=None
-        )
-        return Response(AllowEntrySerializer(entry).data, status=status.HTTP_201_CREATED)
-
-    @extend_schema(responses={204: None})
-    def destroy(self, request: Request, pk: str | None = None) -> Response:
-        """Take a subject off the allow-list."""
-        require_fresh(request)
-        blocks.disallow(self.get_object(), actor=None)
-        return Response(status=status.HTTP_204_NO_CONTENT)
-
-
-ROUTES = [("blocks", BlockViewSet, "block"), ("allow-list", AllowEntryViewSet, "allow-entry")]
+ROUTES = [("blocks", BlockViewSet, "block")]
