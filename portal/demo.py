@@ -136,6 +136,7 @@ def _statuses(prometheus: Upstream, now: datetime) -> int:
         targets = int(cursor.rowcount)
         cursor.execute(demo_sql.STATUSES, {"upstream": prometheus.pk, "now": now})
         cursor.execute(demo_sql.FLIPS, {"now": now, "days": DAYS})
+        cursor.execute(demo_sql.SINCE)
     return targets
 
 

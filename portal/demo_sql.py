@@ -28,12 +28,33 @@ ON CONFLICT (service_id) DO UPDATE SET status = excluded.status, reason = exclud
     targets_status = excluded.targets_status, targets_reason = excluded.targets_reason, upstream_id = excluded.upstream_id, targets_up = excluded.targets_up, targets_down = excluded.targets_down
 """
 
+# Three short spells a service, apart from each other and before the two days of which STATUSES tells.
 FLIPS = """
+WITH mine AS (
+    SELECT id FROM core_service WHERE labels @> '{"demo": "true"}'
+), spells AS (
+    SELECT id, CASE n WHEN 1 THEN 'down' ELSE 'degraded' END AS status,
+        %(now)s - (%(days)s * (0.1 + 0.3 * (n - 1) + 0.25 * random())) * interval '1 day' AS at,
+        (4 + 50 * random()) * interval '1 minute' AS lasted
+    FROM mine CROSS JOIN generate_series(1, 3) n
+)
 INSERT INTO monitoring_statuschange (service_id, old_status, new_status, reason, at)
-SELECT s.id, CASE n %% 2 WHEN 0 THEN 'up' ELSE 'degraded' END, CASE n %% 2 WHEN 0 THEN 'degraded' ELSE 'up' END,
-    CASE n %% 2 WHEN 0 THEN '1 of 3 targets is down.' ELSE '' END,
-    %(now)s - (random() * %(days)s) * interval '1 day'
-FROM core_service s CROSS JOIN generate_series(1, 6) n WHERE s.labels @> '{"demo": "true"}'
+SELECT id, 'unknown', 'up', '', %(now)s - %(days)s * interval '1 day' FROM mine
+UNION ALL
+SELECT id, 'up', status, CASE status WHEN 'down' THEN 'All 3 targets are down: connection refused.'
+    ELSE '1 of 3 targets is down.' END, at FROM spells
+UNION ALL
+SELECT id, status, 'up', '', at + lasted FROM spells
+UNION ALL
+SELECT service_id, 'up', status, reason, since FROM monitoring_servicestatus JOIN mine ON id = service_id
+WHERE status <> 'up'
+"""
+
+SINCE = """
+UPDATE monitoring_servicestatus status SET since = last.at FROM (
+    SELECT service_id, max(at) AS at FROM monitoring_statuschange WHERE check_row_id IS NULL GROUP BY service_id
+) last JOIN core_service s ON s.id = last.service_id AND s.labels @> '{"demo": "true"}'
+WHERE status.service_id = last.service_id
 """
 
 EPISODES = """

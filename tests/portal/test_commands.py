@@ -1,7 +1,9 @@
 """`manage.py poll` and `seed_demo`: what they print, what they leave, and how they end."""
 
 import io
+from collections import defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from alerts.models import Alert
+from monitoring.models import ServiceStatus, StatusChange
+from portal import demo
 from portal.core.models import Service, Upstream
 from tests.conftest import Trail
 from tests.factories import make_upstream, sign_in
@@ -100,3 +104,16 @@ def test_any_size_is_taken_but_a_negative_one() -> None:
     assert "0 alerts" in run("seed_demo", alerts=0, audit_entries=0, services=0, issues=0)
     with pytest.raises(CommandError, match="cannot be negative"):
         run("seed_demo", alerts=-1)
+
+
+def test_the_history_of_each_demonstrated_service_leads_to_how_it_is_now() -> None:
+    demo.seed(demo.Sizes(alerts=10, services=40, audit_entries=10, issues=5))
+    flips: dict[int, list[StatusChange]] = defaultdict(list)
+    for flip in StatusChange.objects.filter(check_row__isnull=True).order_by("at", "id"):
+        flips[flip.service_id].append(flip)
+    statuses = ServiceStatus.objects.filter(service__labels__demo="true")
+    assert {status.status for status in statuses} == {"up", "degraded", "down"}
+    for status in statuses:
+        told = flips[status.service_id]
+        assert (told[-1].new_status, told[-1].at) == (status.status, status.since)
+        assert all(one.new_status == after.old_status for one, after in pairwise(told))
