@@ -1,5 +1,6 @@
 """Channels, routes, deliveries and explanations in the API's words (docs/api.md)."""
 
+import re
 from typing import Any
 
 from django.core.exceptions import ValidationError as DjangoValidationError
@@ -10,6 +11,7 @@ from alerts.notification_models import Channel, Notification, Route
 from alerts.routing import Fit
 from portal.core.validators import validate_matchers
 
+OFFSET = re.compile(r"[Zz+-]")
 FITS = [(fit.value, fit.value) for fit in Fit]
 
 
@@ -38,6 +40,18 @@ class ChannelSerializer(serializers.ModelSerializer[Channel]):
         return attrs
 
 
+@extend_schema_field({"type": "string", "pattern": r"^\d\d:\d\d(:\d\d(\.\d{1,6})?)?$"})
+class TimeOfDayField(serializers.TimeField):
+    """A time of day without an offset, which OpenAPI's format `time` would ask for: `quiet_zone` is the zone."""
+
+    def to_internal_value(self, value: Any) -> Any:
+        if isinstance(value, str) and OFFSET.search(value):
+            raise serializers.ValidationError(
+                ["Leave the offset out and write 22:00; `quiet_zone` names the zone."]
+            )
+        return super().to_internal_value(value)
+
+
 class RouteSerializer(serializers.ModelSerializer[Route]):
     matchers = serializers.ListField(
         child=serializers.CharField(max_length=500),
@@ -51,6 +65,8 @@ class RouteSerializer(serializers.ModelSerializer[Route]):
         max_length=50,
         validators=[validate_matchers],
     )
+    quiet_from = TimeOfDayField(required=False, allow_null=True)
+    quiet_until = TimeOfDayField(required=False, allow_null=True)
     group_by = serializers.ListField(
         child=serializers.CharField(max_length=200), required=False, max_length=50
     )

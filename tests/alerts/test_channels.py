@@ -183,6 +183,18 @@ def test_channels_and_routes_by_api(client: Client, trail: Trail) -> None:
     )
 
 
+@pytest.mark.parametrize("written", ["22:00:00Z", "22:00+01:00", "22:00-05:00"])
+def test_a_quiet_hour_with_an_offset_is_refused_and_not_read_as_one_without(written: str) -> None:
+    client = Client()
+    sign_in(client, make_user())
+    body = {"name": "n", "quiet_until": "06:00", "quiet_zone": "Europe/Berlin"}
+    url = "/api/v1/routes/"
+    answer = client.post(url, {**body, "quiet_from": written}, content_type="application/json")
+    assert (answer.status_code, "quiet_zone" in answer.json()["detail"]) == (400, True)
+    answer = client.post(url, {**body, "quiet_from": "22:00"}, content_type="application/json")
+    assert (answer.status_code, answer.json()["quiet_from"]) == (201, "22:00:00")
+
+
 def test_a_responder_cannot_change_channels() -> None:
     client = Client()
     sign_in(client, make_user(is_superuser=False))
