@@ -49,7 +49,7 @@ def copy_statement(query: Mapping[str, str]) -> tuple[str, tuple[Any, ...]]:
     inner, parameters = entries.query.sql_with_params()
     cells = ", ".join(map(_cell, COLUMNS)).replace("%", "%%")
     # All of it is our own text; what was asked for is in the parameters.
-    statement = f"COPY (SELECT {cells} FROM ({inner}) AS entry) TO STDOUT (FORMAT csv, HEADER)"  # noqa: S608
+    statement = f"COPY (SELECT {cells} FROM ({inner}) AS entry) TO STDOUT (FORMAT csv, HEADER, FORCE_QUOTE *)"  # noqa: S608
     return statement, parameters
 
 

@@ -63,22 +63,30 @@ class Elasticsearch:
             f"{path}?ignore_unavailable=true&allow_no_indices=true", body, any_status=True
         )
         if reply.status >= 300:
-            raise self._refusal(reply)
+            raise self._refusal(reply, is_asked="must" in body.get("query", {}).get("bool", {}))
         decoded = reply.json()
         if not isinstance(decoded, dict) or not isinstance(decoded.get("hits"), dict):
             raise self._stranger("Its answer to a search has no hits.")
         return decoded
 
-    def _refusal(self, reply: Reply) -> UpstreamError:
+    def _refusal(self, reply: Reply, *, is_asked: bool) -> UpstreamError:
         try:
             decoded = reply.json()
         except UpstreamError:
             decoded = None
         said = replies.words(decoded)
-        if reply.status == 400 and said:
+        if reply.status == 400 and said and is_asked:
             return QueryRefusedError(
                 Fault.REJECTED, f"The query was refused: {said.rstrip('.')}.", status=400
             )
+        if (
+            reply.status == 400 and said
+        ):  # nobody wrote a query: it is the mapping that does not fit
+            sentence = (
+                f"{self.client.target.base_url} cannot search {self.index!r}: {said.rstrip('.')}. Look at the"
+                " mapping of these indices: the field @timestamp has to be a date."
+            )
+            return UpstreamError(Fault.REJECTED, sentence, status=400)
         if replies.kind_of_error(decoded) == "index_not_found_exception":
             sentence = (
                 f"{self.client.target.base_url} has no index {self.index!r}. Correct ELASTICSEARCH_INDEX, or the"

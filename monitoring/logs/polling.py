@@ -70,8 +70,10 @@ def health_warning(health: dict[str, Any]) -> str:
     """Return what is wrong with the cluster in a sentence; a single node is always yellow, and well."""
     waiting, nodes = health.get("unassigned_shards", 0), health.get("number_of_nodes", 1)
     if health.get("status") == "red":
+        # The other number counts copies as well; servers before 8.16, and OpenSearch, know only that.
+        missing = health.get("unassigned_primary_shards", f"up to {waiting}")
         return (
-            f"The cluster is red: of its shards {waiting} are missing, so searches find only a part."
+            f"The cluster is red: {missing} of its shards are missing, so searches find only a part."
             " GET _cluster/allocation/explain says why."
         )
     if health.get("status") == "yellow" and isinstance(nodes, int) and nodes > 1:

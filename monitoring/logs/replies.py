@@ -25,6 +25,10 @@ LEVEL_NAMES = ("log.level", "level", "severity", "levelname", "loglevel")
 TRACE_FIELDS = ("trace.id", "trace_id", "traceId", "otelTraceID")
 FIELDS_SHOWN = 200
 VALUE_LIMIT = 8000
+NO_INDEX = (
+    "No index has the name that is searched, so nothing was looked through. Correct ELASTICSEARCH_INDEX, or the"
+    " option index of the upstream; or nothing has been written yet."
+)
 MESSAGE_LIMIT = 20_000
 _CANONICAL = {spelling: level for level, words in LEVELS.items() for spelling in words}
 
@@ -99,8 +103,8 @@ def words(decoded: Any) -> str:
         return ""
     causes = error.get("root_cause")
     first = causes[0] if isinstance(causes, list) and causes else error
-    said = [_reason(first) or _reason(error), _deepest(_failed_shard(error) or error)]
-    return sanitize.line(": ".join(dict.fromkeys(part for part in said if part)), 400)
+    said, why = _reason(first) or _reason(error), _deepest(_failed_shard(error) or error)
+    return sanitize.line(": ".join(filter(None, (said, "" if why in said else why))), 400)
 
 
 def kind_of_error(decoded: Any) -> str:
@@ -228,6 +232,8 @@ def _notes(decoded: Mapping[str, Any], *, unreadable: int) -> Iterator[str]:
         why = next(filter(None, (_deepest(each) for each in _listed(shards, "failures"))), "")
         said = f": {sanitize.line(why, 300)}" if why else ""
         yield f"{failed} of {_count(shards.get('total'))} shards failed, so lines are missing{said}."
+    if has_no_index(decoded):
+        yield NO_INDEX
     if unreadable:
         yield f"{unreadable} lines could not be read and are left out."
 

@@ -100,6 +100,16 @@ def test_the_file_has_the_filtered_entries_and_the_hash_of_its_bytes(
     )
 
 
+def test_every_cell_stands_in_quotation_marks(client: Client, auditor: User) -> None:
+    """Else a semicolon or tab within a text begins a cell where these are separators as well."""
+    target = services.Target("semicolons", "a;=1+1;b", "a\t=1+1\tb")
+    services.record("secret.viewed", target=target)
+    pk = ask(client, target_type="semicolons")
+    content = b"".join(client.get(f"{URL}{pk}/download/").streaming_content)  # type: ignore[attr-defined]
+    assert b',"a;=1+1;b",' in content
+    assert content.splitlines()[1].startswith(b'"')
+
+
 def test_it_is_downloaded_once(client: Client, auditor: User) -> None:
     pk = ask(client, action="no.such")
     content = b"".join(client.get(f"{URL}{pk}/download/").streaming_content)  # type: ignore[attr-defined]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from portal import __version__
+from portal import __version__, gunicorn_conf
 from portal.core.embedded.places import BASE_DIR
 from tests.docker import files
 from tests.docker.files import Service, compose, is_path, mounts, profiles, services
@@ -74,6 +74,23 @@ def test_everything_has_limits_a_restart_policy_and_a_health_check(
     assert service["restart"] == ("no" if name in ONE_SHOT else "unless-stopped")
     check = service["healthcheck"]
     assert check == {"disable": True} if name in ONE_SHOT else check["test"][0].startswith("CMD")
+
+
+@ALL
+def test_what_is_built_here_is_asked_of_no_registry(name: str, service: Service) -> None:
+    is_ours = service["image"].startswith("devops-portal")
+    assert service.get("pull_policy") == ("never" if is_ours else None)
+
+
+def test_the_web_server_may_end_its_requests_before_it_is_killed() -> None:
+    given = int(services()["portal"]["stop_grace_period"].removesuffix("s"))
+    assert given > gunicorn_conf.graceful_timeout
+
+
+@pytest.mark.parametrize("name", ["prepare", "portal", "worker", "beat"])
+def test_what_the_portal_writes_by_itself_lies_on_a_volume(name: str) -> None:
+    writable = {target for _, target, is_writable in mounts(services()[name]) if is_writable}
+    assert str(Path(services()[name]["environment"]["AUTH_LOG_FILE"]).parent) in writable
 
 
 @ALL

@@ -98,6 +98,12 @@ def test_the_last_stage_has_no_root_and_a_version_of_python_that_is_pinned() -> 
     assert users == set(re.findall(r"^USER (.+)$", last, re.M))
 
 
+def test_what_is_copied_is_made_readable_for_the_account_that_runs_it() -> None:
+    """A checkout under umask 077 gives COPY files that only their owner, in the image root, may read."""
+    last = DOCKERFILE.rpartition("\nFROM ")[2]
+    assert last.index("COPY . .") < last.index("chmod -R go+rX -- *") < last.index("USER ")
+
+
 def test_every_script_that_a_container_runs_is_in_the_image(context: Path) -> None:
     for service in services().values():
         words = [*service.get("command", ()), *service.get("healthcheck", {}).get("test", ())]

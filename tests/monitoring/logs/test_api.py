@@ -169,3 +169,13 @@ def test_kibana_gets_the_same_search(api: Client, upstream: Upstream, settings: 
     upstream.observed = {"distribution": "OpenSearch", "version": "2.18.0"}
     upstream.save(update_fields=["observed"])
     assert "/app/data-explorer/discover#" in ask(api)["kibana_url"]
+
+
+def test_a_mapping_that_does_not_fit_is_no_fault_of_the_asker(
+    api: Client, elastic: FakeElasticsearch
+) -> None:
+    elastic.refuse = (400, reply("refused-mapping"))
+    answer = api.get(URL)
+    assert answer.status_code == 424
+    assert "the field @timestamp has to be a date" in answer.json()["detail"]
+    assert api.get(URL, {"q": "payment"}).status_code == 400

@@ -21,7 +21,7 @@ def polled(upstream: Upstream) -> Upstream:
 
 def test_a_poll_notes_version_and_health(upstream: Upstream, elastic: FakeElasticsearch) -> None:
     assert polled(upstream).observed == {
-        "distribution": "Elasticsearch", "version": "8.17.0", "cluster": "docker-cluster", "status": "green",
+        "distribution": "Elasticsearch", "version": "7.17.29", "cluster": "t", "status": "green",
     }  # fmt: skip
     elastic.root = reply("root-opensearch")
     assert polled(upstream).observed["distribution"] == "OpenSearch"
@@ -29,7 +29,7 @@ def test_a_poll_notes_version_and_health(upstream: Upstream, elastic: FakeElasti
 
 @pytest.mark.parametrize(
     "health, words",
-    [("health-red", "The cluster is red: of its shards 2 are missing"), ("health-yellow", "The cluster is yellow"),
+    [("health-red", "The cluster is red: 1 of its shards are missing"), ("health-yellow", "The cluster is yellow"),
      ("health-yellow-single", ""), ("health-opensearch", ""), ("health-green", "")],
 )  # fmt: skip
 def test_the_health_is_a_sentence(
