@@ -58,27 +58,35 @@ def wanted() -> dict[str, Wanted]:
             WATCHDOG if ours else {},
         )
     if settings.CROWDSEC_URL:
-        known = {
-            "machine": settings.CROWDSEC_MACHINE,
-            "password": settings.CROWDSEC_PASSWORD,
-            "bouncer_key": settings.CROWDSEC_BOUNCER_KEY,
-        }
-        found["crowdsec"] = Wanted(
-            Upstream.Kind.CROWDSEC.value,
-            settings.CROWDSEC_URL,
-            credentials={name: value for name, value in known.items() if value},
-        )
+        found["crowdsec"] = _crowdsec()
     if settings.ELASTICSEARCH_URL:
         found["elasticsearch"] = _elasticsearch()
     if settings.SENTRY_API_URL:
-        found["sentry"] = Wanted(
-            Upstream.Kind.SENTRY.value,
-            settings.SENTRY_API_URL,
-            enforced={"organization": settings.SENTRY_ORG} if settings.SENTRY_ORG else {},
-            credentials={"token": settings.SENTRY_API_TOKEN} if settings.SENTRY_API_TOKEN else {},
-            interval_seconds=max(settings.POLL_SECONDS, SENTRY_SECONDS),
-        )
+        found["sentry"] = _sentry()
     return found
+
+
+def _crowdsec() -> Wanted:
+    known = {
+        "machine": settings.CROWDSEC_MACHINE,
+        "password": settings.CROWDSEC_PASSWORD,
+        "bouncer_key": settings.CROWDSEC_BOUNCER_KEY,
+    }
+    return Wanted(
+        Upstream.Kind.CROWDSEC.value,
+        settings.CROWDSEC_URL,
+        credentials={name: value for name, value in known.items() if value},
+    )
+
+
+def _sentry() -> Wanted:
+    return Wanted(
+        Upstream.Kind.SENTRY.value,
+        settings.SENTRY_API_URL,
+        enforced={"organization": settings.SENTRY_ORG} if settings.SENTRY_ORG else {},
+        credentials={"token": settings.SENTRY_API_TOKEN} if settings.SENTRY_API_TOKEN else {},
+        interval_seconds=max(settings.POLL_SECONDS, SENTRY_SECONDS),
+    )
 
 
 def _elasticsearch() -> Wanted:

@@ -49,14 +49,10 @@ def create(
     refuse_protected(subject)
     if not confirmed and _hits(subject, actor):
         raise SelfBlockError(subject)
-    Block.objects.elapsed(at=now).filter(kind=subject.kind, value=subject.value).update(
-        ended_at=now
-    )
-    facts = {
-        "name": sanitize.line(subject.name, 200),
-        "reason": sanitize.line(reason, 500),
-        "expires_at": expires_at,
-    }
+    of_subject = Block.objects.filter(kind=subject.kind, value=subject.value)
+    of_subject.elapsed(at=now).update(ended_at=now)
+    facts = {"name": sanitize.line(subject.name, 200), "reason": sanitize.line(reason, 500),
+             "expires_at": expires_at}  # fmt: skip
     block, created = Block.objects.update_or_create(
         kind=subject.kind, value=subject.value, origin=origin, ended_at__isnull=True,
         defaults={**facts, **({"flag": flag} if flag else {})},

@@ -8,7 +8,7 @@ import hashlib
 import secrets
 import string
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -60,6 +60,11 @@ def hashed(written: str) -> str:
     return hashlib.sha256(written.encode("utf-8", "replace")).hexdigest()
 
 
+def _minted() -> str:
+    body = PREFIX + "".join(secrets.choice(ALPHABET) for _ in range(RANDOM_CHARACTERS))
+    return body + _checksum(body)
+
+
 def parse_expiry(written: str, *, at: datetime) -> datetime:
     """Return the moment `90d` or `12h` after `at`. Raises ValidationError with a sentence."""
     number, unit = written[:-1], written[-1:]
@@ -84,6 +89,15 @@ def parse_networks(written: Iterable[str]) -> list[str]:
                 f"{word[:50]!r} is no network. Write it as 10.0.0.0/8 or 192.0.2.7/32."
             ) from error
     return found
+
+
+def check_scopes(scopes: Sequence[str]) -> None:
+    """Raise ValidationError for none, and for one that there is not."""
+    unknown = [scope for scope in scopes if scope not in Scope.values]
+    if unknown or not scopes:
+        raise ValidationError(
+            f"Choose scopes from {', '.join(Scope.values)}; got {', '.join(unknown) or 'none'}."
+        )
 
 
 def check_expiry(expires_at: datetime | None) -> None:
@@ -113,14 +127,9 @@ def create(
     further away than a year.
     """
     wanted = list(dict.fromkeys(scopes))
-    unknown = [scope for scope in wanted if scope not in Scope.values]
-    if unknown or not wanted:
-        raise ValidationError(
-            f"Choose scopes from {', '.join(Scope.values)}; got {', '.join(unknown) or 'none'}."
-        )
+    check_scopes(wanted)
     check_expiry(expires_at)
-    body = PREFIX + "".join(secrets.choice(ALPHABET) for _ in range(RANDOM_CHARACTERS))
-    written = body + _checksum(body)
+    written = _minted()
     token = ApiToken(
         user=user, name=name, scopes=wanted, allowed_networks=parse_networks(networks), expires_at=expires_at,
         token_hash=hashed(written), hint=written[: len(PREFIX) + 4],

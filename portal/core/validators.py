@@ -96,14 +96,19 @@ def validate_options(value: Any) -> None:
         kind, wanted = OPTIONS[name]
         if not isinstance(given, kind) or (kind is not bool and isinstance(given, bool)):
             raise ValidationError(f"Option {name!r} wants {wanted}.")
+    _validate_words(value)
+    _validate_watchdogs(value.get("watchdogs", []))
+
+
+def _validate_words(value: dict[str, Any]) -> None:
+    """Check what a type does not say: bounds, choices, and what becomes part of a path."""
     for name, (least, most) in BOUNDS.items():
         if not least <= value.get(name, least) <= most:
             raise ValidationError(f"Option {name!r} lies between {least} and {most}.")
     if value.get("encoding", "identity") not in ("identity", "gzip"):
         raise ValidationError('Option "encoding" is "identity" or "gzip".')
-    if "index" in value and not value["index"].strip(
-        " ."
-    ):  # dots alone are a path to somewhere else
+    # Dots alone are a path to somewhere else.
+    if "index" in value and not value["index"].strip(" ."):
         raise ValidationError(f'Option "index" wants {OPTIONS["index"][1]}.')
     if value.get("dashboards", "kibana8") not in (
         "kibana7",
@@ -120,7 +125,6 @@ def validate_options(value: Any) -> None:
     for name in ("projects", "alert_projects"):
         if not all(isinstance(slug, str) and slug for slug in value.get(name, [])):
             raise ValidationError(f"Option {name!r} is a list of texts.")
-    _validate_watchdogs(value.get("watchdogs", []))
 
 
 def _validate_watchdogs(entries: list[Any]) -> None:
