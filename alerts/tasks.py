@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from alerts import delivery, dispatch, hooks, leases, raised, retention, router
+from alerts import delivery, dispatch, hooks, leases, raised, rerouting, retention, router
 
 
 @shared_task(expires=30)
@@ -29,6 +29,7 @@ def apply_own_silences() -> None:
 def dispatch_notifications() -> None:
     """The tick: route new transitions, look at due groups, and hand each due channel to a worker."""
     try:
+        rerouting.route_anew_if_changed()
         router.route_waiting()
         dispatch.look_at_due()
     finally:  # what was decided before goes out, whatever is wrong with what is new

@@ -18,7 +18,9 @@ def test_the_lines_of_a_service_appear_on_its_page(open_tab: Open) -> None:
     moment = timezone.now() - timedelta(minutes=5)
     with fake_elasticsearch() as fake:
         fake.documents = [
-            wire_line(moment, "card refused " * 30, **{"service.name": "pay", "log.level": "error"}),
+            wire_line(
+                moment, "card refused " * 30, **{"service.name": "pay", "log.level": "error"}
+            ),
             wire_line(moment, "card taken", **{"service.name": "pay"}),
         ]
         make_elasticsearch(fake.url)

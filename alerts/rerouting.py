@@ -1,0 +1,108 @@
+"""Holds what fires against the routes anew once these or the channels changed, as Alertmanager's reload does.
+
+Alerts that began while no route wanted them, or while a channel was off, would else be news to
+nobody for as long as they fire.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from django.core.cache import cache
+from django.db import connection
+from django.db.models import QuerySet
+from redis.exceptions import RedisError
+
+from alerts import routing
+from alerts.models import Alert
+from alerts.notification_models import Channel, GroupMember, NotificationGroup, load_rules
+from alerts.router import Key, labels_for_routing
+from alerts.routing import Rule
+
+MARK = "routes-mark"
+LABELS = ("id", "labels", "severity", "service__slug", "service__team")
+
+
+def route_anew_if_changed() -> int:
+    """Put what fires and was not told to everybody it should be back into the queue; return how many alerts."""
+    rules = load_rules()
+    enabled = frozenset(Channel.objects.filter(enabled=True).values_list("pk", flat=True))
+    judged_by = repr((rules, sorted(enabled)))
+    mark = hashlib.blake2b(judged_by.encode("utf-8", "replace"), digest_size=16).hexdigest()
+    try:
+        if cache.get(MARK) == mark:
+            return 0
+        untold = _untold(rules, enabled)
+        _requeue(untold)
+        cache.set(MARK, mark, timeout=None)
+    except (RedisError, OSError):
+        return 0  # without a memory of the routes, every tick would find them changed
+    return len(untold)
+
+
+@dataclass(slots=True)
+class Told:
+    """What the groups of firing alerts hold and have told: members, and alerts by channel."""
+
+    waiting: set[int] = field(default_factory=set)
+    seen: set[int] = field(default_factory=set)
+    by_channel: dict[str, frozenset[int]] = field(default_factory=dict)
+
+
+def _untold(rules: Sequence[Rule], enabled: frozenset[int]) -> list[int]:
+    """Return the firing alerts that a channel should have heard of and has not. Who is at work is not disturbed."""
+    firing = Alert.objects.firing().filter(acknowledged_at__isnull=True)
+    groups = _groups(firing.only("pk")) if rules else {}
+    found = []
+    for pk, labels, severity, slug, team in firing.values_list(*LABELS).iterator() if rules else ():
+        known = labels_for_routing(labels, severity=severity, service=slug, team=team)
+        if any(
+            _is_news(pk, rule, known, groups, enabled) for rule in routing.matching(rules, known)
+        ):
+            found.append(pk)
+    return found
+
+
+def _is_news(
+    alert_id: int,
+    rule: Rule,
+    labels: Mapping[str, str],
+    groups: Mapping[Key, Told],
+    enabled: frozenset[int],
+) -> bool:
+    group = groups.get((rule.id, routing.group_key(routing.group_labels(rule, labels))))
+    if group is None or alert_id not in group.seen | group.waiting:
+        return True
+    wanted = enabled.intersection(rule.channels) if alert_id in group.seen else ()
+    return any(alert_id not in group.by_channel.get(str(channel), ()) for channel in wanted)
+
+
+def _groups(alerts: QuerySet[Alert]) -> dict[Key, Told]:
+    """Return the groups that hold any of these alerts; two queries."""
+    members = GroupMember.objects.filter(alert__in=alerts).values_list(
+        "group_id", "alert_id", "transitions"
+    )
+    by_id: dict[int, Told] = {}
+    for group, alert, transitions in members.iterator():
+        told = by_id.setdefault(group, Told())
+        (told.waiting if transitions else told.seen).add(alert)
+    rows = NotificationGroup.objects.filter(pk__in=by_id)
+    found: dict[Key, Told] = {}
+    for pk, route, key, said in rows.values_list("pk", "route_id", "key", "told"):
+        by_id[pk].by_channel = {
+            channel: frozenset(firing) for channel, (_at, firing, _over) in said.items()
+        }
+        found[route, key] = by_id[pk]
+    return found
+
+
+def _requeue(alerts: Sequence[int]) -> None:
+    """Let the beginning of these episodes be routed once more; demonstration data is news to nobody."""
+    if not alerts:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE alerts_transition SET routed_at = NULL WHERE id IN (SELECT max(id) FROM alerts_transition"
+            " WHERE alert_id = ANY(%s) AND kind IN ('opened', 'reopened') AND source <> 'demo' GROUP BY alert_id)",
+            [list(alerts)],
+        )
