@@ -4,9 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -34,19 +36,21 @@ def receiver() -> Iterator[Receiver]:
 
 
 @contextmanager
-def worker() -> Iterator["subprocess.Popen[bytes]"]:
+def worker(folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a worker of its own on the database of the test; what is left of it is killed by its number."""
     database = urlsplit(os.environ["DATABASE_URL"])._replace(
         path=f"/{connection.settings_dict['NAME']}"
     )
+    ready = folder / f"ready-{time.monotonic_ns()}"
     process = subprocess.Popen(
         [*WORKER, "--without-gossip", "--without-mingle", "--without-heartbeat"],
         cwd=BASE_DIR,
-        env={**os.environ, "DATABASE_URL": database.geturl()},
+        env={**os.environ, "DATABASE_URL": database.geturl(), "PORTAL_READY_FILE": str(ready)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    )
     try:
+        until(ready.exists, "the worker has not begun", seconds=90)
         yield process
     finally:
         process.kill()
@@ -63,12 +67,14 @@ def log() -> list[tuple[str, int]]:
     return list(Notification.objects.order_by("id").values_list("outcome", "attempts"))
 
 
-def test_what_a_killed_worker_was_sending_is_sent_again_by_the_next(receiver: Receiver) -> None:
+def test_what_a_killed_worker_was_sending_is_sent_again_by_the_next(
+    receiver: Receiver, tmp_path: Path
+) -> None:
     make_route(make_channel(receiver.url(), timeout_seconds=30), group_by=["..."])
     fire()
     fire()
     receiver.hang.set()
-    with worker() as first:
+    with worker(tmp_path) as first:
         tick()
         until(lambda: receiver.requests, "the worker has sent nothing")
         os.kill(first.pid, signal.SIGKILL)
@@ -78,7 +84,7 @@ def test_what_a_killed_worker_was_sending_is_sent_again_by_the_next(receiver: Re
     Channel.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     receiver.hang.clear()
     receiver.released.set()
-    with worker():
+    with worker(tmp_path):
         tick()
         until(lambda: {row[0] for row in log()} == {"sent"}, "the second worker has not taken over")
     assert log() == [("sent", 2), ("sent", 1)]
