@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from monitoring.errors.serializers import ErrorCountsSerializer
 from monitoring.models import Status
 from portal.dashboard import dashboard
 from portal.sight import LABELS
@@ -78,21 +79,8 @@ class FrequentErrorSerializer(serializers.Serializer[Any]):
     last_seen_at = serializers.DateTimeField()
 
 
-class HourSerializer(serializers.Serializer[Any]):
-    at = serializers.DateTimeField()
-    events = serializers.IntegerField()
-
-
-class ErrorSummarySerializer(serializers.Serializer[Any]):
-    """`new` and `regressed` are of the last 24 hours; `trend` is events per hour over them."""
-
-    unresolved = serializers.IntegerField()
-    new = serializers.IntegerField()
-    regressed = serializers.IntegerField()
-    users = serializers.IntegerField(help_text="Sum over the issues.")
-    events = serializers.IntegerField()
+class ErrorSummarySerializer(ErrorCountsSerializer):
     frequent = FrequentErrorSerializer(many=True)
-    trend = HourSerializer(many=True)
 
 
 class FlagCountSerializer(serializers.Serializer[Any]):

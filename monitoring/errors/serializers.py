@@ -60,7 +60,7 @@ class ErrorHourSerializer(serializers.Serializer[Any]):
     events = serializers.IntegerField()
 
 
-class ServiceErrorsSerializer(serializers.Serializer[Any]):
+class ErrorCountsSerializer(serializers.Serializer[Any]):
     """`new` and `regressed` are of the last 24 hours; `trend` is events per hour over them."""
 
     unresolved = serializers.IntegerField()
@@ -68,10 +68,13 @@ class ServiceErrorsSerializer(serializers.Serializer[Any]):
     regressed = serializers.IntegerField()
     users = serializers.IntegerField(help_text="Sum over the issues of the last 24 hours.")
     events = serializers.IntegerField()
+    trend = ErrorHourSerializer(many=True)
+
+
+class ServiceErrorsSerializer(ErrorCountsSerializer):
     last_seen_at = serializers.DateTimeField(
         allow_null=True, help_text="Latest event of an unresolved error."
     )
-    trend = ErrorHourSerializer(many=True)
     blind = serializers.CharField(
         help_text="Why these numbers may be out of date; empty when every Sentry answered in time."
     )
