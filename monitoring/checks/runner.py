@@ -160,17 +160,20 @@ class _Servers:
 def claim_due(*, at: datetime, limit: int) -> list[Check]:
     """Return checks that are due, each given to one caller, and lease them.
 
-    The next run stays on the check's own grid, so that intervals do not drift with the answers.
+    The next run stays on the check's own grid, so that intervals do not drift with the answers. A check
+    that ran in the future is due as well: the clock has been set back, and its grid begins anew.
     """
     return list(
         Check.objects.raw(
             """
             UPDATE monitoring_check SET lease_until = %(at)s + %(margin)s + timeout_seconds * interval '1 second',
-                next_run_at = next_run_at + interval_seconds * interval '1 second'
+                next_run_at = least(next_run_at, %(at)s) + interval_seconds * interval '1 second'
                     * greatest(1, ceil(extract(epoch FROM %(at)s - next_run_at) / interval_seconds))
             WHERE id IN (
                 SELECT id FROM monitoring_check
-                WHERE enabled AND next_run_at <= %(at)s AND (lease_until IS NULL OR lease_until < %(at)s)
+                WHERE enabled AND (next_run_at <= %(at)s OR (last_run_at > %(at)s + interval '1 minute'
+                        AND next_run_at > %(at)s + (interval_seconds + 60) * interval '1 second'))
+                    AND (lease_until IS NULL OR lease_until < %(at)s)
                 ORDER BY next_run_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
             ) RETURNING *
             """,

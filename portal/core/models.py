@@ -152,7 +152,8 @@ class Upstream(models.Model):
             return Freshness.NEVER
         if self.error:
             return Freshness.UNREACHABLE
-        if self.succeeded_at is None or at - self.succeeded_at > self.stale_after:
+        # A success in the future is no sign of life either: the clock has been set back since.
+        if self.succeeded_at is None or abs(at - self.succeeded_at) > self.stale_after:
             return Freshness.STALE
         return Freshness.LIVE
 

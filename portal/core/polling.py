@@ -61,14 +61,20 @@ Poller = Callable[[Upstream], Report]
 
 
 def claim_due(*, at: datetime, kinds: Sequence[str], limit: int = 100) -> list[int]:
-    """Return the ids of the upstreams of `kinds` that are due, each given to exactly one caller."""
+    """Return the ids of the upstreams of `kinds` that are due, each given to exactly one caller.
+
+    One that was polled in the future is due as well: the clock has been set back, and else nothing
+    would be polled until it has caught up.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             """
             UPDATE core_upstream SET next_run_at = %(at)s + interval_seconds * interval '1 second'
             WHERE id IN (
                 SELECT id FROM core_upstream
-                WHERE enabled AND kind = ANY(%(kinds)s) AND next_run_at <= %(at)s
+                WHERE enabled AND kind = ANY(%(kinds)s) AND (next_run_at <= %(at)s
+                    OR (attempted_at > %(at)s + interval '1 minute'
+                        AND next_run_at > %(at)s + (interval_seconds + 60) * interval '1 second'))
                     AND (lease_until IS NULL OR lease_until < %(at)s)
                 ORDER BY next_run_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
             ) RETURNING id

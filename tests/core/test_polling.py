@@ -241,3 +241,16 @@ def test_a_poll_that_is_given_up_for_its_length_blames_the_server() -> None:
     assert "took so long together" in polling.run(upstream.pk, endless).error
     upstream.refresh_from_db()
     assert upstream.lease_until is None
+
+
+def test_a_clock_that_was_set_back_blinds_nobody() -> None:
+    """A machine that began an hour ahead: nothing was due for an hour, and all of it looked live."""
+    now, hour = timezone.now(), timedelta(hours=1)
+    upstream = due(attempted_at=now + hour, succeeded_at=now + hour, next_run_at=now + hour)
+    asked_to_wait = due(next_run_at=now + hour)
+    assert upstream.freshness(at=now) == "stale"
+    assert polling.claim_due(at=now, kinds=KINDS) == [upstream.pk]
+    assert polling.claim_due(at=now, kinds=KINDS) == []
+    upstream.refresh_from_db()
+    assert upstream.next_run_at == now + timedelta(seconds=upstream.interval_seconds)
+    assert asked_to_wait.freshness(at=now) == "live"

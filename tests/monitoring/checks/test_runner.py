@@ -59,6 +59,15 @@ def test_a_check_that_is_long_due_stays_on_its_grid() -> None:
     assert claimed.next_run_at == then + timedelta(seconds=120)
 
 
+def test_a_check_that_ran_in_the_future_is_asked_when_the_clock_was_set_back() -> None:
+    now, hour = timezone.now(), timedelta(hours=1)
+    check = due(last_run_at=now + hour, next_run_at=now + hour, interval_seconds=30)
+    due(next_run_at=now + hour)
+    (claimed,) = runner.claim_due(at=now, limit=10)
+    assert (claimed.pk, claimed.next_run_at) == (check.pk, now + timedelta(seconds=30))
+    assert runner.claim_due(at=now, limit=10) == []
+
+
 def test_three_failures_flip_raise_an_alert_and_change_the_service() -> None:
     check = answer(make_check(severity="page"), "down", "down")
     assert (check.status, Alert.objects.count()) == ("up", 0)
