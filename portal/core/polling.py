@@ -49,6 +49,7 @@ class Outcome:
     name: str
     seconds: float = 0.0
     summary: str = ""
+    warning: str = ""
     error: str = ""
     skipped: bool = False
 
@@ -107,7 +108,8 @@ def run(upstream_id: int, poller: Poller) -> Outcome:
         outcome = Outcome(upstream.name, time.monotonic() - began, error=sentence)
         _failed(upstream, outcome, fault=Fault.MALFORMED)
     else:
-        outcome = Outcome(upstream.name, time.monotonic() - began, summary=report.summary)
+        seconds = time.monotonic() - began
+        outcome = Outcome(upstream.name, seconds, report.summary, report.warning)
         _succeeded(upstream, outcome, report)
     return outcome
 

@@ -18,7 +18,8 @@ from monitoring.models import ServiceStatus, StatusChange
 from portal import demo
 from portal.core.models import Service, Upstream
 from tests.conftest import Trail
-from tests.factories import make_upstream, sign_in
+from tests.elastic import fake_elasticsearch, reply
+from tests.factories import make_elasticsearch, make_upstream, sign_in
 from tests.fakes import FakeAlertmanager, fake_alertmanager, wire_alert
 
 pytestmark = pytest.mark.django_db
@@ -53,6 +54,14 @@ def test_polling_prints_the_plan_of_each_and_fails_when_one_fails(fake: FakeAler
     assert "bad: FAILED after" in said.getvalue()
     assert "Nothing listens at 127.0.0.1:1" in said.getvalue()
     assert "good: 2 seen (" in said.getvalue()
+
+
+@pytest.mark.usefixtures("fake")
+def test_polling_prints_what_the_server_is_warned_of() -> None:
+    with fake_elasticsearch() as elastic:
+        elastic.refuse = (200, reply("search-no-index"))
+        make_elasticsearch(elastic.url, name="logs")
+        assert "s). No index matches 'logs-*', so there is nothing to search." in run("poll")
 
 
 def test_polling_one_by_name(fake: FakeAlertmanager) -> None:

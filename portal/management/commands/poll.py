@@ -41,7 +41,8 @@ class Command(BaseCommand):
         elif outcome.error:
             self.stdout.write(f"{name}: FAILED after {outcome.seconds:.2f} s. {outcome.error}")
         else:
-            self.stdout.write(f"{name}: {outcome.summary} ({outcome.seconds:.2f} s).")
+            told = f"{name}: {outcome.summary} ({outcome.seconds:.2f} s)."
+            self.stdout.write(f"{told} {outcome.warning}".rstrip())
         return not outcome.error
 
 
