@@ -34,16 +34,14 @@ def flag_page(request: HttpRequest, flag_id: str, context: dict[str, Any]) -> Ht
     flag = row_or_404(Flag.objects.select_related("assigned_to"), flag_id)
     related = Flag.objects.of_subject(flag.subject_kind, flag.subject).exclude(pk=flag.pk)
     now = timezone.now()
-    evidence = [
-        {**fact, "at": datetime.fromisoformat(fact["at"])} for fact in reversed(flag.evidence)
-    ]
+    sees_trail = request.user.has_perm("audit.view_auditentry")
     context |= {
         "title": flag.title,
         "original": flag,
         "flag": flag,
         "rule": RULES.get(flag.rule),
-        "evidence": evidence,
-        "sees_trail": request.user.has_perm("audit.view_auditentry"),
+        "evidence": [_shown(fact, whole=sees_trail) for fact in reversed(flag.evidence)],
+        "sees_trail": sees_trail,
         "related": list(related[:RELATED]),
         "active_blocks": list(_blocks_of(flag).active(at=now)[:RELATED]),
         "may_act": request.user.has_perm("security.change_flag"),
@@ -53,6 +51,12 @@ def flag_page(request: HttpRequest, flag_id: str, context: dict[str, Any]) -> Ht
         "block_form": BlockSubjectForm(),
     }
     return TemplateResponse(request, "security/flag.html", context)
+
+
+def _shown(fact: dict[str, Any], *, whole: bool) -> dict[str, Any]:
+    """Return what is shown of an entry: only when it was, to whom the trail is closed, as the API does."""
+    at = datetime.fromisoformat(fact["at"])
+    return {**fact, "at": at} if whole else {"at": at}
 
 
 def _blocks_of(flag: Flag) -> Any:

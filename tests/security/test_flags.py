@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
@@ -174,6 +174,17 @@ def test_the_page_of_a_flag_acts_and_blocks(client: Client) -> None:
     flag.refresh_from_db()
     assert (flag.status, flag.assigned_to, flag.decision_reason) == ("dismissed", user, "a test")
     assert Block.objects.get().value == flag.subject
+
+
+def test_evidence_is_shown_to_whoever_sees_the_trail(client: Client) -> None:
+    facts = {"id": 7, "at": timezone.now().isoformat(), "action": "auth.login_failed", "path": "/their/path/",
+             "address": "198.51.100.77", "reason": "bad_password", "outcome": "failure"}  # fmt: skip
+    flag, user = make_flag(evidence=[facts]), make_user(is_superuser=False)
+    sign_in(client, user)
+    for code, sees in (("view_flag", False), ("view_auditentry", True)):
+        user.user_permissions.add(Permission.objects.get(codename=code))
+        page = client.get(flag.get_absolute_url()).content.decode()
+        assert ("198.51.100.77" in page, "/their/path/" in page) == (sees, sees)
 
 
 def test_the_page_of_a_rule_saves_and_replays(client: Client) -> None:
