@@ -1,4 +1,4 @@
-"""Model diffs of django-auditlog become audit entries in the same transaction.
+"""Model diffs of django-auditlog become audit entries in the same transaction, and are kept only there.
 
 auditlog's own middleware is not installed: it trusts the left-most address and can be made to
 fail by a header. The actor comes from the request context instead.
@@ -47,6 +47,8 @@ def on_log_entry(
     )
     if model == "auth.user" and verb == "created" and _becomes(diff, "is_superuser") == "True":
         services.record(GRANTED, target=target, changes={"is_superuser": [False, True]})
+    # The trail has it. A second copy would outlive what retention drops, and anybody could change it.
+    LogEntry.objects.filter(pk=instance.pk).delete()
 
 
 def _action(model: str, verb: str, diff: Mapping[str, Any]) -> str:

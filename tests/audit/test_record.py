@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from auditlog.models import LogEntry
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
@@ -75,3 +76,4 @@ def test_a_saved_model_leaves_its_diff(trail: Trail) -> None:
         (e.action, e.changes.get("team")) for e in trail() if e.target_type == "core.service"
     ]
     assert actions == [("object.created", ["None", ""]), ("object.updated", ["", "payments"])]
+    assert not LogEntry.objects.exists()  # which no retention would reach
