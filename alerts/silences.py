@@ -47,14 +47,7 @@ def mirror(
         if known.get(silence.id)
         != (payloads.moment_of(silence.updatedAt), payloads.end_of(silence))
     ]
-    if changed:
-        fields = ["matchers", "comment", "created_by", "starts_at", "ends_at", "updated_at"]
-        Silence.objects.bulk_create(
-            changed,
-            update_conflicts=True,
-            unique_fields=["upstream", "silence_id"],
-            update_fields=fields,
-        )
+    _write(changed)
     gone = [
         name
         for name, (updated, ends) in known.items()
@@ -63,6 +56,15 @@ def mirror(
     if gone and complete:
         Silence.objects.filter(upstream=upstream, silence_id__in=gone).update(ends_at=at)
     return len(changed) + (len(gone) if complete else 0)
+
+
+def _write(rows: list[Silence]) -> None:
+    if not rows:
+        return
+    fields = ["matchers", "comment", "created_by", "starts_at", "ends_at", "updated_at"]
+    Silence.objects.bulk_create(
+        rows, update_conflicts=True, unique_fields=["upstream", "silence_id"], update_fields=fields
+    )
 
 
 def _row(upstream: Upstream, silence: ListedSilence) -> Silence:
@@ -104,18 +106,15 @@ def create(
     Raises ValidationError for input Alertmanager would refuse or that is too broad or too long,
     and UpstreamError when no member takes it.
     """
-    now = timezone.now()
+    now, skew = _clock(upstream), _skew(upstream)
+    if replaces is None:  # what is shown of a silence, to be changed, is by that clock already
+        starts_at, ends_at = starts_at and starts_at + skew, ends_at + skew
     running = replaces is not None and replaces.state(at=now) == "active"
     begin = replaces.starts_at if replaces and running else max(starts_at or now, now)
     _check(matchers, max(begin, now), ends_at, comment)
     who = audit.actor_of(actor).name
-    body = {
-        "matchers": [_wire(matcher) for matcher in matchers],
-        "startsAt": begin.isoformat(),
-        "endsAt": ends_at.isoformat(),
-        "createdBy": who,
-        "comment": comment,
-    } | ({"id": replaces.silence_id} if replaces else {})
+    body = _body(matchers, begin, ends_at, comment, who)
+    body |= {"id": replaces.silence_id} if replaces else {}
     silence_id = _on_any_member(upstream, lambda client: client.create_silence(body))
     facts = {
         "matchers": [str(m) for m in matchers],
@@ -130,6 +129,27 @@ def create(
         audit.record(action, actor=actor, target=silence, reason=comment, data=facts)
     raised.apply_silences(at=timezone.now())
     return silence
+
+
+def _skew(upstream: Upstream) -> timedelta:
+    return timedelta(seconds=upstream.clock_skew_seconds or 0)
+
+
+def _clock(upstream: Upstream) -> datetime:
+    """Return the time by Alertmanager's clock: an hour behind, it would let our silence wait an hour."""
+    return timezone.now() + _skew(upstream)
+
+
+def _body(
+    matchers: Sequence[Matcher], begin: datetime, ends_at: datetime, comment: str, who: str
+) -> dict[str, Any]:
+    return {
+        "matchers": [_wire(matcher) for matcher in matchers],
+        "startsAt": begin.isoformat(),
+        "endsAt": ends_at.isoformat(),
+        "createdBy": who,
+        "comment": comment,
+    }
 
 
 def _store(
@@ -148,7 +168,7 @@ def _store(
         "created_by": created_by,
         "starts_at": starts_at,
         "ends_at": ends_at,
-        "updated_at": timezone.now() + timedelta(seconds=upstream.clock_skew_seconds or 0),
+        "updated_at": _clock(upstream),
     }
     return Silence.objects.update_or_create(
         upstream=upstream, silence_id=silence_id, defaults=facts
@@ -185,7 +205,7 @@ def _check(matchers: Sequence[Matcher], begin: datetime, ends_at: datetime, comm
 
 def expire(silence: Silence, *, actor: Any, reason: str = "") -> bool:
     """End a silence in Alertmanager now; False when it has ended already. Raises UpstreamError."""
-    now = timezone.now()
+    now = _clock(silence.upstream)
     if silence.state(at=now) == "expired":
         return False
     _on_any_member(silence.upstream, lambda client: client.expire_silence(silence.silence_id))
