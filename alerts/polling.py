@@ -33,13 +33,18 @@ class Fetched:
     alerts: dict[str, ListedAlert] = field(default_factory=dict)
     silences: dict[str, ListedSilence] = field(default_factory=dict)
     started_at: datetime | None = None
-    skew_seconds: float | None = None
+    skews: list[float] = field(default_factory=list)  # of the members that tell their time
     version: str = ""
     peers: str = ""
     bad: int = 0
     bad_silences: int = 0  # say nothing of the alerts
     failures: list[UpstreamError] = field(default_factory=list)
     failed_members: list[str] = field(default_factory=list)
+
+    @property
+    def skew_seconds(self) -> float | None:
+        """The cluster's clock minus ours, by the member whose clock is least off."""
+        return min(self.skews, key=abs, default=None)
 
 
 def poll(upstream: Upstream) -> Report:
@@ -118,7 +123,8 @@ def _ask(
     started_at = payloads.instant(status.uptime)
     if started_at is not None:
         fetched.started_at = max(fetched.started_at or started_at, started_at)
-    fetched.skew_seconds = replies[0].skew_seconds
+    if replies[0].skew_seconds is not None:
+        fetched.skews.append(replies[0].skew_seconds)
     fetched.version, fetched.peers = status.versionInfo.version[:50], status.cluster.status[:50]
     fetched.bad += bad_alerts
     fetched.bad_silences += bad_silences
@@ -201,9 +207,9 @@ def _warning(fetched: Fetched) -> str:
     said = [f"{member} does not answer: {error}" for member, error in failed]
     if bad := fetched.bad + fetched.bad_silences:
         said.append(f"{bad} items could not be read and were left out; the rest is kept.")
-    if fetched.skew_seconds and abs(fetched.skew_seconds) > 30:
-        side = "ahead of" if fetched.skew_seconds > 0 else "behind"
-        said.append(
-            f"Its clock is {abs(fetched.skew_seconds):.0f} s {side} the portal's. Set both by NTP."
-        )
+    worst = max(fetched.skews, key=abs, default=0.0)
+    if abs(worst) > 30:
+        side = "ahead of" if worst > 0 else "behind"
+        whose = "Its clock" if len(fetched.skews) == 1 else "The clock of a member"
+        said.append(f"{whose} is {abs(worst):.0f} s {side} the portal's. Set both by NTP.")
     return " ".join(said)

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.text import slugify
 
-from monitoring import payloads, status
+from monitoring import diagnosis, payloads, status
 from monitoring.models import ServiceStatus, Target
 from monitoring.payloads import ActiveTarget, AlertingRule
 from monitoring.prometheus import Prometheus
@@ -241,12 +241,7 @@ def _warning(fetched: Fetched) -> str:
         said.append("Its last configuration reload failed; it still runs the old configuration.")
     if fetched.bad:
         said.append(f"{fetched.bad} items could not be read and were left out; the rest is kept.")
-    if fetched.skew_seconds and abs(fetched.skew_seconds) > 30:
-        side = "ahead of" if fetched.skew_seconds > 0 else "behind"
-        said.append(
-            f"Its clock is {abs(fetched.skew_seconds):.0f} s {side} the portal's. Set both by NTP."
-        )
-    return " ".join(said)
+    return " ".join(filter(None, [*said, diagnosis.skewed(fetched.skew_seconds)]))
 
 
 def _summary(fetched: Fetched, changes: TargetPlan, flips: int) -> str:

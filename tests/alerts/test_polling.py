@@ -304,6 +304,20 @@ def test_silences_are_mirrored_and_expire(fake: FakeAlertmanager, upstream: Upst
     assert silence.state(at=datetime.now(UTC) + timedelta(seconds=1)) == "expired"
 
 
+@pytest.mark.parametrize("wrong_first", [True, False])
+def test_a_member_whose_clock_is_off_is_told_of_and_not_gone_by(
+    fake: FakeAlertmanager, upstream: Upstream, wrong_first: bool
+) -> None:
+    with fake_alertmanager() as wrong:
+        wrong.clock_offset = timedelta(hours=1)
+        urls = [wrong.url, fake.url] if wrong_first else [fake.url, wrong.url]
+        Upstream.objects.update(url=",".join(urls))
+        poll(upstream)
+    upstream.refresh_from_db()
+    assert upstream.clock_skew_seconds == 0
+    assert "The clock of a member is 3600 s ahead of the portal's." in upstream.warning
+
+
 def wire_silence(**over: str) -> dict[str, object]:
     now = datetime.now(UTC)
     matchers = [{"name": "alertname", "value": "x", "isRegex": False, "isEqual": True}]
