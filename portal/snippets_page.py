@@ -28,7 +28,7 @@ def snippets(request: HttpRequest, slug: str) -> HttpResponse:
     service = get_object_or_404(Service, slug=slug)
     if request.method == "POST":
         return make_token(request, service)
-    shown = once.take(request.session) or {}
+    shown = once.take(request.session, "token")
     token = str(shown.get("token") or NO_TOKEN)
 
     def filled(snippet: Snippet) -> tuple[Snippet, str]:

@@ -147,7 +147,7 @@ def recovery_codes(request: HttpRequest) -> HttpResponse:
         return redirect("admin:login")
     if request.method == "POST":
         return _new_recovery_codes(request)
-    shown = once.take(request.session) or {}
+    shown = once.take(request.session, "recovery_codes")
     return pages.render(
         request, "recovery_codes", title="Recovery codes", codes=shown.get("recovery_codes", []),
         left=factors.unused_recovery_codes(request.user.pk or 0),
@@ -168,6 +168,6 @@ def shown_once(request: HttpRequest) -> HttpResponse:
     """Show a new token or enrolment link to whoever made it, once."""
     if not is_verified(request):
         return redirect("admin:login")
-    shown = once.take(request.session) or {}
+    shown = once.take(request.session, "secret")
     facts = {"title": shown.get("title", "Shown already"), **shown}
     return pages.render(request, "shown_once", **facts)

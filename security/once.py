@@ -17,13 +17,17 @@ def put(session: SessionBase, **facts: Any) -> None:
     session[_KEY] = crypto.encrypt(json.dumps({"at": time.time(), **facts}))
 
 
-def take(session: SessionBase) -> dict[str, Any] | None:
-    """Return the facts and forget them; None when there are none, or they waited too long."""
-    cipher = session.pop(_KEY, None)
-    if cipher is None:
-        return None
+def take(session: SessionBase, secret: str) -> dict[str, Any]:
+    """Return the facts that hold `secret` and forget them; nothing when they waited too long.
+
+    What belongs to another page waits for that one: looking at this one must not lose it.
+    """
+    cipher = session.get(_KEY)
     try:
-        facts: dict[str, Any] = json.loads(crypto.decrypt(cipher))
-    except ValueError:
-        return None
-    return facts if time.time() - facts.pop("at") <= MAX_AGE_SECONDS else None
+        facts: dict[str, Any] = json.loads(crypto.decrypt(cipher)) if cipher else {}
+    except ValueError:  # its key is lost, and so is the secret
+        return {}
+    if secret not in facts:
+        return {}
+    del session[_KEY]
+    return facts if time.time() - facts.pop("at") <= MAX_AGE_SECONDS else {}

@@ -234,6 +234,14 @@ def test_the_admin_shows_a_new_token_once_and_revokes_it() -> None:
     assert client.get(URL, **bearer(found[0])).status_code == 401
 
 
+def test_a_secret_waits_for_its_own_page() -> None:
+    client = signed_in(make_enrolled())
+    form = {"name": "ci", "scopes": ["read"], "allowed_networks": "", "lifetime": "30d"}
+    client.post("/admin/security/apitoken/add/", form)
+    assert "dop_pat_" not in client.get("/admin/recovery-codes/").content.decode()
+    assert "dop_pat_" in client.get("/admin/shown-once/").content.decode()
+
+
 def test_the_command_prints_the_token_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
     make_user("ci", is_staff=False, is_superuser=False)
     args = ["create_token", "deploys", "--user", "ci", "--scope", "read", "--scope", "metrics"]
