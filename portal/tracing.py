@@ -6,7 +6,9 @@ background thread. A collector that is away costs nothing but its spans.
 
 import atexit
 import os
+from typing import Any
 
+from django.http import HttpRequest
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.instrumentation.celery import CeleryInstrumentor
@@ -18,7 +20,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from portal.core import request_context
+from portal.core import request_context, sanitize
 
 EXPORT_SECONDS = 3
 # Asked every few seconds by machines; their traces would bury those of people.
@@ -42,7 +44,7 @@ def start(endpoint: str, *, release: str, environment: str) -> None:
     trace.set_tracer_provider(provider)
     request_context.use_tracer(current_trace_id)
     left_out = os.environ.get("OTEL_PYTHON_DJANGO_EXCLUDED_URLS", NOT_TRACED)
-    DjangoInstrumentor().instrument(excluded_urls=left_out)
+    DjangoInstrumentor().instrument(excluded_urls=left_out, request_hook=_without_secrets)
     for instrumentor in (
         PsycopgInstrumentor(),
         RedisInstrumentor(),
@@ -52,6 +54,13 @@ def start(endpoint: str, *, release: str, environment: str) -> None:
         instrumentor.instrument()
     # The exporter retries for a minute: told to stop first, it lets the process end at once.
     atexit.register(_stop, provider, exporter)
+
+
+def _without_secrets(span: Any, _request: HttpRequest) -> None:
+    """Take one-time links out of the address in a request's span."""
+    for name, value in dict(getattr(span, "attributes", None) or {}).items():
+        if isinstance(value, str) and (clean := sanitize.without_secrets(value)) != value:
+            span.set_attribute(name, clean)
 
 
 def _stop(provider: TracerProvider, exporter: OTLPSpanExporter) -> None:

@@ -77,6 +77,21 @@ def test_requests_tasks_redis_and_polls_are_traced_and_the_problem_names_the_tra
     assert list(requests.values()) == [problem["trace_id"]], requests  # none for /healthz
 
 
+def test_no_span_holds_a_one_time_link() -> None:
+    token = "dop_enrol_" + "A" * 32
+    code = f"""
+import django
+django.setup()
+from django.test import Client
+Client(raise_request_exception=False).get("/admin/enrol/link/{token}/")
+"""
+    with receiving() as receiver:
+        run(code, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+    sent = "".join(receiver.bodies)
+    assert b"/admin/enrol/link/[redacted]/".hex() in sent
+    assert token.encode().hex() not in sent
+
+
 @pytest.mark.django_db(databases=["default", "autocommit"])
 def test_the_trace_of_a_caller_stands_in_log_lines_entries_and_problems(client: Client) -> None:
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
