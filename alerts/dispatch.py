@@ -10,6 +10,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection, transaction
 from django.utils import timezone
 
@@ -44,13 +45,19 @@ def _look_at_batch_or_each() -> int:
     """Look at a batch; when that fails, at each of its groups alone, so that one cannot stop the others."""
     try:
         return look_at_batch()
+    except SoftTimeLimitExceeded:
+        raise
     except Exception:
+        # Whatever it is: a channel deleted since, or a fault of ours with one group. Where the database is
+        # away, the next statement says so.
         log.exception("A batch of groups could not be looked at; now one by one.")
     due = NotificationGroup.objects.filter(next_flush_at__lte=timezone.now())
     numbers = list(due.order_by("route_id", "key").values_list("pk", flat=True)[:BATCH])
     for number in numbers:
         try:
             look_at_batch(only=number)
+        except SoftTimeLimitExceeded:
+            raise
         except Exception:
             log.exception("The group %d could not be looked at; tried again in a while.", number)
             rest = timezone.now() + AFTER_FAILURE

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection
 from django.utils import timezone
 
@@ -364,6 +365,22 @@ def test_a_group_that_cannot_be_looked_at_costs_only_itself(
     later()
     dispatch_notifications()
     assert len(receiver.requests) == 2
+
+
+def test_a_look_that_runs_out_of_time_ends_and_is_no_fault_of_its_groups(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_route(make_channel(receiver.url()))
+    fire()
+    router.route_waiting()
+
+    def compose(*_args: Any, **_options: Any) -> tuple[str, str]:
+        raise SoftTimeLimitExceeded
+
+    monkeypatch.setattr(look, "compose", compose)
+    with pytest.raises(SoftTimeLimitExceeded):
+        dispatch.look_at_due()
+    assert NotificationGroup.objects.get().next_flush_at <= timezone.now()  # type: ignore[operator]
 
 
 def test_a_save_leaves_the_columns_of_the_worker_alone(receiver: Receiver) -> None:
