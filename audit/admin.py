@@ -3,6 +3,7 @@
 from typing import Any
 from urllib.parse import urlencode
 
+from auditlog.models import LogEntry
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
@@ -18,6 +19,10 @@ from audit.models import AuditEntry
 from portal.core.links import logs_url, trace_url
 
 __all__ = ["AuditEntryAdmin", "admin_saved_filters"]  # the other is imported to register its model
+# Its rows go on into the trail and are gone (audit/receivers.py): a list of them would always be empty.
+if admin.site.is_registered(LogEntry):
+    admin.site.unregister(LogEntry)
+
 ALWAYS_SHOWN = {"q", "last", "group", "outcome"}
 FIELDS: tuple[tuple[str | None, tuple[str, ...]], ...] = (
     (None, ("action", "outcome", "reason", "recorded_at", "occurred_at", "severity")),
