@@ -12,10 +12,11 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import prefetch_related_objects
 from django.utils import timezone
 
 from alerts import silences
-from alerts.models import Alert, Silence, Source, Transition, TransitionKind
+from alerts.models import Alert, AlertQuerySet, Silence, Source, Transition, TransitionKind
 from alerts.raised import clear_alert, raise_alert
 from audit import services as audit
 from portal.core import sanitize
@@ -44,45 +45,67 @@ class Result:
 
 
 def _log(
-    alert: Alert, kind: str, *, actor: Any, text: str = "", data: dict[str, Any] | None = None
+    alerts: Sequence[Alert],
+    kind: str,
+    *,
+    actor: Any,
+    text: str = "",
+    data: dict[str, Any] | None = None,
 ) -> None:
-    who = audit.actor_of(actor)
-    Transition.objects.create(
-        alert=alert,
-        kind=kind,
-        at=timezone.now(),
-        source=Source.USER,
-        actor=who.name,
-        text=sanitize.text(text, COMMENT_LIMIT),
-        data=data or {},
-    )
-    audit.record(f"alert.{kind}", actor=actor, target=alert, reason=text, data=data)
+    """Write a transition and an audit entry of each alert, in as many statements as for one."""
+    who, now, said = audit.actor_of(actor).name, timezone.now(), sanitize.text(text, COMMENT_LIMIT)
+    Transition.objects.bulk_create(
+        Transition(alert=alert, kind=kind, at=now, source=Source.USER, actor=who, text=said, data=data or {})
+        for alert in alerts
+    )  # fmt: skip
+    prefetch_related_objects(alerts, "service")
+    audit.record_each(f"alert.{kind}", targets=alerts, actor=actor, reason=text, data=data)
+
+
+def _change(
+    alerts: Sequence[Alert],
+    kind: str,
+    free: AlertQuerySet,
+    fields: dict[str, Any],
+    *,
+    actor: Any,
+    text: str,
+    data: dict[str, Any] | None = None,
+) -> list[Alert]:
+    """Write `fields` into those that are in `free` still, and return them.
+
+    They are locked in the order of their numbers, as polls do, so that none waits for the other in a circle.
+    """
+    numbers = [alert.pk for alert in alerts]
+    locked = free.filter(pk__in=numbers).order_by("pk").select_for_update(of=("self",))
+    held = set(locked.values_list("pk", flat=True))
+    changed = [alert for alert in alerts if alert.pk in held]
+    Alert.objects.filter(pk__in=held).update(**fields)
+    for alert in changed:
+        for name, value in fields.items():
+            setattr(alert, name, value)
+    _log(changed, kind, actor=actor, text=text, data=data)
+    return changed
 
 
 @transaction.atomic
 def acknowledge(alerts: Sequence[Alert], *, actor: Any, text: str = "") -> Result:
     """Acknowledge the open, not yet acknowledged ones. An acknowledgement belongs to the episode."""
-    changed = 0
-    for alert in alerts:
-        free = Alert.objects.open().filter(pk=alert.pk, acknowledged_at__isnull=True)
-        name, now = audit.actor_of(actor).name, timezone.now()
-        if free.update(acknowledged_by=name, acknowledged_at=now):
-            alert.acknowledged_by, alert.acknowledged_at = name, now
-            _log(alert, TransitionKind.ACKNOWLEDGED, actor=actor, text=text)
-            changed += 1
-    return Result(changed, len(alerts) - changed, "already acknowledged or resolved")
+    free = Alert.objects.open().filter(acknowledged_at__isnull=True)
+    fields = {
+        "acknowledged_by": audit.actor_of(actor).name,
+        "acknowledged_at": timezone.now(),
+    }
+    done = _change(alerts, TransitionKind.ACKNOWLEDGED, free, fields, actor=actor, text=text)
+    return Result(len(done), len(alerts) - len(done), "already acknowledged or resolved")
 
 
 @transaction.atomic
 def unacknowledge(alerts: Sequence[Alert], *, actor: Any, text: str = "") -> Result:
-    changed = 0
-    for alert in alerts:
-        held = Alert.objects.open().filter(pk=alert.pk, acknowledged_at__isnull=False)
-        if held.update(acknowledged_by="", acknowledged_at=None):
-            alert.acknowledged_by, alert.acknowledged_at = "", None
-            _log(alert, TransitionKind.UNACKNOWLEDGED, actor=actor, text=text)
-            changed += 1
-    return Result(changed, len(alerts) - changed, "not acknowledged")
+    held = Alert.objects.open().filter(acknowledged_at__isnull=False)
+    fields = {"acknowledged_by": "", "acknowledged_at": None}
+    done = _change(alerts, TransitionKind.UNACKNOWLEDGED, held, fields, actor=actor, text=text)
+    return Result(len(done), len(alerts) - len(done), "not acknowledged")
 
 
 @transaction.atomic
@@ -92,17 +115,13 @@ def assign(alerts: Sequence[Alert], *, to: User | None, actor: Any, text: str = 
         raise ValidationError(
             {"user": f"{to.get_username()} is not active and cannot be assigned."}
         )
-    changed = 0
-    for alert in alerts:
-        open_elsewhere = Alert.objects.open().filter(pk=alert.pk).exclude(assigned_to=to)
-        if to is None:
-            open_elsewhere = Alert.objects.open().filter(pk=alert.pk, assigned_to__isnull=False)
-        if open_elsewhere.update(assigned_to=to):
-            alert.assigned_to = to
-            data = {"to": to.get_username() if to else ""}
-            _log(alert, TransitionKind.ASSIGNED, actor=actor, text=text, data=data)
-            changed += 1
-    return Result(changed, len(alerts) - changed, "already assigned so, or resolved")
+    elsewhere = Alert.objects.open()
+    elsewhere = elsewhere.exclude(assigned_to=to) if to else elsewhere.exclude(assigned_to=None)
+    data = {"to": to.get_username() if to else ""}
+    done = _change(
+        alerts, TransitionKind.ASSIGNED, elsewhere, {"assigned_to": to}, actor=actor, text=text, data=data
+    )  # fmt: skip
+    return Result(len(done), len(alerts) - len(done), "already assigned so, or resolved")
 
 
 @transaction.atomic
@@ -110,8 +129,7 @@ def comment(alerts: Sequence[Alert], *, text: str, actor: Any) -> Result:
     """Add a comment, also to resolved alerts. Raises ValidationError when it is empty."""
     if not text.strip():
         raise ValidationError({"text": "Write a comment."})
-    for alert in alerts:
-        _log(alert, TransitionKind.COMMENTED, actor=actor, text=text)
+    _log(alerts, TransitionKind.COMMENTED, actor=actor, text=text)
     return Result(len(alerts))
 
 
@@ -152,7 +170,7 @@ def silence(
     )
     with transaction.atomic():
         data = {"silence": made.silence_id, "ends_at": made.ends_at.isoformat()}
-        _log(alert, TransitionKind.SILENCED, actor=actor, text=comment, data=data)
+        _log([alert], TransitionKind.SILENCED, actor=actor, text=comment, data=data)
     return made
 
 

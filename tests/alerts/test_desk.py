@@ -12,7 +12,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from alerts.models import Alert, Silence
+from alerts import services
+from alerts.models import Alert, Silence, Transition
+from audit.models import AuditEntry
 from security import roles
 from tests.conftest import Trail
 from tests.factories import (
@@ -104,6 +106,26 @@ def test_an_action_says_what_it_changed_and_why_it_left_others(
     assert over.transitions.count() == 0
     entries = [e for e in trail() if e.action == f"alert.{kind}"]
     assert [(e.actor_name, e.target_id) for e in entries] == [("ann", str(free.pk))]
+
+
+@pytest.mark.parametrize("act", ["acknowledge", "comment", "assign"])
+def test_many_alerts_cost_as_many_statements_as_one(act: str) -> None:
+    service, user = make_service(), make_user()
+    facts: dict[str, Any] = {"actor": user, "text": "seen"} | (
+        {"to": user} if act == "assign" else {}
+    )
+
+    def statements(count: int) -> int:
+        numbers = [make_alert(service=service).pk for _ in range(count)]
+        alerts = list(Alert.objects.filter(pk__in=numbers))
+        with CaptureQueriesContext(connection) as asked:
+            assert getattr(services, act)(alerts, **facts).changed == count
+        return len(asked)
+
+    assert statements(1) == statements(30)
+    entries = AuditEntry.objects.filter(action__startswith="alert.")
+    assert entries.count() == Transition.objects.count() == 31
+    assert {entry.data["service"] for entry in entries} == {service.slug}
 
 
 def test_an_acknowledgement_is_withdrawn(client: Client, responder: User) -> None:

@@ -72,7 +72,7 @@ def recorded() -> tuple[set[str], set[tuple[str, str]]]:
     literal: set[str] = set()
     computed: set[tuple[str, str]] = set()
     for file, tree in sources():
-        for call in calls(tree, "record"):
+        for call in (*calls(tree, "record"), *calls(tree, "record_each")):
             found = list(possible(call.args[0], tree))
             assert found, f"{file}:{call.lineno} records an action this test cannot follow"
             literal |= {str(node.value) for node in found if isinstance(node, ast.Constant)}
@@ -86,7 +86,10 @@ def actions_of_people() -> set[str]:
     """Return the kinds of transition that alerts.services logs, as actions."""
     tree = ast.parse(text("alerts/services.py"))
     names = {
-        call.args[1].attr for call in calls(tree, "_log") if isinstance(call.args[1], ast.Attribute)
+        call.args[1].attr
+        for name in ("_log", "_change")
+        for call in calls(tree, name)
+        if isinstance(call.args[1], ast.Attribute)
     }
     return {f"alert.{TransitionKind[name].value}" for name in names}
 
