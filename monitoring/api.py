@@ -83,12 +83,7 @@ class UpstreamSerializer(serializers.ModelSerializer[Upstream]):
         row = self.instance
         if row is None or not row.credentials or "credentials" in attrs or "url" not in attrs:
             return False
-        return server_names(attrs["url"]) != server_names(row.url)
-
-
-def server_names(url: str) -> set[str]:
-    """Return host and port of each member of a comma-separated URL."""
-    return {member.strip().split("/", 3)[2].lower() for member in url.split(",") if "//" in member}
+        return row.moves_to(attrs["url"])
 
 
 class ConnectionTestSerializer(serializers.Serializer[Any]):

@@ -1,7 +1,6 @@
 """Upstreams in the admin: their freshness, and a form that never shows a stored credential."""
 
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 from django import forms
 from django.contrib import admin, messages
@@ -72,24 +71,13 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]
             stored = {}
         elif typed:
             stored.pop("token", None)
-        if stored and not typed and self._moves_to(cleaned.get("url", "")):
+        if stored and not typed and self.instance.moves_to(cleaned.get("url", "")):
             raise ValidationError(
                 "The address changes to another server. Type the credentials again, or forget them, so that"
                 " they are not sent to a server they were not meant for."
             )
         cleaned["credentials"] = {**stored, **typed}
         return cleaned
-
-    def _moves_to(self, url: str) -> bool:
-        """True when `url` names a scheme, host or port that the stored URL does not."""
-        old = (
-            {urlsplit(member)[:2] for member in self.instance.members}
-            if self.instance.pk
-            else set()
-        )
-        before = self.initial.get("url", "")
-        old = {urlsplit(member.strip())[:2] for member in before.split(",")} if before else old
-        return bool({urlsplit(member.strip())[:2] for member in url.split(",")} - old) and bool(url)
 
     def save(self, commit: bool = True) -> Upstream:
         self.instance.credentials = self.cleaned_data["credentials"]

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
@@ -60,6 +61,12 @@ class UpstreamQuerySet(models.QuerySet["Upstream"]):
         """Return upstreams to poll now that no other worker holds."""
         free = Q(lease_until__isnull=True) | Q(lease_until__lt=at)
         return self.enabled().filter(free, next_run_at__lte=at)
+
+
+def _servers(url: str) -> set[tuple[str, str]]:
+    """Return scheme and authority of each member of a comma-separated URL."""
+    parts = (urlsplit(member.strip().lower()) for member in url.split(",") if member.strip())
+    return {(part.scheme, part.netloc) for part in parts}
 
 
 class Upstream(models.Model):
@@ -144,6 +151,10 @@ class Upstream(models.Model):
     def members(self) -> list[str]:
         """Return the base URLs without their trailing slash; more than one form a cluster."""
         return [url.strip().rstrip("/") for url in self.url.split(",") if url.strip()]
+
+    def moves_to(self, url: str) -> bool:
+        """True when `url` names a scheme, host or port that ours does not: our credentials are not for it."""
+        return bool(_servers(url) - _servers(self.url))
 
     def freshness(self, *, at: datetime) -> Freshness:
         if self.kind == UpstreamKind.PORTAL:

@@ -28,11 +28,12 @@ def client() -> Client:
     "change, code",
     [
         ({"url": "http://evil.example:9093"}, 400),
-        ({"url": "http://am.example:9093/prefix"}, 200),
+        ({"url": "http://am.example:9093,http://evil.example:9093"}, 400),
+        ({"url": "HTTP://AM.example:9093/prefix"}, 200),
         ({"url": "http://evil.example:9093", "credentials": {}}, 200),
         ({"interval_seconds": 30}, 200),
     ],
-    ids=["another server", "same server", "forgotten with it", "other field"],
+    ids=["another server", "one more server", "same server", "forgotten with it", "other field"],
 )
 def test_stored_credentials_do_not_move_to_another_server(
     client: Client, change: dict[str, object], code: int
@@ -41,6 +42,14 @@ def test_stored_credentials_do_not_move_to_another_server(
     reply = client.patch(f"/api/v1/upstreams/{row.pk}/", change, content_type="application/json")
     assert reply.status_code == code, reply.content
     assert b"secret" not in reply.content
+
+
+def test_stored_credentials_do_not_leave_encryption(client: Client) -> None:
+    row = make_upstream(url="https://am.example:9093", credentials={"token": "secret"})
+    change = {"url": "http://am.example:9093"}
+    reply = client.patch(f"/api/v1/upstreams/{row.pk}/", change, content_type="application/json")
+    assert reply.status_code == 400
+    assert "credentials" in reply.json()["errors"]
 
 
 @pytest.mark.parametrize(
