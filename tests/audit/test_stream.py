@@ -72,7 +72,7 @@ def test_only_wanted_actions_since_a_moment_are_read() -> None:
 
 
 def test_many_writers_lose_nothing() -> None:
-    start, made = stream.horizon(), []
+    start, made = streams.start(), []
 
     def writer(number: int) -> None:
         try:
