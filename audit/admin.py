@@ -25,16 +25,17 @@ if admin.site.is_registered(LogEntry):
 
 ALWAYS_SHOWN = {"q", "last", "group", "outcome"}
 FIELDS: tuple[tuple[str | None, tuple[str, ...]], ...] = (
-    (None, ("action", "outcome", "reason", "recorded_at", "occurred_at", "severity")),
+    (None, ("action", "code", "outcome", "reason", "recorded_at", "occurred_at", "severity")),
     (
         "Who",
-        ("actor_name", "actor_type", "actor_id", "actor_roles", "auth_method", "auth_factors", "session_fp",
-         "token_fp"),
+        ("actor_name", "actor_type", "actor_id", "actor_roles", "impersonator_name", "impersonator_id", "auth_method",
+         "auth_factors", "session_fp", "token_fp"),
     ),
     ("To what", ("target_name", "target_type", "target_id", "targets", "changes", "data")),
     (
         "From where",
-        ("source_ip", "source_port", "source_ip_chain", "user_agent", "http_method", "url_path", "http_status"),
+        ("source_ip", "source_port", "source_ip_chain", "geo_country", "asn", "user_agent", "http_method", "url_path",
+         "http_status"),
     ),
     ("In other records", ("shown_logs", "shown_trace", "request_id", "client_request_id")),
     (

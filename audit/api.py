@@ -34,11 +34,12 @@ class AuditEntrySerializer(serializers.ModelSerializer[AuditEntry]):
     class Meta:
         model = AuditEntry
         fields = (
-            "id", "uid", "occurred_at", "recorded_at", "kind", "category", "type", "action", "outcome", "reason",
-            "severity", "actor_type", "actor_id", "actor_name", "actor_roles", "auth_method", "auth_factors",
-            "session_fp", "token_fp", "source_ip", "source_ip_chain", "user_agent", "http_method", "url_path",
-            "http_status", "request_id", "client_request_id", "trace_id", "target_type", "target_id",
-            "target_name", "targets", "changes", "data", "writer_id", "writer_seq",
+            "id", "uid", "occurred_at", "recorded_at", "schema_version", "kind", "category", "type", "action", "code",
+            "outcome", "reason", "severity", "actor_type", "actor_id", "actor_name", "actor_roles", "impersonator_id",
+            "impersonator_name", "auth_method", "auth_factors", "session_fp", "token_fp", "source_ip", "source_port",
+            "source_ip_chain", "geo_country", "asn", "user_agent", "http_method", "url_path", "http_status",
+            "request_id", "client_request_id", "trace_id", "target_type", "target_id", "target_name", "targets",
+            "changes", "data", "writer_id", "writer_seq",
         )  # fmt: skip
         read_only_fields = fields
 

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from audit.taxonomy import OWASP
+
 # entry attribute -> ECS name; what ECS has no name for is under `portal.`
 FIELDS: dict[str, str] = {
     "uid": "event.id",
@@ -10,6 +12,7 @@ FIELDS: dict[str, str] = {
     "category": "event.category",
     "type": "event.type",
     "action": "event.action",
+    "code": "event.code",
     "outcome": "event.outcome",
     "reason": "event.reason",
     "severity": "event.severity",
@@ -18,6 +21,8 @@ FIELDS: dict[str, str] = {
     "actor_id": "user.id",
     "actor_name": "user.name",
     "actor_roles": "user.roles",
+    "impersonator_id": "portal.impersonator.id",
+    "impersonator_name": "portal.impersonator.name",
     "auth_method": "portal.auth.method",
     "auth_factors": "portal.auth.factors",
     "session_fp": "portal.session.fingerprint",
@@ -25,6 +30,8 @@ FIELDS: dict[str, str] = {
     "source_ip": "source.ip",
     "source_port": "source.port",
     "source_ip_chain": "portal.source.chain",
+    "geo_country": "source.geo.country_iso_code",
+    "asn": "source.as.number",
     "user_agent": "user_agent.original",
     "http_method": "http.request.method",
     "url_path": "url.path",
@@ -44,6 +51,7 @@ FIELDS: dict[str, str] = {
 
 class Entry(Protocol):
     occurred_at: datetime
+    action: str
 
 
 def document(entry: Entry) -> dict[str, Any]:
@@ -57,4 +65,6 @@ def document(entry: Entry) -> dict[str, Any]:
         value = getattr(entry, attribute)
         if value not in (None, "", [], {}):
             fields[name] = str(value) if attribute == "uid" else value
+    if word := OWASP.get(entry.action):
+        fields["labels.owasp"] = word
     return fields

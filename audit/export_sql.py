@@ -10,14 +10,16 @@ from audit import filters
 from portal.core.csv import DANGEROUS
 
 COLUMNS: tuple[str, ...] = (
-    "uid", "occurred_at", "recorded_at", "action", "outcome", "severity", "reason", "actor_type", "actor_id",
-    "actor_name", "actor_roles", "auth_method", "source_ip", "user_agent", "http_method", "url_path", "http_status",
-    "request_id", "trace_id", "target_type", "target_id", "target_name", "targets", "changes", "data",
+    "uid", "occurred_at", "recorded_at", "action", "code", "outcome", "severity", "reason", "actor_type", "actor_id",
+    "actor_name", "actor_roles", "impersonator_id", "impersonator_name", "auth_method", "source_ip", "geo_country",
+    "asn", "user_agent", "http_method", "url_path", "http_status", "request_id", "trace_id", "target_type",
+    "target_id", "target_name", "targets", "changes", "data",
 )  # fmt: skip
-# Free text. The others are numbers, times, addresses, words of ours, or JSON, which begins with a bracket.
+# Free text. The others are numbers, times, addresses, words of ours, JSON, which begins with a bracket, and
+# codes, which begin with a letter or a digit.
 TEXTS = frozenset(
-    ("reason", "actor_id", "actor_name", "auth_method", "user_agent", "http_method",
-     "url_path", "request_id", "target_type", "target_id", "target_name")
+    ("reason", "actor_id", "actor_name", "impersonator_id", "impersonator_name", "auth_method", "user_agent",
+     "http_method", "url_path", "request_id", "target_type", "target_id", "target_name")
 )  # fmt: skip
 MOMENTS = frozenset(("occurred_at", "recorded_at"))
 # No text of PostgreSQL holds NUL.

@@ -80,6 +80,7 @@ def _entry(facts: dict[str, Any], by: Teller, at: datetime) -> AuditEntry:
     context = Context(
         request_id=facts["request_id"], source_ip=facts["source_ip"], user_agent=facts["user_agent"],
         http_method=facts["http_method"], url_path=facts["url_path"], actor=actor,
+        impersonator=Actor("user", facts["impersonator_id"], facts["impersonator_name"]),
         auth_method=facts["auth_method"],
     )  # fmt: skip
     with request_context.use(context):
@@ -89,7 +90,9 @@ def _entry(facts: dict[str, Any], by: Teller, at: datetime) -> AuditEntry:
             changes=facts["changes"], data=facts["data"], severity=facts["severity"],
             http_status=facts["http_status"],
         )  # fmt: skip
-    entry.uid, entry.trace_id = facts["uid"], facts["trace_id"]
+    entry.uid, entry.code, entry.trace_id = facts["uid"], facts["code"], facts["trace_id"]
+    entry.geo_country = facts["geo_country"] or entry.geo_country
+    entry.asn = facts["asn"] or entry.asn
     entry.occurred_at = facts["occurred_at"] or at
     late = at - entry.occurred_at
     if abs(late) > NOTED_SKEW:

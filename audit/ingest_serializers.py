@@ -12,6 +12,8 @@ from audit.models import Outcome
 
 MAX_ENTRIES = 1000
 ACTION = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
+CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]*|")
+COUNTRY = re.compile(r"[A-Z]{2}|")
 TRACE = re.compile(r"[0-9a-f]{32}|")
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(days=1)
@@ -46,6 +48,12 @@ class NewEntrySerializer(serializers.Serializer[Any]):
         required=False, help_text="Makes sending again harmless; best a UUIDv7."
     )
     action = serializers.CharField(max_length=100, help_text="`object.verb_past`, in lower case.")
+    code = serializers.CharField(
+        max_length=32,
+        default="",
+        allow_blank=True,
+        help_text="The application's own, for this action.",
+    )
     occurred_at = serializers.DateTimeField(required=False, help_text="Default: now.")
     outcome = serializers.ChoiceField(choices=Outcome.choices, default=Outcome.SUCCESS)
     reason = _text(1000)
@@ -58,8 +66,24 @@ class NewEntrySerializer(serializers.Serializer[Any]):
     actor_roles = serializers.ListField(
         child=serializers.CharField(max_length=150), max_length=50, default=list
     )
+    impersonator_id = _text(200)
+    impersonator_name = serializers.CharField(
+        max_length=200, default="", allow_blank=True, help_text="Who acted as the actor."
+    )
     auth_method = _text(40)
     source_ip = AddressField(max_length=60, required=False, allow_null=True)
+    geo_country = serializers.CharField(
+        max_length=2,
+        default="",
+        allow_blank=True,
+        help_text="Of the address; default: as the portal knows it.",
+    )
+    asn = serializers.IntegerField(
+        min_value=1,
+        max_value=2**32 - 1,
+        required=False,
+        help_text="Of the address, in the same way.",
+    )
     user_agent = _text(512)
     http_method = _text(16)
     url_path = _text(1024)
@@ -79,6 +103,18 @@ class NewEntrySerializer(serializers.Serializer[Any]):
             )
         return action
 
+    def validate_code(self, code: str) -> str:
+        if not CODE.fullmatch(code):
+            raise serializers.ValidationError(
+                "A code has letters, digits, points, colons and dashes, for example INV-1042."
+            )
+        return code
+
+    def validate_geo_country(self, country: str) -> str:
+        if not COUNTRY.fullmatch(country):
+            raise serializers.ValidationError("A country is two capital letters, for example DE.")
+        return country
+
     def validate_trace_id(self, trace_id: str) -> str:
         if not TRACE.fullmatch(trace_id):
             raise serializers.ValidationError("A trace id is 32 hexadecimal digits in lower case.")
@@ -93,7 +129,7 @@ class NewEntrySerializer(serializers.Serializer[Any]):
 
     def validate(self, given: dict[str, Any]) -> dict[str, Any]:
         optional: dict[str, Any] = dict.fromkeys(
-            ("occurred_at", "severity", "source_ip", "http_status")
+            ("occurred_at", "severity", "source_ip", "asn", "http_status")
         )
         return {**optional, **given}
 

@@ -59,11 +59,14 @@ class AuditEntry(models.Model):
     recorded_at = models.DateTimeField(
         db_default=ClockTimestamp(), help_text="By the clock of the database."
     )
-    schema_version = models.PositiveSmallIntegerField(default=1)
+    schema_version = models.PositiveSmallIntegerField(default=2)
     kind = models.CharField(max_length=20, default="event")
     category = ArrayField(models.CharField(max_length=40), default=list)
     type = ArrayField(models.CharField(max_length=40), default=list)
     action = models.CharField(max_length=100)
+    code = models.CharField(
+        max_length=32, blank=True, default="", help_text="The same for an action for ever."
+    )
     outcome = models.CharField(max_length=10, choices=Outcome.choices, default=Outcome.SUCCESS)
     reason = models.TextField(blank=True, default="")
     severity = models.PositiveSmallIntegerField(
@@ -74,6 +77,13 @@ class AuditEntry(models.Model):
     actor_id = models.CharField(max_length=200, blank=True, default="")
     actor_name = models.CharField(max_length=200, blank=True, default="")
     actor_roles = ArrayField(models.CharField(max_length=150), default=list)
+    impersonator_id = models.CharField(
+        max_length=200,
+        blank=True,
+        default="",
+        help_text="Who acted as the actor, if it was another.",
+    )
+    impersonator_name = models.CharField(max_length=200, blank=True, default="")
     auth_method = models.CharField(max_length=40, blank=True, default="")
     auth_factors = ArrayField(models.CharField(max_length=40), default=list)
     session_fp = models.CharField("session (fingerprint)", max_length=16, blank=True, default="")
@@ -82,6 +92,12 @@ class AuditEntry(models.Model):
     source_ip = models.GenericIPAddressField("source IP", null=True)
     source_port = models.PositiveIntegerField(null=True)
     source_ip_chain = models.TextField("source IP chain", blank=True, default="")
+    geo_country = models.CharField(
+        "country", max_length=2, blank=True, default="", help_text="Of the address, ISO 3166-1."
+    )
+    asn = models.BigIntegerField(
+        "autonomous system", null=True, help_text="The number of the address's network."
+    )
     user_agent = models.TextField(blank=True, default="")
     http_method = models.CharField("HTTP method", max_length=16, blank=True, default="")
     url_path = models.TextField("URL path", blank=True, default="")

@@ -16,9 +16,10 @@ from django.db import connection, models
 from uuid6 import uuid7
 
 from audit import bulk, ecs, logfile, redaction
+from audit.codes import code
 from audit.models import AuditEntry, Outcome
 from audit.taxonomy import meaning
-from portal.core import crypto, request_context, sanitize
+from portal.core import crypto, geoip, request_context, sanitize
 from portal.core.models import Service
 from portal.core.request_context import ANONYMOUS, Actor
 
@@ -124,18 +125,14 @@ def build(
     http_status: int | None = None,
 ) -> AuditEntry:
     """Return an unsaved entry: the caller's facts joined with those of the current request."""
-    who, what, means = actor_of(actor), target_of(target), meaning(action)
+    who, what = actor_of(actor), target_of(target)
     writer_id, writer_seq = _writer.next()
-    kinds = [*means.type] if outcome == Outcome.SUCCESS else [*{*means.type, "denied"} - {"info"}]
     return AuditEntry(
         uid=uuid7(),
         occurred_at=datetime.now(UTC),
-        category=[*means.category],
-        type=kinds,
         action=action,
         outcome=outcome,
         reason=redaction.text(sanitize.text(reason, 1000)),
-        severity=severity or means.severity,
         actor_type=who.type,
         actor_id=sanitize.line(who.id, 200),
         actor_name=sanitize.line(who.name, 200),
@@ -153,14 +150,31 @@ def build(
         data=_bounded(_with_service(target, data or {})),
         writer_id=writer_id,
         writer_seq=writer_seq,
+        **_meant(action, outcome, severity),
         **_circumstances(),
     )
+
+
+def _meant(action: str, outcome: str, severity: int | None) -> dict[str, Any]:
+    """Return the columns that say what an action means."""
+    means = meaning(action)
+    kinds = [*means.type] if outcome == Outcome.SUCCESS else [*{*means.type, "denied"} - {"info"}]
+    return {
+        "kind": means.kind,
+        "category": [*means.category],
+        "type": kinds,
+        "code": code(action),
+        "severity": severity or means.severity,
+    }
 
 
 def _circumstances() -> dict[str, Any]:
     """Return the columns that say through which request an entry came to be."""
     context = request_context.current()
+    place = geoip.place(context.source_ip)
     return {
+        "impersonator_id": sanitize.line(context.impersonator.id, 200),
+        "impersonator_name": sanitize.line(context.impersonator.name, 200),
         "auth_method": context.auth_method,
         "auth_factors": [*context.auth_factors],
         "session_fp": context.session_fp,
@@ -168,6 +182,8 @@ def _circumstances() -> dict[str, Any]:
         "source_ip": context.source_ip,
         "source_port": context.source_port,
         "source_ip_chain": context.source_ip_chain,
+        "geo_country": place.country,
+        "asn": place.asn,
         "user_agent": redaction.text(context.user_agent),
         "http_method": context.http_method,
         "url_path": redaction.text(context.url_path),

@@ -1,6 +1,8 @@
 """What each action means in ECS terms (pure): category, type and severity.
 
 https://www.elastic.co/guide/en/ecs/current/ecs-category-field-values-reference.html
+and, where there is one, the word of OWASP's Application Logging Vocabulary:
+https://cheatsheetseries.owasp.org/cheatsheets/Logging_Vocabulary_Cheat_Sheet.html
 """
 
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ class Meaning:
     category: tuple[str, ...]
     type: tuple[str, ...]
     severity: int = 1
+    kind: str = "event"
 
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -91,10 +94,36 @@ _SEVERITY: dict[str, int] = {
     "user.deleted": 3,
 }
 
+OWASP: dict[str, str] = {
+    "auth.login_succeeded": "authn_login_success",
+    "auth.login_failed": "authn_login_fail",
+    "mfa.failed": "authn_login_fail",
+    "auth.session_created": "session_created",
+    "password.changed": "authn_password_change",
+    "password.change_failed": "authn_password_change_fail",
+    "token.created": "authn_token_created",
+    "token.revoked": "authn_token_revoked",
+    "permission.denied": "authz_fail",
+    "role.granted": "authz_change",
+    "role.revoked": "authz_change",
+    "role.updated": "privilege_permissions_changed",
+    "role.extended": "privilege_permissions_changed",
+    "config.changed": "authz_admin",
+    "ratelimit.exceeded": "excess_rate_limit_exceeded",
+    "input.rejected": "input_validation_fail",
+    "input.suspicious": "malicious_extraneous",
+    "user.created": "user_created",
+    "user.updated": "user_updated",
+    "user.deleted": "user_deleted",
+    "audit.exported": "sensitive_read",
+    "audit.pruned": "sensitive_delete",
+}
+
 
 def meaning(action: str) -> Meaning:
     """Return the ECS meaning of `object.verb_past`; an unknown object is a change in a database."""
     group, _, verb = action.partition(".")
     category = GROUPS.get(group, ("database",))
     kinds = _VERBS.get(verb) or _VERBS.get(verb.rpartition("_")[2]) or ("change",)
-    return Meaning(category, kinds, _SEVERITY.get(action, 1))
+    kind = "alert" if action == "detection.raised" else "event"
+    return Meaning(category, kinds, _SEVERITY.get(action, 1), kind)

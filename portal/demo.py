@@ -4,6 +4,7 @@ Everything hangs on upstreams named `demo-…`, which are disabled: nothing is p
 that really is polled mixes with it.
 """
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from audit import partitions
+from audit.codes import CODES
 from portal import (
     demo_audit,
     demo_checks,
@@ -161,5 +163,7 @@ def _silences(alertmanager: Upstream, now: datetime) -> int:
 
 def _audit_entries(count: int, now: datetime) -> int:
     with connection.cursor() as cursor:
-        cursor.execute(demo_sql.ENTRIES, {"count": count, "now": now, "days": DAYS})
+        cursor.execute(
+            demo_sql.ENTRIES, {"count": count, "now": now, "days": DAYS, "codes": json.dumps(CODES)}
+        )
         return int(cursor.rowcount)

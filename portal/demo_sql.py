@@ -125,16 +125,16 @@ WITH picked AS (
         'silence.created', 'auth.login_failed', 'token.created', 'object.updated', 'data.exported',
         'mfa.verified'])[what] AS action FROM picked p
 )
-INSERT INTO audit_entry (uid, occurred_at, recorded_at, schema_version, kind, category, type, action, outcome, reason,
+INSERT INTO audit_entry (uid, occurred_at, recorded_at, schema_version, kind, category, type, action, code, outcome, reason,
     severity, actor_type, actor_id, actor_name, actor_roles, auth_method, auth_factors, session_fp, token_fp,
-    source_ip, source_ip_chain, user_agent, http_method, url_path, request_id, client_request_id, trace_id,
+    source_ip, geo_country, asn, source_ip_chain, user_agent, http_method, url_path, request_id, client_request_id, trace_id,
     target_type, target_id, target_name, targets, changes, data, writer_id, writer_seq)
-SELECT gen_random_uuid(), at, at, 1, 'event',
+SELECT gen_random_uuid(), at, at, 2, 'event',
     CASE WHEN action LIKE 'auth%%' OR action LIKE 'mfa%%' THEN '{authentication}'::varchar[] ELSE '{configuration}' END,
-    '{change}', action, CASE WHEN what = 6 THEN 'failure' ELSE 'success' END,
+    '{change}', action, coalesce(%(codes)s::jsonb ->> action, ''), CASE WHEN what = 6 THEN 'failure' ELSE 'success' END,
     CASE WHEN what = 6 THEN 'bad_password' ELSE '' END, CASE WHEN what = 6 THEN 3 ELSE 1 END, 'user', who::text,
     'demo-' || who, '{staff}', 'session', '{password,otp}', substr(md5(n::text), 1, 16), '',
-    ('192.0.2.' || (1 + n %% 250))::inet, '', 'Mozilla/5.0 (demonstration)', 'POST', '/admin/', md5(n::text || 'r'),
+    ('192.0.2.' || (1 + n %% 250))::inet, (ARRAY['DE', 'NL', 'FR', 'US'])[1 + n %% 4], 64496 + n %% 4, '', 'Mozilla/5.0 (demonstration)', 'POST', '/admin/', md5(n::text || 'r'),
     '', '', 'alerts.alert', (n %% 5000)::text, 'HighErrorRate', '[]', '{}', '{"demo": true}', 'demo', n
 FROM named
 """

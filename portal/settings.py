@@ -26,6 +26,8 @@ PORTAL_URL = env.url("PORTAL_URL", ("http", "https"), "http://127.0.0.1:8000")
 _portal_host = urlsplit(PORTAL_URL).hostname or "localhost"
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", f"localhost,127.0.0.1,[::1],{_portal_host}")
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
+# MaxMind databases: country and network of an address.
+GEOIP_DATABASES = env.words("GEOIP_DATABASES")
 METRICS_NETWORKS = env.networks("METRICS_NETWORKS")
 METRICS_TOKEN = env.secret("METRICS_TOKEN", VAR_DIR / "secrets" / "metrics_token")
 CSRF_TRUSTED_ORIGINS = [PORTAL_URL]

@@ -31,6 +31,7 @@ class Actor:
 
 SYSTEM = Actor()
 ANONYMOUS = Actor("anonymous", "", "anonymous")
+NOBODY = Actor("", "", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Context:
     http_method: str = ""
     url_path: str = ""
     actor: Actor = field(default=SYSTEM)
+    impersonator: Actor = field(default=NOBODY)
     auth_method: str = ""
     auth_factors: tuple[str, ...] = ()
     session_fp: str = ""

@@ -23,6 +23,7 @@ from alerts.notification_models import Channel
 from audit import retention
 from monitoring.models import Check
 from portal import beat
+from portal.core import geoip
 from portal.core.embedded.places import var_dir
 from portal.doctor import servers, work
 from portal.doctor.findings import Finding, fail, ok, warn
@@ -160,6 +161,16 @@ def places() -> list[Finding]:
         found.append(
             servers.folder("metrics folder", folder, problem=_problem(folder), used_for=lost)
         )
+    found += [
+        servers.geoip(
+            file.path,
+            problem=file.problem,
+            kind=file.kind,
+            built_at=file.built_at,
+            now=timezone.now(),
+        )
+        for file in geoip.examined()
+    ]
     for name, path in (("the audit file", Path(settings.AUDIT_LOG_DIR)), ("var", var_dir())):
         there = next((p for p in (path, *path.parents) if p.exists()), Path("/"))
         found.append(servers.disk(name, free_bytes=shutil.disk_usage(there).free))

@@ -1,6 +1,7 @@
 """Judges PostgreSQL, Redis and the disks by what was read from them (pure)."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from portal.doctor.findings import Finding, fail, ok, warn
 
@@ -10,6 +11,10 @@ FULL = 0.9
 CROWDED = 0.8
 LITTLE_SPACE = 1024**3
 NO_SPACE = 100 * 1024**2
+# Addresses move: by then several of a hundred lie elsewhere.
+OLD_PLACES = timedelta(days=90)
+# What the types of MaxMind and DB-IP are called that hold a country or a network.
+PLACES = ("Country", "City", "Enterprise", "ASN", "ISP", "Location")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,3 +164,20 @@ def folder(thing: str, path: str, *, problem: str, used_for: str) -> Finding:
             "Create it, and give it to the account the portal runs under.",
         )
     return ok(thing, f"{path} can be written.")
+
+
+def geoip(
+    path: str, *, problem: str, kind: str, built_at: datetime | None, now: datetime
+) -> Finding:
+    """Judge a file of GEOIP_DATABASES; `problem` is why it cannot be read, `kind` the type it names."""
+    thing, lost = "country and network", "entries of the trail go without what it knows"
+    if problem:
+        said = f"{path} cannot be used ({problem.rstrip('.')}), so {lost}."
+        return fail(thing, said, "Name a readable file in MaxMind's format in GEOIP_DATABASES.")
+    if not any(word in kind for word in PLACES):
+        said = f"{path} holds {kind or 'something without a name'}: neither country nor network."
+        return fail(thing, said, "Name a database of countries, cities or autonomous systems.")
+    if built_at is not None and now - built_at > OLD_PLACES:
+        said = f"{path} ({kind}) was made {(now - built_at).days} days ago, and addresses move."
+        return warn(thing, said, "Fetch a new one regularly, for example with geoipupdate.")
+    return ok(thing, f"{path} ({kind}) tells where addresses lie.")

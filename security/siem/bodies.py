@@ -29,6 +29,7 @@ _LABELLED = (
     ("cs3", "targetName", "portal.target.name"),
     ("cs4", "requestId", "http.request.id"),
     ("cs5", "traceId", "trace.id"),
+    ("cs6", "eventCode", "event.code"),
 )
 
 

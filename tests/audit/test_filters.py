@@ -22,6 +22,7 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 def known() -> AuditEntry:
     context = request_context.Context(
         request_id="1" * 32, trace_id=TRACE, source_ip="2001:db8::7", actor=request_context.Actor("user", "9", "berta"),
+        impersonator=request_context.Actor("user", "1", "cleo"),
     )  # fmt: skip
     with request_context.use(context):
         return record(
@@ -37,7 +38,8 @@ def known() -> AuditEntry:
     "query",
     [
         {"q": "2001:db8:0::7"}, {"q": "1" * 32}, {"q": TRACE}, {"q": "berta"}, {"q": "77"}, {"actor": "berta"},
-        {"last": "1h", "actor": "berta"}, {"group": "config"}, {"action": "config.changed"}, {"outcome": "unknown"},
+        {"impersonator": "cleo"}, {"last": "1h", "actor": "berta"},
+        {"group": "config"}, {"action": "config.changed"}, {"outcome": "unknown"},
         {"target_type": "core.service", "target_id": "77"}, {"target_id": "77"}, {"service": "till"},
         {"source_ip": "2001:DB8::7"}, {"request_id": "1" * 32}, {"trace_id": TRACE},
         {"since": "2020-01-01", "actor": "berta"},
@@ -98,6 +100,7 @@ def test_every_filter_is_served_by_an_index_at_size() -> None:
     queries: list[dict[str, str]] = [
         {}, {"last": "24h"}, {"since": "2020-01-01"}, {"until": now.isoformat()}, {"action": "auth.login_failed"},
         {"action": "no.such"}, {"group": "auth"}, {"group": "nosuch"}, {"outcome": "failure"}, {"actor": "user-7"},
+        {"impersonator": "user-7"},
         {"target_type": "core.service"}, {"target_type": "no.such"}, {"target_id": "9"}, {"service": "shop"},
         {"source_ip": "198.51.3.3"}, {"request_id": "1" * 32}, {"trace_id": TRACE}, {"q": "nobody"},
         {"q": TRACE}, {"q": "10.0.0.1"},

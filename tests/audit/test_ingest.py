@@ -20,6 +20,7 @@ from security import tokens
 from security.audit_events import event_of
 from tests.conftest import Trail
 from tests.factories import make_user
+from tests.payloads.recorded import FOLDER
 
 pytestmark = pytest.mark.django_db(transaction=True)
 URL = "/api/v1/audit/entries/"
@@ -68,6 +69,37 @@ def test_one_entry_is_kept_as_told_and_says_who_told_it(trail: Trail) -> None:
     assert "hunter2" not in json.dumps(row.data)
     assert row.recorded_at - row.occurred_at > timedelta(hours=2)
     assert told["uid"] in logfile.path_for(row.recorded_at).read_text()
+
+
+def test_code_place_and_impersonator_are_kept_as_told(trail: Trail, settings: Any) -> None:
+    settings.GEOIP_DATABASES = [str(FOLDER / "geoip" / "GeoLite2-Country-Test.mmdb")]
+    told = entry(
+        action="auth.login_failed", code="INV-1042", geo_country="CH", asn=64496, source_ip="81.2.69.142",
+        impersonator_id="9", impersonator_name="berta",
+    )  # fmt: skip
+    assert send(client_of(), [told, entry(source_ip="81.2.69.142")]).status_code == 201
+    own, looked_up = sorted(ingested(trail), key=lambda row: row.asn is None)
+    assert (own.code, own.geo_country, own.asn) == ("INV-1042", "CH", 64496)
+    assert (own.impersonator_id, own.impersonator_name) == ("9", "berta")
+    assert (looked_up.code, looked_up.geo_country, looked_up.impersonator_name) == ("", "GB", "")
+    line = logfile.path_for(own.recorded_at).read_text().splitlines()[-2]
+    document = {"event.code": "INV-1042", "source.geo.country_iso_code": "CH", "source.as.number": 64496,
+                "portal.impersonator.name": "berta"}  # fmt: skip
+    assert json.loads(line) | document == json.loads(line)
+
+
+@pytest.mark.parametrize(
+    ("over", "sentence"),
+    [
+        ({"code": "=1+1"}, "letters, digits"), ({"code": "x" * 33}, "32"), ({"geo_country": "de"}, "capital"),
+        ({"geo_country": "Germany"}, "2"), ({"asn": 0}, "1"), ({"asn": 2**32}, "4294967295"),
+        ({"asn": "AS1"}, "integer"),        ({"impersonator_name": "x" * 201}, "200"),
+    ],
+)  # fmt: skip
+def test_a_wrong_code_place_or_impersonator_is_named(over: dict[str, Any], sentence: str) -> None:
+    answer = send(client_of(), entry(**over))
+    assert answer.status_code == 400
+    assert sentence in str(answer.json()["errors"][next(iter(over))])
 
 
 def test_of_a_thousand_with_one_bad_the_others_are_kept_and_it_is_named(trail: Trail) -> None:

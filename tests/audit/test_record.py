@@ -1,6 +1,7 @@
 """`audit.record()`: one path, two copies, nothing hostile makes it fail, nothing can be changed."""
 
 import json
+from typing import Any
 
 import pytest
 from auditlog.models import LogEntry
@@ -9,8 +10,10 @@ from django.db import DatabaseError, connection, transaction
 
 from audit import logfile, services
 from audit.models import AuditEntry
+from portal.core import request_context
 from portal.core.models import Service
 from tests.conftest import Trail
+from tests.payloads.recorded import FOLDER
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "autocommit"])
 
@@ -66,6 +69,17 @@ def test_hostile_text_cannot_make_it_fail_and_secrets_do_not_reach_it() -> None:
     assert token not in str(stored.data)
     assert "\x00" not in stored.reason
     assert len(stored.reason) <= 1000
+
+
+def test_an_entry_says_where_its_address_lies(settings: Any) -> None:
+    names = ("GeoLite2-Country-Test.mmdb", "GeoLite2-ASN-Test.mmdb", "bad-unicode-in-map-key.mmdb")
+    settings.GEOIP_DATABASES = [str(FOLDER / "geoip" / name) for name in names]
+    with request_context.use(request_context.Context(source_ip="1.0.0.1")):
+        google = services.record("system.started")
+    with request_context.use(request_context.Context(source_ip="2001:218::1")):
+        japan = services.record("system.started", outcome="failure")
+    places = AuditEntry.objects.filter(uid__in=[google.uid, japan.uid]).order_by("id")
+    assert list(places.values_list("geo_country", "asn")) == [("", 15169), ("JP", None)]
 
 
 def test_a_saved_model_leaves_its_diff(trail: Trail) -> None:

@@ -9,6 +9,7 @@ import pytest
 from drf_spectacular.generators import SchemaGenerator
 
 from alerts.models import TransitionKind
+from audit.codes import CODES
 from audit.receivers import GRANTED, OBJECTS, REVOKED, VERBS
 from monitoring.errors.models import IssueTransitionKind
 from monitoring.errors.services import STATUS_OF
@@ -128,18 +129,34 @@ def test_every_verb_of_an_endpoint_stands_in_its_line() -> None:
 
 
 def test_every_recorded_action_is_in_the_audit_document() -> None:
-    literal, _computed = recorded()
-    wanted = literal | actions_of_people() | actions_of_errors() | actions_of_diffs()
+    wanted = known_actions()
     assert len(wanted) > 40
     assert sorted(wanted - code_words("docs/audit.md")) == []
 
 
+def known_actions() -> set[str]:
+    return recorded()[0] | actions_of_people() | actions_of_errors() | actions_of_diffs()
+
+
+def test_every_recorded_action_has_a_code() -> None:
+    assert sorted(known_actions() ^ set(CODES)) == []
+
+
+def test_the_audit_document_gives_each_action_its_code() -> None:
+    """A code is for ever: whoever changes one has to change it here too."""
+    rows = re.findall(
+        r"^\| ([0-9, ]+) \| (`[^|]+`) \|", text("docs/audit.md").partition("## Actions")[2], re.M
+    )
+    said: dict[str, str] = {}
+    for codes, actions in rows:
+        said |= dict(zip(re.findall(r"`([^`]+)`", actions), codes.split(", "), strict=True))
+    assert said == {action: str(number) for action, number in CODES.items()}
+
+
 def test_the_audit_document_names_no_action_that_nothing_records() -> None:
-    literal, _computed = recorded()
     table = text("docs/audit.md").partition("## Actions")[2]
     named = set(re.findall(r"`([a-z]+\.[a-z_]+)`", table))
-    known = literal | actions_of_people() | actions_of_errors() | actions_of_diffs()
-    assert sorted(named - known) == []
+    assert sorted(named - known_actions()) == []
 
 
 def test_actions_are_computed_only_where_this_test_knows_it() -> None:

@@ -1,6 +1,8 @@
 """What the doctor says of what it has read: tables of facts, levels and cures."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from portal.doctor.servers import DatabaseFacts, RedisFacts
 from portal.doctor.work import ChannelFacts, QueueFacts
 
 MB = 1024**2
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 DATABASE = DatabaseFacts(180_001, 10, 100, 0, 0, 0.1)
 REDIS = RedisFacts("9.0", "noeviction", 10 * MB, 100 * MB, True, True, True)
 
@@ -114,3 +117,29 @@ def test_channels() -> None:
 )  # fmt: skip
 def test_the_worst_counts(findings: list[Finding], expected: Level) -> None:
     assert worst(findings) == expected
+
+
+@pytest.mark.parametrize(
+    "over, level, words",
+    [
+        ({}, "ok", "GeoLite2-Country"),
+        ({"built_at": None}, "ok", ""),
+        ({"kind": "DBIP-ASN-Lite (compat=GeoLite2-ASN)"}, "ok", ""),
+        ({"kind": "GeoIP2-Anonymous-IP"}, "fail", "neither country nor network. Name"),
+        ({"kind": ""}, "fail", "something without a name"),
+        (
+            {"problem": "Permission denied"},
+            "fail",
+            "cannot be used (Permission denied), so entries",
+        ),
+        (
+            {"built_at": datetime(2026, 1, 1, tzinfo=UTC)},
+            "warn",
+            "151 days ago, and addresses move",
+        ),
+    ],
+)
+def test_a_file_of_places(over: dict[str, Any], level: str, words: str) -> None:
+    facts: dict[str, Any] = {"problem": "", "kind": "GeoLite2-Country", "built_at": NOON}
+    found = servers.geoip("/geo/x.mmdb", **{**facts, **over}, now=NOON)
+    assert (found.level, words in found.text) == (level, True), found

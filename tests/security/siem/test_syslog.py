@@ -66,6 +66,8 @@ def test_cef_escapes_what_separates_its_fields() -> None:
     assert "suser=a\\=b|c\\\\d\\nline" in event
     assert "src=192.0.2.7" in event
     assert "\n" not in event
+    coded = bodies.cef({**DOCUMENT, "event.code": "1002"}, version="1")
+    assert "cs6Label=eventCode cs6=1002" in coded
     six = bodies.cef({**DOCUMENT, "source.ip": "2001:db8::1"}, version="1")
     assert "c6a2=2001:db8::1" in six
     assert " src=" not in six
