@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from alerts import delivery, dispatch, hooks, leases, raised, rerouting, retention, router
+from alerts import delivery, dispatch, hooks, leases, raised, rerouting, retention, router, ties
 
 
 @shared_task(expires=30)
@@ -23,6 +23,12 @@ def process_waiting_deliveries() -> None:
 def apply_own_silences() -> None:
     """The tick: silences on the portal's own alerts begin and end by the clock."""
     raised.apply_silences(at=timezone.now())
+
+
+@shared_task(expires=10)
+def tie_alerts() -> None:
+    """The tick: what fires belongs to the service that the catalogue says now."""
+    ties.tie()
 
 
 @shared_task(expires=10)

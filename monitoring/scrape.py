@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.text import slugify
 
+from alerts import ties
 from monitoring import diagnosis, payloads, status
 from monitoring.models import ServiceStatus, Target
 from monitoring.payloads import ActiveTarget, AlertingRule
@@ -54,6 +55,7 @@ def poll(upstream: Upstream) -> Report:
     catalogue = Catalogue.load()
     if upstream.option("discover_services", True) and _discover(fetched.targets, catalogue):
         catalogue = Catalogue.load()
+        ties.tie()
     known = _known_targets(upstream)
     changes = plan_targets(
         known, fetched.targets, service_of=catalogue.service_id, complete=not fetched.bad

@@ -35,6 +35,7 @@ TICKS: dict[str, tuple[str, float]] = {
     "run-checks": ("monitoring.tasks.run_checks", 1),
     "process-hook-deliveries": ("alerts.tasks.process_waiting_deliveries", 5),
     "apply-own-silences": ("alerts.tasks.apply_own_silences", 10),
+    "tie-alerts-to-services": ("alerts.tasks.tie_alerts", 5),
     "dispatch-notifications": ("alerts.tasks.dispatch_notifications", 2),
     "forget-old-notifications": ("alerts.tasks.forget_old_notifications", 3600),
     "worker-heartbeat": ("portal.tasks.worker_heartbeat", 10),

@@ -18,7 +18,7 @@ from monitoring.reconcile import judge
 from portal.core.models import Service, Upstream
 from portal.core.polling import Outcome
 from tests.core.hostile import read_head, serving
-from tests.factories import make_service, make_upstream
+from tests.factories import make_alert, make_service, make_upstream
 
 pytestmark = pytest.mark.django_db
 
@@ -120,6 +120,16 @@ def test_a_job_that_nobody_described_becomes_a_service_unless_told_not_to(
     Upstream.objects.update(options={})
     poll(upstream)
     assert Service.objects.get(slug="node-exporter").discovered
+
+
+def test_what_fires_already_belongs_to_the_service_that_is_found(
+    fake: FakePrometheus, upstream: Upstream
+) -> None:
+    alert = make_alert(labels={"alertname": "Slow", "job": "Node Exporter"})
+    fake.targets = [wire("Node Exporter")]
+    poll(upstream)
+    alert.refresh_from_db()
+    assert alert.service == Service.objects.get(slug="node-exporter")
 
 
 def test_a_server_that_names_other_jobs_at_each_poll_fills_the_catalogue_up_to_a_bound(

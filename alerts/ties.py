@@ -1,0 +1,80 @@
+"""Ties open alerts to the service they belong to now: the catalogue may have changed since they began.
+
+An alert is given its service when it opens or changes. A service that is made, found or given other
+matchers afterwards would be without what fires already.
+"""
+
+from collections import defaultdict
+
+from django.core.cache import cache
+from django.db import connection, transaction
+from redis.exceptions import RedisError
+
+from alerts.models import Alert
+from portal.core.catalogue import Catalogue
+from portal.core.models import Upstream
+
+KEY = "alert-ties"
+SECONDS = 24 * 3600
+CATALOGUE_SQL = """
+SELECT md5(coalesce(string_agg(concat_ws(' ', id, slug, array_to_json(matchers)), ',' ORDER BY id), ''))
+FROM core_service
+"""
+
+
+def tie() -> int:
+    """Correct the service of open alerts when the catalogue has changed; return of how many.
+
+    The portal's own alerts are left alone: whoever raised them said which service they are about.
+    """
+    catalogue = _catalogue()
+    if _tied() == catalogue:
+        return 0
+    watched = Alert.objects.open().exclude(upstream__kind=Upstream.Kind.PORTAL).order_by()
+    moved = sum(map(_tie, watched.values_list("upstream_id", flat=True).distinct()))
+    _remember(catalogue)
+    return moved
+
+
+@transaction.atomic
+def _tie(upstream_id: int) -> int:
+    """Correct the alerts of one upstream, under the lock of its polls and webhooks.
+
+    Whichever of them is about to write what the catalogue said before, is waited for.
+    """
+    Upstream.objects.select_for_update().only("pk").get(pk=upstream_id)
+    catalogue = Catalogue.load()
+    mine = Alert.objects.open().filter(upstream_id=upstream_id).order_by("pk")
+    moved: dict[int | None, list[int]] = defaultdict(list)
+    for pk, service_id, labels in mine.values_list("pk", "service_id", "labels").iterator():
+        if (belongs := catalogue.service_id(labels)) != service_id:
+            moved[belongs].append(pk)
+    numbers = [pk for pks in moved.values() for pk in pks]
+    # Locked in the order of their numbers, as polls and people do, so that none waits in a circle.
+    list(mine.filter(pk__in=numbers).select_for_update(of=("self",)).values_list("pk"))
+    for belongs, pks in moved.items():
+        Alert.objects.filter(pk__in=pks).update(service_id=belongs)
+    return len(numbers)
+
+
+def _catalogue() -> str:
+    """Return what changes when an alert may belong to another service."""
+    with connection.cursor() as cursor:
+        cursor.execute(CATALOGUE_SQL)
+        return str(cursor.fetchone()[0])
+
+
+def _tied() -> str | None:
+    try:
+        tied: str | None = cache.get(KEY)
+    except (RedisError, OSError):
+        return None
+    return tied
+
+
+def _remember(catalogue: str) -> None:
+    """Remember what was tied to; without Redis the next tick looks once more, and finds nothing to do."""
+    try:
+        cache.set(KEY, catalogue, timeout=SECONDS)
+    except (RedisError, OSError):
+        return

@@ -1,0 +1,91 @@
+"""Which service an open alert belongs to, when the catalogue changes after it began to fire."""
+
+import threading
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.db import connection
+
+from alerts import raised, ties
+from alerts.models import Alert
+from alerts.tasks import tie_alerts
+from tests.factories import make_alert, make_service
+from tests.stack import until
+
+pytestmark = pytest.mark.django_db
+WAITING = """
+SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')
+"""
+
+
+def services() -> dict[str, str | None]:
+    """Return the service of each alert, by its name."""
+    return dict(Alert.objects.order_by("pk").values_list("alertname", "service__slug"))
+
+
+def test_what_fires_follows_the_catalogue_and_what_is_over_stays() -> None:
+    make_alert(alertname="Disk", labels={"alertname": "Disk", "job": "db"})
+    make_alert(alertname="Heat", labels={"alertname": "Heat", "zone": "north"}, state="suppressed")
+    make_alert(alertname="Past", labels={"alertname": "Past", "job": "db"}, state="resolved")
+    tie_alerts()
+    assert services() == {"Disk": None, "Heat": None, "Past": None}
+    make_service(slug="db", matchers=[])
+    north = make_service(slug="north", matchers=['zone="north"'])
+    tie_alerts()
+    assert services() == {"Disk": "db", "Heat": "north", "Past": None}
+    north.matchers = ['alertname="Disk"']
+    north.save()
+    assert ties.tie() == 2
+    assert services() == {"Disk": "north", "Heat": None, "Past": None}
+    north.delete()
+    assert ties.tie() == 1
+    assert services() == {"Disk": "db", "Heat": None, "Past": None}
+
+
+def test_a_catalogue_that_has_not_changed_costs_one_statement(
+    django_assert_num_queries: Any,
+) -> None:
+    alert = make_alert(service=make_service())  # which its labels do not say
+    assert ties.tie() == 1
+    Alert.objects.update(service=alert.service)
+    with django_assert_num_queries(1):
+        assert ties.tie() == 0
+    cache.clear()
+    assert ties.tie() == 1
+
+
+def test_an_alert_of_the_portal_keeps_the_service_it_was_raised_for() -> None:
+    service = make_service(slug="shop", matchers=[])
+    raised.raise_alert(alertname="CheckFailing", labels={"check": "shop"}, service=service)
+    make_service(slug="other", matchers=['check="shop"'])
+    assert ties.tie() == 0
+    assert services() == {"CheckFailing": "shop"}
+
+
+def somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(WAITING)
+        return bool(cursor.fetchone()[0])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_poll_that_still_goes_by_the_old_catalogue_is_waited_for(another_connection: Any) -> None:
+    alert = make_alert()
+    another_connection.execute("BEGIN")  # a poll that has read the catalogue, and is about to write
+    another_connection.execute("SELECT FROM core_upstream FOR UPDATE")
+    make_service(slug="db", matchers=[])
+    done: list[int] = []
+
+    def tie() -> None:
+        done.append(ties.tie())
+        connection.close()
+
+    thread = threading.Thread(target=tie)
+    thread.start()
+    until(somebody_waits, "nobody waits")
+    labels = '{"alertname": "Disk", "job": "db"}'
+    another_connection.execute("UPDATE alerts_alert SET labels = %s::jsonb", [labels])
+    another_connection.execute("COMMIT")
+    thread.join(30)
+    assert (done, services()) == ([1], {alert.alertname: "db"})
