@@ -15,7 +15,7 @@ from alerts.models import Source
 from alerts.payloads import ListedAlert, ListedSilence
 from alerts.plans import Plan, Server
 from alerts.reconcile import nothing_covered, plan, state_of
-from portal.core import polling
+from portal.core import polling, wording
 from portal.core.catalogue import Catalogue
 from portal.core.http import Fault, UpstreamError, not_json
 from portal.core.models import Upstream
@@ -208,8 +208,5 @@ def _warning(fetched: Fetched) -> str:
     if bad := fetched.bad + fetched.bad_silences:
         said.append(f"{bad} items could not be read and were left out; the rest is kept.")
     worst = max(fetched.skews, key=abs, default=0.0)
-    if abs(worst) > 30:
-        side = "ahead of" if worst > 0 else "behind"
-        whose = "Its clock" if len(fetched.skews) == 1 else "The clock of a member"
-        said.append(f"{whose} is {abs(worst):.0f} s {side} the portal's. Set both by NTP.")
-    return " ".join(said)
+    whose = "Its clock" if len(fetched.skews) == 1 else "The clock of a member"
+    return " ".join(filter(None, [*said, wording.skewed(worst, whose=whose)]))

@@ -92,7 +92,6 @@ class LogSearchView(APIView):
     """Searches the logs in Elasticsearch or OpenSearch, newest first."""
 
     read_scope = "read"
-    person_reads = "monitoring.view_panel"
     read_permission = "monitoring.view_panel"
 
     @extend_schema(parameters=PARAMETERS, responses=LogPageSerializer)

@@ -72,7 +72,6 @@ class TrafficView(APIView):
     """Requests, errors and latencies of each route, as Prometheus knows them."""
 
     read_scope = "read"
-    person_reads = "monitoring.view_panel"
     read_permission = "monitoring.view_panel"
 
     @extend_schema(parameters=[TrafficQuerySerializer], responses=TrafficSerializer)
@@ -86,7 +85,6 @@ class ConsumersView(APIView):
     """Requests, errors and latencies of each consumer: the portal's own, and those metrics name."""
 
     read_scope = "read"
-    person_reads = "monitoring.view_panel"
     read_permission = "monitoring.view_panel"
 
     @extend_schema(parameters=[TrafficQuerySerializer], responses=ConsumersSerializer)

@@ -17,6 +17,7 @@ from audit import services as audit
 from monitoring import certificates, diagnosis, scrape
 from monitoring.logs import polling as logs
 from monitoring.sentry import SORTS, Sentry
+from portal.core import wording
 from portal.core.http import UpstreamError
 from portal.core.models import Upstream
 from portal.core.probing import Answer, asker_of
@@ -66,7 +67,7 @@ def judge(upstream: Upstream, answer: Answer | str, certificate_end: datetime | 
     now = timezone.now()
     host = upstream.members[0].partition("://")[2].partition("/")[0]
     said = (
-        diagnosis.skewed(answer.skew_seconds),
+        wording.skewed(answer.skew_seconds),
         diagnosis.certificate_ends(certificate_end, host=host, at=now),
         _webhook(upstream, answer, at=now),
     )

@@ -3,19 +3,10 @@
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-SKEW_LIMIT_SECONDS = 30
 CERTIFICATE_WARNING = timedelta(days=14)
 # A group waits, then Alertmanager tells; what began longer ago has been told and forgotten.
 HOOK_PATIENCE = timedelta(minutes=15)
 HOOK_MEMORY = timedelta(hours=5)
-
-
-def skewed(seconds: float | None) -> str:
-    """Judge the server's clock minus ours."""
-    if seconds is None or abs(seconds) <= SKEW_LIMIT_SECONDS:
-        return ""
-    side = "ahead of" if seconds > 0 else "behind"
-    return f"Its clock is {abs(seconds):.0f} s {side} the portal's. Set both by NTP."
 
 
 def certificate_ends(ends: datetime | None, *, host: str, at: datetime) -> str:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.text import slugify
 
 from alerts import ties
-from monitoring import diagnosis, payloads, status
+from monitoring import payloads, status
 from monitoring.models import ServiceStatus, Target
 from monitoring.payloads import ActiveTarget, AlertingRule
 from monitoring.prometheus import Prometheus
@@ -26,7 +26,7 @@ from monitoring.reconcile import (
     plan_targets,
 )
 from monitoring.rules import health as rule_health
-from portal.core import polling, sanitize
+from portal.core import polling, sanitize, wording
 from portal.core.catalogue import Catalogue
 from portal.core.http import Fault, UpstreamError
 from portal.core.models import Service, Upstream
@@ -243,7 +243,7 @@ def _warning(fetched: Fetched) -> str:
         said.append("Its last configuration reload failed; it still runs the old configuration.")
     if fetched.bad:
         said.append(f"{fetched.bad} items could not be read and were left out; the rest is kept.")
-    return " ".join(filter(None, [*said, diagnosis.skewed(fetched.skew_seconds)]))
+    return " ".join(filter(None, [*said, wording.skewed(fetched.skew_seconds)]))
 
 
 def _summary(fetched: Fetched, changes: TargetPlan, flips: int) -> str:

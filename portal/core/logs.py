@@ -39,7 +39,7 @@ class NoSecrets(logging.Filter):
         said = record.getMessage()
         clean = sanitize.without_secrets(said)
         if clean != said:
-            record.msg, record.args = clean.replace("%", "%%"), None
+            record.msg, record.args = clean, None
         return True
 
 

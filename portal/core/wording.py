@@ -1,6 +1,8 @@
-"""Words for what is stored as a number."""
+"""Words for what is stored as a number (pure)."""
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
+
+SKEW_LIMIT_SECONDS = 30
 
 
 def duration(seconds: float) -> str:
@@ -9,3 +11,11 @@ def duration(seconds: float) -> str:
         if seconds >= length and seconds % length == 0:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.3g} s" if seconds < 100 else f"{seconds:.0f} s"
+
+
+def skewed(seconds: float | None, *, whose: str = "Its clock") -> str:
+    """Judge a server's clock minus ours; nothing to say of one that is about right."""
+    if seconds is None or abs(seconds) <= SKEW_LIMIT_SECONDS:
+        return ""
+    side = "ahead of" if seconds > 0 else "behind"
+    return f"{whose} is {abs(seconds):.0f} s {side} the portal's. Set both by NTP."

@@ -73,3 +73,11 @@ def test_only_a_failure_of_the_code_keeps_its_stack(
     (line,) = lines()
     assert ("error.stack_trace" in line) == has_stack
     assert has_stack or line["message"] == "Refused: /x (the reason in words)"
+
+
+@pytest.mark.parametrize("said", ["100% of /enrol/{}/", "/enrol/%2f{}/?a=%41"])
+def test_a_secret_is_taken_out_and_the_rest_of_the_line_stays_as_it_was(said: str) -> None:
+    token = "dop_enrol_" + "A" * 32
+    record = logging.makeLogRecord({"msg": "Gone: %s", "args": (said.format(token),)})
+    assert NoSecrets().filter(record)
+    assert record.getMessage() == "Gone: " + said.format("[redacted]")

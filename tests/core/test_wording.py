@@ -1,7 +1,8 @@
-"""Lengths of time in words."""
+"""Numbers in words: lengths of time, clocks."""
 
 import pytest
 
+from portal.core import wording
 from portal.core.wording import duration
 
 
@@ -12,3 +13,13 @@ from portal.core.wording import duration
 )  # fmt: skip
 def test_a_length_of_time_in_its_largest_whole_unit(seconds: float, said: str) -> None:
     assert duration(seconds) == said
+
+
+@pytest.mark.parametrize(
+    "seconds, words",
+    [(None, ""), (0, ""), (30, ""), (-30, ""), (31, "31 s ahead of"), (-3600, "3600 s behind")],
+)
+def test_a_clock(seconds: float | None, words: str) -> None:
+    said = wording.skewed(seconds)
+    assert words in said
+    assert bool(said) == bool(words)

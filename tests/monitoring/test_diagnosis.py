@@ -1,4 +1,4 @@
-"""What is wrong with a server that answers: skew, certificate, webhook (tables)."""
+"""What is wrong with a server that answers: certificate, webhook (tables)."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,16 +8,6 @@ from monitoring import diagnosis
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 URL = "http://portal/api/v1/hooks/alertmanager/am/"
-
-
-@pytest.mark.parametrize(
-    "seconds, words",
-    [(None, ""), (0, ""), (30, ""), (-30, ""), (31, "31 s ahead of"), (-3600, "3600 s behind")],
-)
-def test_a_clock(seconds: float | None, words: str) -> None:
-    said = diagnosis.skewed(seconds)
-    assert words in said
-    assert bool(said) == bool(words)
 
 
 @pytest.mark.parametrize(
