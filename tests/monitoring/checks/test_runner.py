@@ -69,12 +69,14 @@ def test_a_check_that_ran_in_the_future_is_asked_when_the_clock_was_set_back() -
 
 
 def test_three_failures_flip_raise_an_alert_and_change_the_service() -> None:
-    check = answer(make_check(severity="page"), "down", "down")
+    service = make_service(runbook_url="https://runbooks.example/shop")
+    check = answer(make_check(severity="page", service=service), "down", "down")
     assert (check.status, Alert.objects.count()) == ("up", 0)
     check = answer(check, "down")
     alert = Alert.objects.get()
     assert (alert.alertname, alert.severity, alert.state) == ("CheckFailing", "page", "firing")
     assert (alert.service, alert.annotations["description"]) == (check.service, "It is down.")
+    assert alert.annotations["runbook_url"] == service.runbook_url
     status = ServiceStatus.objects.get(service=check.service)
     assert (status.status, check.name in status.reason) == ("down", True)
 
@@ -87,6 +89,8 @@ def test_recovery_ends_the_alert_and_unknown_does_not() -> None:
     assert Alert.objects.get().state == "resolved"
     changes = StatusChange.objects.filter(check_row=check).order_by("id")
     assert [c.new_status for c in changes] == ["down", "unknown", "up"]
+    # What could not be asked is no answer.
+    assert [(hour.runs, hour.failures) for hour in CheckHour.objects.all()] == [(4, 3)]
 
 
 def test_answers_that_change_nothing_cost_a_fixed_number_of_statements() -> None:
@@ -229,6 +233,17 @@ def test_a_hanging_target_delays_nobody(healthy: str) -> None:
     runs = Check.objects.filter(pk__in=[c.pk for c in quick]).values_list("last_run_at", flat=True)
     slow = Check.objects.exclude(pk__in=[c.pk for c in quick]).values_list("last_run_at", flat=True)
     assert max(filter(None, runs)) < min(filter(None, slow))
+
+
+def test_a_thread_that_keeps_no_timeout_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a look-up of a name, which nothing ends."""
+    stop = threading.Event()
+    monkeypatch.setattr(runner, "probe", lambda _check, _server: stop.wait(30))
+    check, began = due(timeout_seconds=0.3), time.monotonic()
+    assert runner.run_round(seconds=0.5) == 1
+    stop.set()
+    assert time.monotonic() - began < 15
+    assert Check.objects.get(pk=check.pk).sentence == "It did not answer within 0.3 seconds."
 
 
 @pytest.mark.django_db(transaction=True)
