@@ -60,6 +60,7 @@ class FakeSentry:
         self.refusal_headers: dict[str, str] = {}
         self.extra_headers: dict[str, str] = {}
         self.body: bytes | None = None
+        self.event: bytes | None = None  # the latest of every issue
         self.link_host = ""
         self.empty_pages = 0
         self.fails_without_status = False  # as GlitchTip of December 2025 does
@@ -116,6 +117,8 @@ class FakeSentry:
             return 200, {}, json.dumps(stats).encode()
         if words[0] == "issues" and len(words) == 2 and words[1] in self.issues:
             return 200, {}, json.dumps(self.issues[words[1]]).encode()
+        if self.event is not None and words[2:] == ["events", "latest"]:
+            return 200, {}, self.event
         return 404, {}, b'{"detail": "The requested resource does not exist"}'
 
     def _list(self, query: dict[str, list[str]]) -> tuple[int, dict[str, str], bytes]:

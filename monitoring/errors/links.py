@@ -1,16 +1,17 @@
 """Pagination by the Link header (RFC 8288) as Sentry and its relatives write it (pure).
 
 Sentry always names both directions and says `results="false"` at the end. GlitchTip wraps the whole
-header in braces and quotes. Only the query of the next link is used: whatever host it names, the
-next page is asked of the server that was configured.
+header in braces and quotes; others quote otherwise, or page by a parameter of their own. Only the query
+of the next link is used: whatever host it names, the next page is asked of the server that was configured.
 """
 
 import re
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 MAX_QUERY = 4000
-_LINK = re.compile(r"<([^<>]*)>((?:\s*;\s*[\w*-]+\s*=\s*(?:\"[^\"]*\"|[^\s;,\"'<>{}]+))*)")
-_PARAMETER = re.compile(r";\s*([\w*-]+)\s*=\s*(?:\"([^\"]*)\"|([^\s;,\"'<>{}]+))")
+_VALUE = r"(?:\"[^\"]*\"|'[^']*'|[^\s;,\"'<>{}]+)"
+_LINK = re.compile(rf"<([^<>]*)>((?:\s*;\s*[\w*-]+\s*=\s*{_VALUE})*)")
+_PARAMETER = re.compile(rf";\s*([\w*-]+)\s*=\s*({_VALUE})")
 
 
 def next_query(header: str) -> str | None:
@@ -19,10 +20,11 @@ def next_query(header: str) -> str | None:
     A link without `results=` counts as one that has results, as RFC 8288 knows no such word.
     """
     for target, written in _LINK.findall(header[:20_000]):
-        found = {name.lower(): quoted or bare for name, quoted, bare in _PARAMETER.findall(written)}
-        if found.get("rel", "").lower() != "next":
+        said = _PARAMETER.findall(written)
+        found = {name.lower(): value.strip("\"'").strip() for name, value in said}
+        if "next" not in found.get("rel", "").lower().split():
             continue
-        if found.get("results", "true").lower() != "true":
+        if found.get("results", "true").lower() not in ("true", "1"):
             return None
         return _query(target, found.get("cursor", ""))
     return None
@@ -36,4 +38,4 @@ def _query(target: str, cursor: str) -> str | None:
     if cursor and "cursor" not in dict(pairs):
         pairs.append(("cursor", cursor))
     query = urlencode(pairs)
-    return query if "cursor" in dict(pairs) and len(query) <= MAX_QUERY else None
+    return query if 0 < len(query) <= MAX_QUERY else None

@@ -52,7 +52,7 @@ class Lifetime(msgspec.Struct, frozen=True, gc=False):
     """Numbers over all time, where those of the list are over its period."""
 
     count: str | int | None = None
-    userCount: int | None = None
+    userCount: str | int | None = None
 
 
 class ListedIssue(msgspec.Struct, frozen=True):
@@ -73,7 +73,7 @@ class ListedIssue(msgspec.Struct, frozen=True):
     type: str | None = ""
     logger: str | None = ""
     count: str | int | None = 0
-    userCount: int | None = 0
+    userCount: str | int | None = 0
     assignedTo: Assignee | None = None
     lifetime: Lifetime | None = None
     stats: dict[str, Any] | None = None

@@ -143,6 +143,9 @@ class Run:
             self.found["missing"] += store.mark_missing(
                 self.upstream.pk, self._seen(), began=state.full_started_at, at=at
             )
+        if state.newest_seen_at is None:  # an empty list: what appears in it from now on is new
+            behind = timedelta(seconds=min(self.skew_seconds or 0, 0))
+            state.newest_seen_at = (state.full_started_at or self.began) + behind
         state.full_completed_at, state.full_started_at = timezone.now(), None
         state.full_cursor, state.full_seen = "", []
         self.found["full"] = 1

@@ -135,17 +135,19 @@ def test_a_viewer_sees_and_cannot_act(client: Client) -> None:
 def test_the_latest_event_or_the_reason_why_not(staff: Client, sentry: FakeSentry) -> None:
     issue = ErrorIssue.objects.get(issue_id="1")
     assert "HTTP 404" in html(staff, f"{LIST}{issue.pk}/event/")
-    sentry.body = recorded.body("sentry/gt-issue-latest.json")
+    sentry.event = recorded.body("sentry/gt-issue-latest.json")
     page = html(staff, f"{LIST}{issue.pk}/event/")
     assert "TypeError: bad thing kind 31" in page
     assert "boom" in page
+    assert "Events, 14 days" in page
+    assert "UTC: 3 events" in page
 
 
 def test_the_latest_event_leads_to_its_trace_and_the_log_lines_of_it(
     staff: Client, sentry: FakeSentry, settings: Settings
 ) -> None:
     issue = ErrorIssue.objects.get(issue_id="1")
-    sentry.body = recorded.body("sentry/gt-issue-latest.json")
+    sentry.event = recorded.body("sentry/gt-issue-latest.json")
     trace = "d24f1c58e27043dc844a2ef5bbba6498"
     page = html(staff, f"{LIST}{issue.pk}/event/")
     assert f'<span class="portal-code">{trace}</span>' in page

@@ -72,6 +72,7 @@ def test_a_number_that_json_does_not_know_costs_its_item_only(word: str, field: 
     [
         ({"count": "17", "userCount": 4}, 17, 4),
         ({"count": 17, "userCount": None}, 17, 0),
+        ({"count": "17", "userCount": "4"}, 17, 4),
         ({"count": "many"}, 0, 1),
         ({"count": "-3"}, 0, 1),
         ({"count": 10**30}, payloads.LARGEST, 1),

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from alerts.models import Alert
 from monitoring import connection_test
-from monitoring.errors import bounds, sync
+from monitoring.errors import bounds, services, sync
 from monitoring.models import ErrorIssue, ErrorSync, ErrorTally, ErrorTransition
 from monitoring.sentry import Page, Sentry
 from monitoring.tasks import poll_upstream
@@ -67,6 +67,20 @@ def test_all_pages_become_rows(sentry: FakeSentry, upstream: Upstream, dialect: 
     assert issue.raw["metadata"]["value"] == "bad thing 7"
 
 
+def test_the_first_error_of_a_sentry_that_was_empty_is_seen_at_the_next_poll_and_is_new(
+    sentry: FakeSentry,
+) -> None:
+    upstream = make_sentry(sentry.url, options={"alert_projects": ["shop"]})
+    poll(upstream)
+    poll(upstream)
+    now = datetime.now(UTC)
+    sentry.add(wire_issue(1, firstSeen=stamp(now), lastSeen=stamp(now)))
+    poll(upstream)
+    assert steps() == ["new"]
+    assert Alert.objects.get().labels["issue"] == "1"
+    assert ErrorTally.objects.get().events == 11
+
+
 def test_a_repeated_poll_reads_one_page_and_writes_nothing(
     sentry: FakeSentry, upstream: Upstream
 ) -> None:
@@ -117,6 +131,31 @@ def test_what_was_resolved_in_sentry_is_found_by_the_whole_reading(
     assert ErrorIssue.objects.get(issue_id="340").status == "unresolved"
     whole_again(upstream)
     assert ErrorIssue.objects.get(issue_id="340").status == "resolved"
+
+
+def test_what_became_as_it_was_before_somebody_resolved_it_here_is_seen(
+    sentry: FakeSentry, upstream: Upstream
+) -> None:
+    """Byte for byte the item that was read last; what is listed so needs no decoding otherwise."""
+    sentry.add(*(wire_issue(n) for n in range(1, 351)))
+    poll(upstream)
+    services.resolve([ErrorIssue.objects.get(issue_id="340")], actor=None)
+    sentry.set(340, status="unresolved", substatus="ongoing")
+    whole_again(upstream)
+    assert ErrorIssue.objects.get(issue_id="340").status == "unresolved"
+
+
+def test_an_event_that_the_list_shows_late_is_read_all_the_same(
+    sentry: FakeSentry, upstream: Upstream
+) -> None:
+    now, sentry.page_size = datetime.now(UTC), 2
+    for number in (1, 2, 3):
+        sentry.add(wire_issue(number, lastSeen=stamp(now - timedelta(minutes=number))))
+    del sentry.issues["3"]
+    poll(upstream)
+    sentry.add(wire_issue(3, lastSeen=stamp(now - timedelta(minutes=3))))
+    poll(upstream)
+    assert ErrorIssue.objects.filter(issue_id="3").exists()
 
 
 def test_short_and_empty_pages_resolve_nothing_and_end_nothing(
@@ -366,6 +405,22 @@ def test_new_and_regressed_errors_raise_alerts_where_asked(sentry: FakeSentry) -
     sentry.set(2, status="resolved")
     poll(upstream)
     assert Alert.objects.get().state == "resolved"
+
+
+@pytest.mark.parametrize(
+    "level, severity", [("fatal", "critical"), ("error", "warning"), ("info", "info"), ("", "info")]
+)
+def test_the_severity_of_an_alert_follows_the_level_of_its_error(
+    sentry: FakeSentry, level: str, severity: str
+) -> None:
+    upstream = make_sentry(sentry.url, options={"alert_projects": ["shop"]})
+    poll(upstream)
+    fresh = {"firstSeen": stamp(datetime.now(UTC)), "lastSeen": stamp(datetime.now(UTC))}
+    sentry.add(wire_issue(1))
+    poll(upstream)
+    sentry.add(wire_issue(2, level=level, **fresh))
+    poll(upstream)
+    assert Alert.objects.get(labels__issue="2").severity == severity
 
 
 @pytest.mark.parametrize("end", ["deleted", "option"])
