@@ -13,6 +13,7 @@ from monitoring.logs.replies import flat
 from tests.serving import serving
 
 FOLDER = Path(__file__).parent / "payloads" / "elasticsearch"
+BOOL, TWIN = ("filter", "must_not", "should"), ".keyword"  # every text has its twin, as by default
 
 
 def reply(name: str) -> Any:
@@ -41,6 +42,7 @@ class FakeElasticsearch:
         self.refuse: tuple[int, Any] | None = None
         self.body: bytes | None = None
         self.hangs = False
+        self.shards = 2  # of each, one line has the same number
         self.content_type = "application/json"
         self.patch: dict[str, Any] = {}
         self.searches: list[dict[str, Any]] = []
@@ -77,10 +79,10 @@ class FakeElasticsearch:
         total, buckets = len(hits), _buckets(asked, hits)
         order = asked.get("sort", [{"@timestamp": {"order": "desc"}}])[0]["@timestamp"]["order"]
         sign = -1 if order == "desc" else 1
-        hits.sort(key=lambda hit: sign * hit["sort"][0])
+        hits.sort(key=lambda hit: [sign * value for value in hit["sort"]])
         if "search_after" in asked:
-            after = asked["search_after"][0]
-            hits = [hit for hit in hits if sign * hit["sort"][0] > sign * after]
+            after = [sign * value for value in asked["search_after"]]
+            hits = [hit for hit in hits if [sign * value for value in hit["sort"]] > after]
         answer = {
             "took": 3,
             "timed_out": False,
@@ -106,7 +108,7 @@ class FakeElasticsearch:
                 "_index": "logs-fake",
                 "_id": f"id-{number}",
                 "_source": document,
-                "sort": [moment],
+                "sort": [moment, number // self.shards],
             }
 
 
@@ -114,7 +116,8 @@ def _matches(clause: dict[str, Any], hit: dict[str, Any]) -> bool:
     (kind, details), *_ = clause.items()
     document = hit["_source"]
     if kind == "bool":
-        return any(_matches(each, hit) for each in details["should"])
+        parts = [(_matches(each, hit) for each in details.get(name, [])) for name in BOOL]
+        return all(parts[0]) and not any(parts[1]) and (any(parts[2]) or "should" not in details)
     if kind == "range":
         since, until = (
             datetime.fromisoformat(details["@timestamp"][bound]).timestamp() * 1000 for bound in ("gte", "lt")
@@ -123,10 +126,18 @@ def _matches(clause: dict[str, Any], hit: dict[str, Any]) -> bool:
     if kind == "ids":
         return hit["_id"] in details["values"]
     if kind == "exists":
-        return details["field"] in document
-    text = _words(document, details["fields"])
+        return details["field"].removesuffix(TWIN) in dict(flat(document))
+    if kind == "match":
+        (field, words), *_ = details.items()
+        return all(
+            word in _words(document, [field]).split("-") for word in words["query"].split("-")
+        )
     if kind == "multi_match":
-        return bool(details["query"].lower() in text)
+        known = dict(flat(document))
+        return any(
+            known.get(name.removesuffix(TWIN)) == details["query"] for name in details["fields"]
+        )
+    text = _words(document, details["fields"])
     words = [word.strip('"') for word in details["query"].lower().split()]
     if kind == "simple_query_string":
         return bool(set(words) & set(text.split()))

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from monitoring.logs.queries import LEVELS, Cursor, LogQuery
+from monitoring.logs.cursors import Cursor
+from monitoring.logs.queries import LEVELS, LogQuery
 
 RANGES: dict[str, tuple[str, int]] = {
     "15m": ("Last 15 minutes", 900),

@@ -4,17 +4,16 @@ The text is Lucene's `query_string`: `simple_query_string` would swallow a mista
 something else, while this one is refused by the server in words that can be shown.
 """
 
-import base64
-import binascii
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from monitoring.logs.cursors import Cursor
 from portal.core.log_fields import Own
 
 TIME = "@timestamp"
+TIE = "_seq_no"  # what every server numbers each line of a shard by
 # Names that a thing has outside of ECS follow its ECS name. A field nobody has is no error.
 TEXT_FIELDS = (
     "message", "msg", "log", "event.original", "error.message", "error.type", "error.stack_trace", "url.path",
@@ -56,7 +55,6 @@ STEPS = (
     43_200,
     86_400,
 )
-TIED_IDS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,39 +78,6 @@ class LogQuery:
     def around(self, at: datetime, minutes: int) -> "LogQuery":
         half = timedelta(minutes=minutes)
         return replace(self, since=at - half, until=at + half)
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """Where a page ended: the sort value of its last line, and the ids of that time already shown.
-
-    `_doc` is no tie-break over several shards and changes with merges, and sorting by `_id` may be
-    forbidden; leaving out what was shown needs neither.
-    """
-
-    sort: int
-    ids: tuple[str, ...] = ()
-
-    def written(self) -> str:
-        return base64.urlsafe_b64encode(json.dumps([self.sort, *self.ids]).encode()).decode()
-
-    @classmethod
-    def read(cls, written: str) -> "Cursor":
-        """Raises ValueError for a text that `written` never gave."""
-        try:
-            decoded = json.loads(base64.urlsafe_b64decode(written.encode()))
-        except (binascii.Error, RecursionError) as error:
-            raise ValueError("not base64") from error
-        if not isinstance(decoded, list) or not decoded or type(decoded[0]) is not int:
-            raise ValueError("no cursor")
-        sort, *ids = decoded
-        if abs(sort) >= 2**62 or len(ids) > TIED_IDS or not all(_is_id(each) for each in ids):
-            raise ValueError("no cursor")
-        return cls(sort, tuple(ids))
-
-
-def _is_id(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= 512
 
 
 def stamp(at: datetime) -> str:
@@ -139,19 +104,17 @@ def one(line_id: str) -> dict[str, Any]:
 
 
 def neighbours(
-    *, sort: int, line_id: str, service: str, host: str, size: int, before: bool
+    place: Cursor, *, service: str, host: str, size: int, before: bool
 ) -> dict[str, Any]:
-    """Return the body for the lines just before or after one, of the same service and host."""
+    """Return the body for the lines just before or after that at `place`, of the same service and host."""
     same = [
         _same(fields, value)
         for fields, value in ((SERVICE_FIELDS, service), (HOST_FIELDS, host))
         if value
     ]
     body = _body([{"exists": {"field": TIME}}, *same], size=size, descending=before)
-    if before:  # what has the very same time counts as after it
-        body["search_after"] = [sort]
-    else:
-        _continue(body, Cursor(sort, (line_id,)), descending=False)
+    # What another shard has at the very same place counts as after it.
+    _continue(body, replace(place, ids=()) if before else place, descending=before)
     return body
 
 
@@ -162,16 +125,16 @@ def _body(filters: Sequence[dict[str, Any]], *, size: int, descending: bool) -> 
         "track_total_hits": COUNTED_HITS,
         "timeout": f"{TIMEOUT_SECONDS}s",
         "query": {"bool": {"filter": list(filters)}},
-        "sort": [{TIME: order}],
+        "sort": [{TIME: order}, {TIE: {**order, "unmapped_type": "long"}}],
     }
 
 
 def _continue(body: dict[str, Any], cursor: Cursor, *, descending: bool) -> None:
-    """Go on after the cursor: at its time again, but for the lines of that time already shown."""
+    """Go on after the cursor: at its place again, but for the lines of it already shown."""
     if not cursor.ids:
-        body["search_after"] = [cursor.sort]
+        body["search_after"] = [cursor.sort, cursor.tie]
         return
-    body["search_after"] = [cursor.sort + 1 if descending else cursor.sort - 1]
+    body["search_after"] = [cursor.sort, cursor.tie + (1 if descending else -1)]
     body["query"]["bool"]["must_not"] = [{"ids": {"values": list(cursor.ids)}}]
 
 
@@ -193,12 +156,7 @@ def service_pairs(query: LogQuery) -> Own:
 
 def _any_of(field: str, values: Sequence[str]) -> dict[str, Any]:
     fields = SERVICE_FIELDS if field == SERVICE_NAME else (field,)
-    clauses = [_same(fields, value) for value in values]
-    return (
-        clauses[0]
-        if len(clauses) == 1
-        else {"bool": {"should": clauses, "minimum_should_match": 1}}
-    )
+    return _either([_same(fields, value) for value in values])
 
 
 def _text(written: str) -> dict[str, Any]:
@@ -214,9 +172,25 @@ def _text(written: str) -> dict[str, Any]:
 
 
 def _same(fields: Sequence[str], value: str) -> dict[str, Any]:
-    """Return a filter that holds for keyword fields and for analysed ones."""
-    options = {"fields": list(fields), "operator": "and", "lenient": True}
-    return {"multi_match": {"query": value, **options}}
+    """Return a filter for fields that are the value as a whole.
+
+    What is mapped by itself is a text with a twin of type keyword, and only the twin tells "shop" from
+    "shop-api". A field without one is a keyword, or a text of which all words have to be there.
+    """
+    twins = {"query": value, "fields": [f"{field}.keyword" for field in fields], "lenient": True}
+    return _either([{"multi_match": twins}, *(_without_twin(field, value) for field in fields)])
+
+
+def _without_twin(field: str, value: str) -> dict[str, Any]:
+    words = {"query": value, "operator": "and", "lenient": True}
+    twin = {"exists": {"field": f"{field}.keyword"}}
+    return {"bool": {"filter": [{"match": {field: words}}], "must_not": [twin]}}
+
+
+def _either(clauses: list[dict[str, Any]]) -> dict[str, Any]:
+    if len(clauses) == 1:
+        return clauses[0]
+    return {"bool": {"should": clauses, "minimum_should_match": 1}}
 
 
 def _levels(levels: Sequence[str]) -> dict[str, Any]:

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from monitoring.logs.cursors import TIED_IDS, Cursor
 from monitoring.logs.queries import (
     HOST_FIELDS,
     LEVELS,
     SERVICE_FIELDS,
-    TIED_IDS,
     TIME,
     TIMEOUT_SECONDS,
-    Cursor,
     LogQuery,
 )
 from portal.core import sanitize
@@ -39,11 +38,15 @@ class ReplyError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One line. `level` is one of LEVELS, or empty; `fields` has everything, flat, as text."""
+    """One line. `level` is one of LEVELS, or empty; `fields` has everything, flat, as text.
+
+    `sort` and `tie` are its place: its time as the server sorts by it, and its number in its shard.
+    """
 
     id: str
     index: str
     sort: int
+    tie: int
     at: datetime
     level: str
     message: str
@@ -137,7 +140,7 @@ def _line(hit: Any) -> LogLine | None:
     if not isinstance(hit, dict) or not isinstance(hit.get("_source"), dict):
         return None
     sort = hit.get("sort")
-    moment = sort[0] if isinstance(sort, list) and sort else None
+    moment, tie, *_ = [*sort, None, None] if isinstance(sort, list) else (None, None)
     at = _instant(moment) if type(moment) is int else None
     if (
         at is None
@@ -152,6 +155,7 @@ def _line(hit: Any) -> LogLine | None:
         id=sanitize.line(hit["_id"], 512),
         index=sanitize.line(hit.get("_index", ""), 255),
         sort=moment,
+        tie=_count(tie),
         at=at,
         level=_level(_first(fields, LEVEL_NAMES)),
         message=message,
@@ -190,12 +194,12 @@ def _count(value: Any) -> int:
 
 
 def _next(lines: Sequence[LogLine], cursor: Cursor | None) -> Cursor:
-    last = lines[-1].sort
-    tied = [line.id for line in lines if line.sort == last]
-    if cursor is not None and cursor.sort == last:
+    sort, tie = lines[-1].sort, lines[-1].tie
+    tied = [line.id for line in lines if (line.sort, line.tie) == (sort, tie)]
+    if cursor is not None and (cursor.sort, cursor.tie) == (sort, tie):
         tied = [*cursor.ids, *tied]
-    # More lines of one millisecond than a link can hold: what is left of that millisecond is passed over.
-    return Cursor(last, tuple(tied) if len(tied) <= TIED_IDS else ())
+    # One per shard at most. Where a server numbers nothing, what a link cannot hold is passed over.
+    return Cursor(sort, tie, tuple(tied) if len(tied) <= TIED_IDS else ())
 
 
 def _buckets(decoded: Mapping[str, Any], query: LogQuery) -> Iterator[Bucket]:

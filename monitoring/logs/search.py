@@ -8,7 +8,8 @@ from django.utils import timezone
 
 from monitoring.elasticsearch import Elasticsearch
 from monitoring.logs import queries, replies
-from monitoring.logs.queries import Cursor, LogQuery
+from monitoring.logs.cursors import Cursor
+from monitoring.logs.queries import LogQuery
 from monitoring.logs.replies import Found, LogLine, ReplyError
 from portal.core import breaker
 from portal.core.http import Fault, UpstreamError
@@ -72,8 +73,7 @@ def context(line_id: str, *, lines: int = CONTEXT_LINES) -> Context | None:
                 client,
                 client.search(
                     queries.neighbours(
-                        sort=line.sort,
-                        line_id=line.id,
+                        Cursor(line.sort, line.tie, (line.id,)),
                         service=line.service,
                         host=line.host,
                         size=lines,

@@ -46,6 +46,7 @@ def test_the_newest_lines_come_first_with_a_histogram(api: Client) -> None:
 @pytest.mark.parametrize(
     "parameters, expected",
     [({"q": "payment"}, 2), ({"q": "payment refused"}, 1), ({"service": "search"}, 1),
+     ({"service": "sear"}, 0),
      ({"level": "error,critical"}, 1), ({"level": "info"}, 2), ({"host": "web-1"}, 3), ({"host": "web-2"}, 0)],
     ids=str,
 )  # fmt: skip
@@ -65,6 +66,22 @@ def test_pages_lose_and_repeat_nothing_even_within_one_millisecond(
         seen += messages(document)
         following, rounds = document["next"], rounds + 1
     assert sorted(seen) == sorted(f"line {n}" for n in range(53))
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_many_lines_of_one_moment_are_found_page_by_page(
+    api: Client, elastic: FakeElasticsearch, shards: int
+) -> None:
+    """More than a link can name: a bulk that was written with one time for all."""
+    moment = timezone.now() - timedelta(minutes=1)
+    elastic.shards = shards
+    elastic.documents = [wire_line(moment, f"line {n}") for n in range(350)]
+    seen, following, rounds = [], URL, 0
+    while following and rounds < 20:
+        document = ask(api, following) if rounds else ask(api, page_size=120)
+        seen += messages(document)
+        following, rounds = document["next"], rounds + 1
+    assert sorted(seen) == sorted(f"line {n}" for n in range(350))
 
 
 def test_a_following_page_keeps_the_time_of_the_first(api: Client) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -41,10 +42,25 @@ def documents() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def index() -> Iterator[str]:
+    with index_of(documents()) as name:
+        yield name
+
+
+@pytest.fixture
+def tied() -> Iterator[str]:
+    """An index of three shards, all of whose lines have the same time."""
+    lines, settings = [wire_line(NOW, f"line {n}") for n in range(350)], {"number_of_shards": 3}
+    with index_of(lines, settings=settings) as name:
+        yield name
+
+
+@contextmanager
+def index_of(documents: list[dict[str, Any]], **made_with: Any) -> Iterator[str]:
     name = f"portal-test-{uuid.uuid4().hex[:12]}"
-    lines = "".join(f'{{"index": {{}}}}\n{json.dumps(each)}\n' for each in documents())
+    lines = "".join(f'{{"index": {{}}}}\n{json.dumps(each)}\n' for each in documents)
     headers = {"Content-Type": "application/x-ndjson"}
     address = f"{SERVER.rstrip('/')}/{name}"
+    requests.put(address, json=made_with, timeout=30).raise_for_status()
     done = requests.post(f"{address}/_bulk?refresh=true", lines, headers=headers, timeout=30)
     try:
         assert done.ok, done.text
@@ -81,6 +97,20 @@ def test_lines_histogram_and_filters(server: Upstream) -> None:
         assert search.search(wanted).total == expected, over
 
 
+@pytest.mark.parametrize("mapping", [{}, {"type": "keyword"}], ids=["by itself", "keyword"])
+def test_a_service_is_not_another_whose_name_begins_with_its_own(
+    server: Upstream, mapping: dict[str, str]
+) -> None:
+    known = {"properties": {"service.name": mapping, "host.name": mapping}} if mapping else {}
+    named = [wire_line(NOW, name, **{"service.name": name}) for name in ("shop", "shop-api")]
+    with index_of(named, mappings=known) as name:
+        server.options = {"index": name}
+        server.save()
+        for service in ("shop", "shop-api"):
+            found = search.search(LogQuery(QUERY.since, QUERY.until, service=service)).lines
+            assert [line.message for line in found] == [service]
+
+
 def test_pages_lose_and_repeat_nothing(server: Upstream) -> None:
     seen, cursor = [], None
     for _ in range(20):
@@ -90,6 +120,21 @@ def test_pages_lose_and_repeat_nothing(server: Upstream) -> None:
         if cursor is None:
             break
     assert sorted(seen) == sorted(f"line {n}" for n in range(30))
+
+
+def test_more_lines_of_one_moment_than_a_page_holds_are_all_found(
+    server: Upstream, tied: str
+) -> None:
+    server.options = {"index": tied}
+    server.save()
+    seen, cursor = [], None
+    for _ in range(20):
+        found = search.search(QUERY, size=100, cursor=cursor)
+        seen += [line.message for line in found.lines]
+        cursor = found.next_cursor
+        if cursor is None:
+            break
+    assert sorted(seen) == sorted(f"line {n}" for n in range(350))
 
 
 def test_the_lines_around_one(server: Upstream) -> None:

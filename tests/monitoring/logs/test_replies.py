@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitoring.logs import replies
-from monitoring.logs.queries import Cursor, LogQuery
+from monitoring.logs.cursors import Cursor
+from monitoring.logs.queries import LogQuery
 from monitoring.logs.replies import Found, ReplyError
 from tests.elastic import FOLDER, reply
 
@@ -79,9 +80,10 @@ def test_the_servers_words(name: str, words: str) -> None:
 def test_a_full_page_has_a_cursor_that_knows_what_was_shown_of_its_last_moment() -> None:
     found = replies.found(reply("search"), QUERY, size=3)
     _first, second, third = found.lines
-    assert found.next_cursor == Cursor(1795169729500, (second.id, third.id))
-    going_on = replies.found(reply("search"), QUERY, size=3, cursor=Cursor(1795169729500, ("0",)))
-    assert going_on.next_cursor == Cursor(1795169729500, ("0", second.id, third.id))
+    assert found.next_cursor == Cursor(1795169729500, 0, (second.id, third.id))
+    earlier = Cursor(1795169729500, 0, ("0",))
+    going_on = replies.found(reply("search"), QUERY, size=3, cursor=earlier)
+    assert going_on.next_cursor == Cursor(1795169729500, 0, ("0", second.id, third.id))
     assert read("search").next_cursor is None
 
 
