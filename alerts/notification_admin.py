@@ -160,7 +160,7 @@ class NotificationColumns:
     def shown_reason(self, row: Notification) -> str:
         said = row.answer if row.outcome in (Outcome.FAILED, Outcome.PENDING) else ""
         return format_html(
-            '{} <span class="portal-sentence">{}</span>', row.get_reason_display(), said
+            '<div>{} <span class="portal-sentence">{}</span></div>', row.get_reason_display(), said
         )
 
 

@@ -121,7 +121,7 @@ def bar(request: HttpRequest) -> dict[str, Any]:
     """Return what stands above the list: saved filters, the filter form, the export."""
     shown = filters.given(request.GET)
     saved = list(SavedFilter.objects.visible_to(request.user).order_by("name", "id")[:30])
-    groups = [("", "---------"), *((name, name) for name in sorted(taxonomy.GROUPS))]
+    groups = [("", "Any"), *((name, name) for name in sorted(taxonomy.GROUPS))]
     if (wanted := shown.get("group", "")) and wanted not in dict(groups):
         groups.append((wanted, wanted))
     return {

@@ -149,7 +149,7 @@ def page_of(check_id: str) -> dict[str, Any]:
 
 @admin.register(Deploy)
 class DeployAdmin(ModelAdmin):
-    """What pipelines told of: to look at, and to add by hand."""
+    """What pipelines reported: to look at, and to add by hand."""
 
     paginator = CappedPaginator
     show_full_result_count = False

@@ -24,7 +24,9 @@ class Deploy(models.Model):
     version = models.CharField(max_length=200)
     environment = models.CharField(max_length=100, blank=True, default="")
     revision = models.CharField(max_length=100, blank=True, default="", help_text="Commit.")
-    url = models.URLField(max_length=1000, blank=True, default="", help_text="The pipeline's run.")
+    url = models.URLField(
+        "URL", max_length=1000, blank=True, default="", help_text="The pipeline's run."
+    )
     description = models.TextField(max_length=4000, blank=True, default="")
     actor = models.CharField(max_length=200, blank=True, default="")
     at = models.DateTimeField(default=timezone.now)

@@ -36,7 +36,7 @@ class Target(models.Model):
     )
     job = models.CharField(max_length=200)
     instance = models.CharField(max_length=500)
-    scrape_url = models.TextField()
+    scrape_url = models.TextField("scrape URL")
     labels = models.JSONField(default=dict)
     health = models.CharField(max_length=10, choices=Health.choices)
     error = models.TextField(blank=True, default="")

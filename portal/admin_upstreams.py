@@ -116,7 +116,7 @@ class UpstreamColumns:
     @display(description="URL", ordering="url")
     def shown_url(self, upstream: Upstream) -> str:
         note = " (from the environment)" if upstream.managed else ""
-        return format_html('<span class="portal-code">{}</span>{}', upstream.url, note)
+        return format_html('<span><span class="portal-code">{}</span>{}</span>', upstream.url, note)
 
 
 def test_connection(request: HttpRequest, pk: int) -> HttpResponse:

@@ -58,7 +58,9 @@ INSERT INTO monitoring_deploy (uid, service_id, version, environment, revision, 
 SELECT gen_random_uuid(), s.id, 'v' || 2 + n / 8 || '.' || n %% 8 || '.' || s.id %% 5, 'production',
     substr(md5(s.id::text || n), 1, 12), 'https://ci.example/' || s.slug || '/' || 100 + n, '', 'demo-ci', at, at
 FROM core_service s CROSS JOIN generate_series(1, %(per_service)s) n
-CROSS JOIN LATERAL (SELECT %(now)s - random() * interval '30 days' AS at) t
+CROSS JOIN LATERAL (
+    SELECT %(now)s - (%(per_service)s - n + random()) * interval '30 days' / %(per_service)s AS at
+) t
 WHERE s.labels @> '{"demo": "true"}'
 """
 DEPLOYS_PER_SERVICE = 8

@@ -43,8 +43,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "What Prometheus scrapes stands here once a Prometheus is connected under Upstreams.",
     ),
     "monitoring.Deploy": (
-        "No deploy was told of",
-        "A pipeline tells of each deploy with POST /api/v1/deploys/. The page of a service has the lines to copy.",
+        "No deploy yet",
+        "A pipeline reports each deploy with POST /api/v1/deploys/. The page of a service has the lines to copy.",
     ),
     "monitoring.Panel": (
         "No chart yet",
@@ -81,7 +81,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "security.RuleSetting": ("No detection rule", "manage.py prepare writes them."),
     "security.SiemDestination": (
         "The audit trail is not forwarded",
-        "A destination is a syslog receiver that gets each entry of the audit trail.",
+        "A destination is a syslog receiver or an HTTPS collector that gets each entry of the audit trail.",
     ),
     "security.ApiToken": (
         "No API token yet",

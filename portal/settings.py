@@ -246,6 +246,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 
 # --- API ----------------------------------------------------------------------------------------
+FILTERS_EMPTY_CHOICE_LABEL = "Any"
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "security.authentication.TokenAuthentication",

@@ -48,7 +48,9 @@ class FlagColumns:
     @display(description="Subject")
     def on(self, flag: Flag) -> str:
         return format_html(
-            "{}<br><small>{}</small>", flag.shown_subject, flag.get_subject_kind_display()
+            "<div>{}<br><small>{}</small></div>",
+            flag.shown_subject,
+            flag.get_subject_kind_display(),
         )
 
     @display(description="Status", label=STATUS_COLOURS)

@@ -25,7 +25,10 @@ VALID_SECONDS = 300
 # Set while a staff account without a factor enrols one; until then nothing else opens.
 ENROL_UNTIL = "portal_enrol_until"
 ENROL_SECONDS = 15 * 60
-GENERIC = "The user name, password or code is not right."
+GENERIC = (
+    "The user name, password or code is not right, or the code was used before. "
+    "Try the next code, or start again."
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ os.environ.setdefault("SECRET_KEY", "test-only")
 os.environ.setdefault("FIELD_ENCRYPTION_KEYS", "test-only-field-key")
 
 from portal.settings import *  # noqa: F403
-from portal.settings import REDIS_URL, STORAGES, VAR_DIR
+from portal.settings import REDIS_URL, STATIC_ROOT, STORAGES, VAR_DIR
 
 _worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
 _number = int(_worker.removeprefix("gw") or 0) % 15 + 1
@@ -21,5 +21,8 @@ STORAGES = {
     **STORAGES,
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
+STATIC_ROOT.mkdir(
+    parents=True, exist_ok=True
+)  # else WhiteNoise warns in each test that asks by HTTP
 AUDIT_LOG_DIR = str(Path(VAR_DIR) / "audit" / _worker)
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]

@@ -77,7 +77,7 @@ class Upstream(models.Model):
     name = models.SlugField(
         unique=True,
         validators=[validate_not_reserved],
-        help_text="Used in URLs and in `manage.py poll NAME`.",
+        help_text="Used in addresses, and by the command manage.py poll NAME.",
     )
     kind = models.CharField(max_length=20, choices=UpstreamKind.choices)
     url = models.CharField(

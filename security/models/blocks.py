@@ -120,7 +120,7 @@ class AllowEntry(models.Model):
     class Meta:
         ordering = ("kind", "value")
         verbose_name = "allow-list entry"
-        verbose_name_plural = "allow-list"
+        verbose_name_plural = "allow-list entries"
         constraints = (
             models.CheckConstraint(
                 condition=Q(kind__in=SubjectKind.values), name="allow_kind_known"

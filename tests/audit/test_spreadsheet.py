@@ -18,7 +18,7 @@ from tests.factories import make_user, sign_in
 SOFFICE = shutil.which("soffice")
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(not SOFFICE, reason="skipped: no soffice (LibreOffice Calc) to open the file with."),
+    pytest.mark.skipif(not SOFFICE, reason="skipped: no soffice to open the file with. Install libreoffice-calc."),
 ]  # fmt: skip
 URL = "/api/v1/audit/exports/"
 HOSTILE = (

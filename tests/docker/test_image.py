@@ -38,13 +38,17 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with exactly what `COPY . .` brings into the image."""
     folder = tmp_path_factory.mktemp("image")
     if not shutil.which("git"):
-        pytest.skip("skipped: no git, which tells what belongs to the repository.")
+        pytest.skip(
+            "skipped: no git, which tells what belongs to the repository. Install the package git."
+        )
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=BASE_DIR, capture_output=True, text=True, check=False,
     ).stdout.splitlines()  # fmt: skip
     if not listed:
-        pytest.skip("not a git checkout: what belongs to the repository cannot be told")
+        pytest.skip(
+            "skipped: this is no git checkout, so what belongs to the repository cannot be told."
+        )
     for name in listed:
         if not ignored(Path(name)) and (BASE_DIR / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

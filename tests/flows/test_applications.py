@@ -85,7 +85,9 @@ def test_an_entry_that_is_refused_is_named_and_the_others_are_kept(
     assert "object.verb_past" in said
 
 
-@pytest.mark.skipif(not shutil.which("curl"), reason="skipped: no curl on this machine")
+@pytest.mark.skipif(
+    not shutil.which("curl"), reason="skipped: no curl on this machine. Install it."
+)
 def test_the_pipeline_s_snippet_tells_of_a_deploy(
     service: Service, environment: dict[str, str]
 ) -> None:

@@ -15,7 +15,7 @@ from portal.core.embedded.places import PlaceError, open_dir, socket_dir
 from portal.core.embedded.postgres import Postgres
 
 as_root = pytest.mark.skipif(
-    os.geteuid() != 0, reason="skipped: only root runs PostgreSQL as another"
+    os.geteuid() != 0, reason="skipped: only root runs PostgreSQL as another account."
 )
 
 

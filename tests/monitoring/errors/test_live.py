@@ -20,7 +20,9 @@ SERVER = os.environ.get("TEST_SENTRY_URL", "")
 pytestmark = [
     pytest.mark.django_db,
     pytest.mark.stack,
-    pytest.mark.skipif(not SERVER, reason="skipped: TEST_SENTRY_URL names no server."),
+    pytest.mark.skipif(
+        not SERVER, reason="skipped: TEST_SENTRY_URL names no Sentry or GlitchTip to ask."
+    ),
 ]
 
 

@@ -24,7 +24,9 @@ SERVER = os.environ.get("TEST_ELASTICSEARCH_URL") or os.environ.get("ELASTICSEAR
 pytestmark = [
     pytest.mark.django_db,
     pytest.mark.stack,
-    pytest.mark.skipif(not SERVER, reason="skipped: TEST_ELASTICSEARCH_URL names no server."),
+    pytest.mark.skipif(
+        not SERVER, reason="skipped: TEST_ELASTICSEARCH_URL names no Elasticsearch to ask."
+    ),
 ]
 NOW = datetime.now(UTC).replace(microsecond=0)
 QUERY = LogQuery(NOW - timedelta(hours=1), NOW + timedelta(seconds=1))
