@@ -1,7 +1,7 @@
-"""Holds what fires against the routes anew once these or the channels changed, as Alertmanager's reload does.
+"""Holds what fires against the routes anew once these, the channels, or a service or its team changed.
 
-Alerts that began while no route wanted them, or while a channel was off, would else be news to
-nobody for as long as they fire.
+As Alertmanager's reload does: alerts that began while no route wanted them, or while a channel was
+off, would else be news to nobody for as long as they fire.
 """
 
 import hashlib
@@ -15,19 +15,23 @@ from redis.exceptions import RedisError
 
 from alerts import routing
 from alerts.models import Alert
-from alerts.notification_models import Channel, GroupMember, NotificationGroup, load_rules
+from alerts.notification_models import GroupMember, NotificationGroup, load_rules
 from alerts.router import Key, labels_for_routing
 from alerts.routing import Rule
 
 MARK = "routes-mark"
+STATE_SQL = """
+SELECT (SELECT array_agg(id ORDER BY id) FROM alerts_channel WHERE enabled),
+    (SELECT md5(string_agg(concat_ws(' ', id, team), ',' ORDER BY id)) FROM core_service WHERE team <> '')
+"""
 LABELS = ("id", "labels", "severity", "service__slug", "service__team")
 
 
 def route_anew_if_changed() -> int:
     """Put what fires and was not told to everybody it should be back into the queue; return how many alerts."""
     rules = load_rules()
-    enabled = frozenset(Channel.objects.filter(enabled=True).values_list("pk", flat=True))
-    judged_by = repr((rules, sorted(enabled)))
+    enabled, teams = _state()
+    judged_by = repr((rules, sorted(enabled), teams))
     mark = hashlib.blake2b(judged_by.encode("utf-8", "replace"), digest_size=16).hexdigest()
     try:
         if cache.get(MARK) == mark:
@@ -38,6 +42,22 @@ def route_anew_if_changed() -> int:
     except (RedisError, OSError):
         return 0  # without a memory of the routes, every tick would find them changed
     return len(untold)
+
+
+def _state() -> tuple[frozenset[int], str | None]:
+    """Return which channels are on, and what changes with the team of a service, which routes may ask for."""
+    with connection.cursor() as cursor:
+        cursor.execute(STATE_SQL)
+        enabled, teams = cursor.fetchone()
+    return frozenset(enabled or ()), teams
+
+
+def look_again() -> None:
+    """Let the next tick hold everything against the routes, though these are as they were."""
+    try:
+        cache.delete(MARK)
+    except (RedisError, OSError):
+        return  # what is forgotten with Redis is looked at anyway
 
 
 @dataclass(slots=True)

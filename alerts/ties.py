@@ -10,6 +10,7 @@ from django.core.cache import cache
 from django.db import connection, transaction
 from redis.exceptions import RedisError
 
+from alerts import rerouting
 from alerts.models import Alert
 from portal.core.catalogue import Catalogue
 from portal.core.models import Upstream
@@ -32,6 +33,8 @@ def tie() -> int:
         return 0
     watched = Alert.objects.open().exclude(upstream__kind=Upstream.Kind.PORTAL).order_by()
     moved = sum(map(_tie, watched.values_list("upstream_id", flat=True).distinct()))
+    if moved:
+        rerouting.look_again()  # routes may ask for the service, or its team
     _remember(catalogue)
     return moved
 

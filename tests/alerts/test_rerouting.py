@@ -8,12 +8,19 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from alerts import channels, rerouting, services
+from alerts import channels, rerouting, services, ties
 from alerts.models import Transition
 from alerts.notification_models import Notification
 from alerts.tasks import dispatch_notifications
 from tests.alerts.test_delivery import fire, later, log
-from tests.factories import make_alert, make_channel, make_route, make_transition, make_user
+from tests.factories import (
+    make_alert,
+    make_channel,
+    make_route,
+    make_service,
+    make_transition,
+    make_user,
+)
 from tests.receivers import Receiver, http_receiver
 
 pytestmark = pytest.mark.django_db
@@ -119,3 +126,27 @@ def test_an_alert_that_waits_for_its_first_message_is_not_queued_again(receiver:
     assert rerouting.route_anew_if_changed() == 0
     assert not Notification.objects.exists()
     assert not Transition.objects.filter(routed_at=None, at__lt=timezone.now()).exists()
+
+
+def test_an_alert_whose_service_is_found_later_goes_the_way_of_its_team(receiver: Receiver) -> None:
+    make_route(make_channel(receiver.url()), matchers=['team="tills"'])
+    make_transition(make_alert(labels={"alertname": "Disk", "job": "shop"}))
+    dispatch_notifications()
+    assert log() == [("withheld", "no_route")]
+    make_service(slug="shop", team="tills")
+    assert ties.tie() == 1
+    dispatch_notifications()
+    dispatch_notifications()
+    assert log()[1:] == [("sent", "first")]
+
+
+def test_a_service_that_is_given_to_a_team_has_its_alerts_told_there(receiver: Receiver) -> None:
+    make_route(make_channel(receiver.url()), matchers=['team="tills"'])
+    shop = make_service(slug="shop")
+    fire(service=shop)
+    dispatch_notifications()
+    assert log() == [("withheld", "no_route")]
+    shop.team = "tills"
+    shop.save()
+    dispatch_notifications()
+    assert log()[1:] == [("sent", "first")]
