@@ -3,20 +3,29 @@
 from typing import Any
 
 import django_filters as filters
+from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.utils import timezone
 
 from alerts.models import Alert, AlertQuerySet, Silence, SilenceQuerySet, State
+from portal.core.filtering import ChoicesFilter, WordsFilter
 from portal.core.matchers import MatcherError, parse
+
+SEVERAL = "Several are separated by commas, or given one by one."
+
+
+def validate_label(written: str) -> None:
+    try:
+        matcher = parse(written)
+    except MatcherError as error:
+        raise ValidationError(str(error)) from error
+    if matcher.operator != "=":
+        raise ValidationError('Only equality can be asked for, as in instance="db1".')
 
 
 class AlertFilter(filters.FilterSet):
-    state = filters.MultipleChoiceFilter(
-        choices=State.choices, help_text="May be given more than once."
-    )
-    severity = filters.CharFilter(
-        help_text="Exactly; several separated by commas.", method="in_list"
-    )
+    state = ChoicesFilter(choices=State.choices, help_text=SEVERAL)
+    severity = WordsFilter(help_text=f"Exactly. {SEVERAL}", method="in_list")
     service = filters.CharFilter(field_name="service__slug", help_text="Slug of a service.")
     upstream = filters.CharFilter(field_name="upstream__name")
     alertname = filters.CharFilter()
@@ -33,7 +42,9 @@ class AlertFilter(filters.FilterSet):
     )
     q = filters.CharFilter(method="search", help_text="Words of the name or summary.")
     label = filters.CharFilter(
-        method="has_label", help_text='One label, for example instance="db1".'
+        method="has_label",
+        validators=[validate_label],
+        help_text='One label, for example instance="db1".',
     )
 
     class Meta:
@@ -57,15 +68,8 @@ class AlertFilter(filters.FilterSet):
         )
 
     def has_label(self, queryset: AlertQuerySet, _name: str, value: str) -> AlertQuerySet:
-        try:
-            matcher = parse(value)
-        except MatcherError:
-            return queryset.none()
-        return (
-            queryset.filter(labels__contains={matcher.name: matcher.value})
-            if matcher.operator == "="
-            else queryset.none()
-        )
+        matcher = parse(value)
+        return queryset.filter(labels__contains={matcher.name: matcher.value})
 
 
 class SilenceFilter(filters.FilterSet):

@@ -14,6 +14,7 @@ from rest_framework.viewsets import GenericViewSet
 from audit import services as audit
 from audit.services import Target
 from portal.core import csv
+from portal.core.filtering import refuse_unknown_format
 
 CSV_PARAMETER = OpenApiParameter(
     "format",
@@ -29,6 +30,7 @@ class CsvListMixin:
 
     @extend_schema(parameters=[CSV_PARAMETER])
     def list(self: Any, request: Request, *args: Any, **kwargs: Any) -> Any:
+        refuse_unknown_format(request)
         queryset = self.filter_queryset(self.get_queryset())
         if request.query_params.get("format") == "csv":
             return self._csv(request, queryset)

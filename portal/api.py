@@ -3,7 +3,6 @@
 from django.http import HttpRequest, HttpResponse
 from django.urls import path, re_path
 from django.views.decorators.csrf import csrf_exempt
-from drf_spectacular.views import SpectacularAPIView
 from rest_framework.routers import SimpleRouter
 
 from alerts import api as alerts_api
@@ -20,7 +19,7 @@ from portal import exports_api
 from portal.core import problems
 from portal.dashboard_api import DashboardView
 from portal.discovery import PrometheusDiscoveryView
-from portal.docs import DocsView
+from portal.docs import DocsView, SchemaView
 from portal.doctor_api import DoctorView
 from portal.timeline_api import ServiceTimelineView, TimelineView
 from security import api as security_api
@@ -75,7 +74,7 @@ urlpatterns = [
     path("discovery/prometheus/", PrometheusDiscoveryView.as_view(), name="discovery-prometheus"),
     path("logs/search/", api_logs.LogSearchView.as_view(), name="logs-search"),
     path("metrics/query_range/", api_panels.QueryRangeView.as_view(), name="query-range"),
-    path("schema/", SpectacularAPIView.as_view(api_version="v1"), name="schema"),
+    path("schema/", SchemaView.as_view(api_version="v1"), name="schema"),
     path("docs/", DocsView.as_view(), name="docs"),
     *router.urls,
     re_path("", unknown_path),

@@ -5,8 +5,10 @@ from typing import Any
 from csp.constants import SELF
 from csp.decorators import csp_replace
 from django.utils.decorators import method_decorator
-from drf_spectacular.views import SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
 
 # Swagger UI writes style elements, which are refused everywhere else; no script is allowed more.
 STYLES = {"style-src": [SELF, "'unsafe-inline'"]}
@@ -20,3 +22,17 @@ class DocsView(SpectacularSwaggerSplitView):
     authentication_classes: tuple[Any, ...] = ()
     url_name = "schema"
     template_name = "portal/api_docs.html"
+
+
+class ByFormat(DefaultContentNegotiation):
+    """Lets `?format=json` or `yaml` choose what an Accept header would."""
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
+        wanted = format_suffix or request.query_params.get("format")
+        return super().select_renderer(request, renderers, wanted)
+
+
+class SchemaView(SpectacularAPIView):
+    """The OpenAPI schema, as YAML or as JSON; open to all."""
+
+    content_negotiation_class = ByFormat

@@ -79,6 +79,10 @@ def integer(name: str, default: int, *, minimum: int, maximum: int) -> int:
     return _parsed(name, default, parse, f"Use a whole number from {minimum} to {maximum}.")
 
 
+def web_processes() -> int:
+    return integer("WEB_CONCURRENCY", 2, minimum=1, maximum=64)
+
+
 def words(name: str, default: str = "") -> list[str]:
     """Return a comma-separated list, without empty members."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
@@ -165,7 +169,8 @@ def choice(name: str, choices: tuple[str, ...]) -> str:
 def _is_server(word: str, schemes: tuple[str, ...]) -> bool:
     try:
         parts = urlsplit(word)
-        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+        is_whole = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+        return is_whole and not (parts.query or parts.fragment)
     except ValueError:  # brackets that do not close, a port that is not a number
         return False
 

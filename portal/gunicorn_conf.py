@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from portal import counting
+from portal import counting, env
 
 bind = os.environ.get("PORTAL_BIND", "127.0.0.1:8000")
-workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+workers = env.web_processes()
 worker_class = "portal.web_worker.BoundedThreadWorker"
 threads = 4
 timeout = 60
@@ -19,6 +19,7 @@ control_socket_disable = (
 )
 accesslog = None  # the portal writes its own line per request
 forwarded_allow_ips = "127.0.0.1"  # the portal decides the client address itself (TRUSTED_PROXIES)
+limit_request_line = 8190  # PromQL in a query may be long
 limit_request_field_size = 8190
 
 

@@ -45,17 +45,20 @@ class Wanted:
 def wanted() -> dict[str, Wanted]:
     """Return the wanted rows by name; members of one Alertmanager cluster share a row."""
     found = {}
-    for number, url in enumerate(settings.PROMETHEUS_URL):
+    for number, written in enumerate(settings.PROMETHEUS_URL):
         name = "prometheus" if number == 0 else f"prometheus-{number + 1}"
-        found[name] = Wanted(Upstream.Kind.PROMETHEUS.value, url)
+        url, login = _apart(written)
+        found[name] = Wanted(Upstream.Kind.PROMETHEUS.value, url, credentials=login)
     if settings.ALERTMANAGER_URL:
         ours = (
             "alertmanager" in settings.PORTAL_EMBEDDED and "prometheus" in settings.PORTAL_EMBEDDED
         )
+        members = [_apart(written) for written in settings.ALERTMANAGER_URL]
         found["alertmanager"] = Wanted(
             Upstream.Kind.ALERTMANAGER.value,
-            ",".join(settings.ALERTMANAGER_URL),
+            ",".join(url for url, _login in members),
             WATCHDOG if ours else {},
+            credentials=next((login for _url, login in members if login), {}),
         )
     if settings.CROWDSEC_URL:
         found["crowdsec"] = _crowdsec()
@@ -64,6 +67,14 @@ def wanted() -> dict[str, Wanted]:
     if settings.SENTRY_API_URL:
         found["sentry"] = _sentry()
     return found
+
+
+def _apart(written: str) -> tuple[str, dict[str, str]]:
+    """Return a URL without its user and password, and these: a row shows its URL, and hides credentials."""
+    parts = urlsplit(written)
+    login = {"username": unquote(parts.username or ""), "password": unquote(parts.password or "")}
+    url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return url, {name: value for name, value in login.items() if value}
 
 
 def _crowdsec() -> Wanted:
@@ -91,19 +102,15 @@ def _sentry() -> Wanted:
 
 def _elasticsearch() -> Wanted:
     """Return the row of ELASTICSEARCH_URL; user and password in it become credentials of the row."""
-    parts = urlsplit(settings.ELASTICSEARCH_URL)
-    known = {"token": settings.ELASTICSEARCH_API_KEY}
-    if not settings.ELASTICSEARCH_API_KEY:
-        known = {
-            "username": unquote(parts.username or ""),
-            "password": unquote(parts.password or ""),
-        }
+    url, login = _apart(settings.ELASTICSEARCH_URL)
+    if settings.ELASTICSEARCH_API_KEY:
+        login = {"token": settings.ELASTICSEARCH_API_KEY}
     index = settings.ELASTICSEARCH_INDEX
     return Wanted(
         Upstream.Kind.ELASTICSEARCH.value,
-        parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(),
+        url,
         enforced={"index": index} if index else {},
-        credentials={name: value for name, value in known.items() if value},
+        credentials=login,
         interval_seconds=max(settings.POLL_SECONDS, ELASTICSEARCH_SECONDS),
     )
 

@@ -32,6 +32,7 @@ METRICS_NETWORKS = env.networks("METRICS_NETWORKS")
 METRICS_TOKEN = env.secret("METRICS_TOKEN", VAR_DIR / "secrets" / "metrics_token")
 CSRF_TRUSTED_ORIGINS = [PORTAL_URL]
 HTTPS = PORTAL_URL.startswith("https://")
+WEB_CONCURRENCY = env.web_processes()  # read by gunicorn
 
 # --- Upstreams named by the environment; they become managed rows at start ----------------------
 PROMETHEUS_URL = env.urls("PROMETHEUS_URL")
@@ -255,7 +256,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["security.permissions.ScopedPermission"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["portal.core.problems.StrictJSONParser"],
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_FILTER_BACKENDS": ["portal.core.filtering.StrictFilterBackend"],
     "DEFAULT_PAGINATION_CLASS": "portal.core.pagination.CursorPagination",
     "DEFAULT_SCHEMA_CLASS": "portal.schema.PortalSchema",
     "EXCEPTION_HANDLER": "portal.core.problems.problem_handler",

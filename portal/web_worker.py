@@ -4,15 +4,37 @@ gunicorn's own `timeout` watches the process, not a connection: eight slow clien
 """
 
 import contextlib
+import json
 import socket
 import threading
 import time
 from typing import Any
 
+from gunicorn import util  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
 READ_SECONDS = 30.0  # the largest body, 10 MB, at 3 Mbit/s
 SWEEP_SECONDS = 1.0
+
+TOO_LONG = {
+    414: "The address of the request is longer than 8190 bytes. Shorten its query.",
+    431: "The request has more than 100 headers, or one that is longer than 8190 bytes. Send fewer or shorter ones.",
+}
+
+
+def write_problem(sock: Any, status: int, reason: str, said: str) -> None:
+    """Answer what never became a request as the API answers everything: by a problem (RFC 9457)."""
+    detail = TOO_LONG.get(status) or f"The request cannot be read: {said or reason}."
+    facts = {"type": "about:blank", "title": reason, "status": status, "detail": detail}
+    body = json.dumps(facts | {"instance": "", "request_id": ""}).encode()
+    head = (
+        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    util.write_nonblock(sock, head.encode("latin-1") + body)
+
+
+util.write_error = write_problem  # gunicorn offers no setting for it, and writes HTML
 
 
 class BoundedThreadWorker(ThreadWorker):

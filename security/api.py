@@ -47,15 +47,24 @@ class ApiTokenSerializer(serializers.ModelSerializer[ApiToken]):
         read_only_fields = fields
 
 
+def _check_networks(written: list[str]) -> None:
+    tokens.parse_networks(written)
+
+
 class NewTokenSerializer(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=100)
     scopes = serializers.ListField(
         child=serializers.ChoiceField(choices=Scope.choices), min_length=1, max_length=20
     )
     allowed_networks = serializers.ListField(
-        child=serializers.CharField(max_length=50), required=False, max_length=50
+        child=serializers.CharField(max_length=50),
+        required=False,
+        max_length=50,
+        validators=[_check_networks],
     )
-    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+    expires_at = serializers.DateTimeField(
+        required=False, allow_null=True, validators=[tokens.check_expiry]
+    )
 
 
 class MintedTokenSerializer(ApiTokenSerializer):

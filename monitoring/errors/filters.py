@@ -6,11 +6,12 @@ import django_filters as filters
 from django.db.models import Q
 
 from monitoring.errors.models import ErrorIssue, ErrorIssueQuerySet, IssueStatus
+from portal.core.filtering import ChoicesFilter
 
 
 class ErrorIssueFilter(filters.FilterSet):
-    status = filters.MultipleChoiceFilter(
-        choices=IssueStatus.choices, help_text="May be given more than once."
+    status = ChoicesFilter(
+        choices=IssueStatus.choices, help_text="Several by commas, or one by one."
     )
     project = filters.CharFilter(help_text="Slug of a project of Sentry.")
     service = filters.CharFilter(field_name="service__slug", help_text="Slug of a service.")

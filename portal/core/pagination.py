@@ -27,7 +27,7 @@ class CursorPagination(pagination.CursorPagination):
     ) -> list[Any] | None:
         """Return one page. Raises ValidationError for a cursor that no page gave."""
         self.request, self.base_url = request, request.build_absolute_uri()
-        self.page_size = self.get_page_size(request) or self.page_size
+        self.page_size = self.get_page_size(request)
         self.ordering = self.get_ordering(request, queryset, view)
         try:
             self.rows = self._read(queryset, self.decode_cursor(request))
@@ -37,6 +37,16 @@ class CursorPagination(pagination.CursorPagination):
             sentence = "No list in this ordering gave this cursor. Begin again without it."
             raise ValidationError({"cursor": [sentence]}) from error
         return self.rows
+
+    def get_page_size(self, request: Request) -> int:
+        """Return how many rows a page has, 500 at most. Raises ValidationError for what is no number."""
+        written = request.query_params.get(self.page_size_query_param) or str(self.page_size)
+        number = int(written[:9]) if written.isascii() and written.isdigit() else 0
+        if number < 1:
+            raise ValidationError(
+                {"page_size": [f"Write a number from 1 to {self.max_page_size}."]}
+            )
+        return min(number, self.max_page_size)
 
     def _read(self, queryset: Any, cursor: Any) -> list[Any]:
         """Read the page after the row that `cursor` names, or before it when it is reversed.

@@ -17,6 +17,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from rest_framework import exceptions, status
 from rest_framework.parsers import BaseParser
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
 from portal.core import request_context
@@ -136,6 +137,15 @@ def problem_handler(error: Exception, context: dict[str, Any]) -> Response | Non
     return _answer(error)
 
 
+class Problem(Response):
+    """A problem is JSON, whatever the view would have answered in."""
+
+    @property
+    def rendered_content(self) -> str:
+        self["Content-Type"] = CONTENT_TYPE
+        return str(JSONRenderer().render(self.data), "utf-8")
+
+
 def _answer(error: exceptions.APIException) -> Response:
     headers = {}
     if header := getattr(error, "auth_header", None):
@@ -152,7 +162,7 @@ def _answer(error: exceptions.APIException) -> Response:
         error.default_code,
         fields,
     )
-    return Response(document, status=error.status_code, headers=headers, content_type=CONTENT_TYPE)
+    return Problem(document, status=error.status_code, headers=headers)
 
 
 def response(title: str, code: int, detail: str, kind: str) -> HttpResponse:

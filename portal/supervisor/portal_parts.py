@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from portal import env
 from portal.core.embedded.places import BASE_DIR
 from portal.supervisor.console import Say
 from portal.supervisor.stack import answers
@@ -71,7 +72,9 @@ def processes(
         Part(
             name="Web",
             argv=lambda: [sys.executable, "-m", "gunicorn", "-c", "python:portal.gunicorn_conf", "portal.wsgi"],
-            log=var / "log" / "web.log", ready=answers(port, "/healthz", probe_host), environment=environment,
+            log=var / "log" / "web.log", ready=answers(port, "/healthz", probe_host),
+            # gunicorn reads it before our configuration, and ends where it is no number.
+            environment=lambda: {**environment(), "WEB_CONCURRENCY": str(env.web_processes())},
             needs=BOTH, detail=url, stop_seconds=15,
         ),
         _celery(var, "Worker", ["worker", "--concurrency", str(WORKER_PROCESSES), "--without-gossip",

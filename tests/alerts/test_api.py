@@ -190,7 +190,9 @@ def at(hours: float) -> str:
         ("", "Disk Heat Past"),
         ("state=firing", "Disk"),
         ("state=suppressed&state=resolved", "Heat Past"),
-        ("severity=critical,info", "Disk Past"),
+        ("state=suppressed,%20resolved", "Heat Past"),
+        ("severity=Critical,%20info", "Disk Past"),
+        ("severity=critical&severity=info", "Disk Past"),
         ("service=shop", "Disk"),
         ("upstream=am", "Disk"),
         ("alertname=Heat", "Heat"),
@@ -207,7 +209,7 @@ def at(hours: float) -> str:
         ("ordering=starts_at", "Past Heat Disk"),
         ("unknown=1", "Disk Heat Past"),
     ],
-    ids=range(19),  # the queries hold times, which each process of pytest-xdist reads for itself
+    ids=range(21),  # the queries hold times, which each process of pytest-xdist reads for itself
 )
 def test_a_filter_finds_what_it_says(
     api: Client, various: dict[int, str], query: str, names: str
@@ -225,6 +227,15 @@ def test_a_filter_finds_what_it_says(
         ("since=yesterday", "since"),
         ("until=2026-13-01T00:00:00Z", "until"),
         ("ordering=severity", "ordering"),
+        ("state=firing,open", "state"),
+        ("acknowledged=maybe", "acknowledged"),
+        ("label=instance", "label"),
+        ('label=instance!="db1"', "label"),
+        ("page_size=0", "page_size"),
+        ("page_size=-1", "page_size"),
+        ("page_size=many", "page_size"),
+        ("page_size=²", "page_size"),
+        ("format=xml", "format"),
     ],
 )
 def test_a_filter_that_cannot_be_read_is_an_error(api: Client, query: str, field: str) -> None:

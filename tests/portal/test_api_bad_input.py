@@ -151,3 +151,47 @@ def test_a_body_that_is_no_json_is_refused_in_whole_sentences(api: Client) -> No
     problem = api.post("/api/v1/services/", "x", content_type="text/plain").json()
     assert problem["status"] == 415
     assert "{" not in problem["title"] + problem["detail"]
+
+
+@pytest.mark.parametrize(
+    "query, accept, kind",
+    [
+        ("", "*/*", "application/vnd.oai.openapi"),
+        ("?format=json", "*/*", "application/vnd.oai.openapi+json"),
+        ("?format=yaml", "*/*", "application/vnd.oai.openapi"),
+        ("", "application/json", "application/json"),
+    ],
+)
+def test_the_schema_is_yaml_or_json_as_is_asked_for(
+    api: Client, query: str, accept: str, kind: str
+) -> None:
+    answer = api.get(f"/api/v1/schema/{query}", headers={"Accept": accept})
+    assert (answer.status_code, answer["Content-Type"].partition(";")[0]) == (200, kind)
+    assert answer.content.startswith(b"{") is kind.endswith("json")
+
+
+@pytest.mark.parametrize(
+    "query, accept, status", [("", "image/png", 406), ("?format=x", "*/*", 404)]
+)
+def test_a_problem_is_json_where_the_answer_would_have_been_yaml(
+    api: Client, query: str, accept: str, status: int
+) -> None:
+    answer = api.get(f"/api/v1/schema/{query}", headers={"Accept": accept})
+    assert (answer.status_code, answer["Content-Type"]) == (status, "application/problem+json")
+    assert answer.json()["status"] == status
+
+
+@pytest.mark.parametrize(
+    "wrong, field",
+    [
+        ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
+        ({"allowed_networks": ["10.0.0.0/99"]}, "allowed_networks"),
+        ({"scopes": []}, "scopes"),
+    ],
+)
+def test_what_is_wrong_with_a_token_is_said_at_its_field(
+    api: Client, wrong: dict[str, Any], field: str
+) -> None:
+    body = {"name": "n", "scopes": ["read"], **wrong}
+    answer = api.post("/api/v1/tokens/", body, content_type="application/json")
+    assert set(problem(answer, 400)["errors"]) == {field}

@@ -97,6 +97,23 @@ def test_upstreams_of_the_environment_become_managed_rows(settings: Settings) ->
     assert (row.managed, row.members, row.options) == (True, ["http://a1", "http://a2"], {})
 
 
+def test_a_login_in_a_url_becomes_the_credentials_of_the_row(settings: Settings) -> None:
+    environment(
+        settings,
+        prometheus=["https://ann:p%40ss@p1:9090/prom"],
+        alertmanager=["http://a1", "http://bob:secret@a2/am"],
+    )
+    managed.synchronise()
+    prometheus, cluster = (
+        Upstream.objects.get(name="prometheus"),
+        Upstream.objects.get(name="alertmanager"),
+    )
+    assert (prometheus.url, prometheus.credentials) == (
+        "https://p1:9090/prom", {"username": "ann", "password": "p@ss"})  # fmt: skip
+    assert (cluster.url, cluster.credentials["password"]) == ("http://a1,http://a2/am", "secret")
+    assert managed.synchronise() == []
+
+
 def test_a_variable_that_is_gone_disables_its_row_and_its_return_enables_it(
     settings: Settings,
 ) -> None:

@@ -1,5 +1,7 @@
 """A client that drips its request loses the connection; the thread is free for others."""
 
+import json
+import logging
 import socket
 import threading
 import time
@@ -7,6 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from gunicorn.http.errors import (  # type: ignore[import-untyped]
+    InvalidRequestMethod,
+    LimitRequestHeaders,
+    LimitRequestLine,
+)
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
 from portal.web_worker import BoundedThreadWorker
@@ -44,3 +51,27 @@ def test_a_request_that_never_ends_is_cut_off_and_its_answer_still_sent(
 @dataclass(eq=False)
 class Connection:
     sock: socket.socket
+
+
+@pytest.mark.parametrize(
+    "error, status, words",
+    [
+        (LimitRequestLine(9000, 8190), 414, "Shorten its query."),
+        (LimitRequestHeaders("too many"), 431, "fewer or shorter"),
+        (InvalidRequestMethod("<b>"), 400, "'<b>'"),
+    ],
+)
+def test_what_never_became_a_request_is_answered_by_a_problem(
+    error: Exception, status: int, words: str
+) -> None:
+    ours, client = socket.socketpair()
+    worker = BoundedThreadWorker.__new__(BoundedThreadWorker)
+    worker.log = logging.getLogger("gunicorn")
+    worker.handle_error(None, ours, ("192.0.2.1", 1), error)
+    ours.close()
+    head, _, body = client.makefile("rb").read().partition(b"\r\n\r\n")
+    client.close()
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"Content-Type: application/problem+json" in head
+    problem = json.loads(body)
+    assert (problem["status"], words in problem["detail"]) == (status, True)

@@ -2,7 +2,9 @@
 
 import errno
 import os
+import signal
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,9 +13,10 @@ import pytest
 
 from portal.core.embedded.processes import StartError
 from portal.supervisor import __main__ as supervisor
+from portal.supervisor import guard as guards
 from portal.supervisor import logs, ports
 from portal.supervisor.guard import Guard
-from portal.supervisor.run import _bind, _portal_url
+from portal.supervisor.run import Supervisor, _bind, _portal_url
 from portal.supervisor.stack import Stack
 from portal.supervisor.units import Child, Part
 
@@ -147,6 +150,32 @@ def test_what_is_given_is_not_started(given: tuple[str, ...], units: tuple[str, 
     assert Stack.wanted(dict.fromkeys(given, "x")) == units
 
 
+def test_servers_whose_urls_are_given_are_used_and_not_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("DATABASE_URL", "REDIS_URL", "PROMETHEUS_URL", "ALERTMANAGER_URL"):
+        monkeypatch.setenv(name, f"given://{name.lower()}")
+    monkeypatch.setenv("PORT", "0")
+    monkeypatch.setenv("WEB_CONCURRENCY", "two")
+    guard = Guard(tmp_path)
+    guard.enter()
+    run = Supervisor(tmp_path, guard)
+    names = [unit.name for unit in run.units]
+    assert names == ["PostgreSQL", "Redis", "Preparation", "Web", "Worker", "Beat"]
+    for unit in run.units[:2]:
+        unit.step(())
+        unit.step(())  # it says so once
+        assert unit.available
+        unit.stop(lambda: False)
+    said = capsys.readouterr().out
+    assert said.count("used from DATABASE_URL") == said.count("used from REDIS_URL") == 1
+    assert run.environment()["DATABASE_URL"] == "given://database_url"
+    web = next(unit for unit in run.units if isinstance(unit, Child) and unit.name == "Web")
+    assert web.part.environment()["WEB_CONCURRENCY"] == "2"
+    run.listener.close()
+    guard.leave()
+
+
 def test_big_logs_are_rotated_once(tmp_path: Path) -> None:
     (tmp_path / "web.log").write_text("x" * 100)
     (tmp_path / "beat.log").write_text("x")
@@ -230,3 +259,26 @@ def test_a_second_run_is_refused_with_address_and_pid(tmp_path: Path) -> None:
     first.leave()
     second.enter()
     second.leave()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="skipped: needs Linux's /proc")
+def test_what_an_earlier_run_has_left_is_ended_before_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(guards, "ORPHAN_SECONDS", 0.2)
+    killed = Guard(tmp_path)
+    killed.enter()
+    held = [killed.inherited]
+    left = subprocess.Popen(["sleep", "60"], pass_fds=held)  # its parent died without stopping it
+    killed.leave()
+    following = Guard(tmp_path)
+    try:
+        following.enter()
+        assert left.wait(5) == -signal.SIGKILL
+        assert (
+            f"ending process {left.pid}, left over from an earlier run" in capsys.readouterr().out
+        )
+        assert following.leave() == []
+    finally:
+        left.kill()
+        left.wait()

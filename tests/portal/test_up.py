@@ -140,6 +140,8 @@ def test_it_starts_serves_stops_in_order_and_starts_again(var: Path, runs: list[
     first = Run(var)
     runs.append(first)
     assert first.get("/healthz") == (200, b"ok\n")
+    assert first.get(f"/healthz?query={'x' * 8000}")[0] == 200  # PromQL may be long
+    assert first.get(f"/healthz?query={'x' * 8200}")[0] == 414
     link = first.says(r"  http://\S+(/admin/enrol/link/dop_enrol_\w+/)")[1]
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     assert b"Choose a password" in browser.open(first.url() + link, timeout=30).read()
