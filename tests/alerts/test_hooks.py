@@ -118,6 +118,42 @@ def test_an_end_by_absence_becomes_exact_when_the_webhook_comes_late(upstream: U
     assert stamp(Alert.objects.get().ends_at or BEGAN) == stamp(ENDED)
 
 
+def test_the_end_of_an_earlier_episode_closes_no_later_one(upstream: Upstream) -> None:
+    take(upstream, delivery(1))
+    before = stamp(BEGAN - timedelta(minutes=5))
+    times = {"startsAt": stamp(BEGAN - timedelta(hours=1)), "endsAt": before}
+    take(upstream, delivery(1, status="resolved", **times))
+    assert [alert.state for alert in Alert.objects.all()] == ["firing"]
+
+
+def test_the_end_of_a_later_episode_does_not_move_that_of_an_earlier_one(
+    upstream: Upstream,
+) -> None:
+    take(upstream, delivery(1))
+    over = BEGAN + timedelta(minutes=2)
+    Alert.objects.update(state="resolved", ends_at=over, closed_by="poll", closed_at=over)
+    take(upstream, delivery(1, status="resolved", startsAt=stamp(BEGAN + timedelta(minutes=5))))
+    ends = Alert.objects.order_by("starts_at").values_list("ends_at", flat=True)
+    assert [stamp(end) for end in ends if end] == [stamp(over), stamp(ENDED)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_another_worker_holds_is_passed_over(another_connection: Any) -> None:
+    upstream = make_upstream(name="am")
+    hooks.receive(upstream, delivery(1))
+    hooks.receive(upstream, delivery(2))
+    another_connection.execute("BEGIN")
+    held = "SELECT FROM alerts_hookdelivery ORDER BY id LIMIT 1 FOR UPDATE"
+    another_connection.execute(held)
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '5s'")
+    assert hooks.process_waiting() == 1
+    another_connection.execute("COMMIT")
+    assert Alert.objects.get().fingerprint == f"{2:016x}"
+    assert hooks.process_waiting() == 1
+    connection.close()  # its lock_timeout is nobody else's
+
+
 BAD = {
     "no JSON": (b"{", 400),
     "a list": (b"[]", 400),

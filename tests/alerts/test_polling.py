@@ -156,6 +156,7 @@ def test_firing_again_within_a_minute_reopens_the_episode(
     fake.alerts = []
     poll(upstream)
     poll(upstream)
+    Alert.objects.update(closed_at=datetime.now(UTC) - timedelta(seconds=45))
     fake.alerts = [wire_alert()]
     poll(upstream)
     assert kinds() == ["opened", "resolved", "reopened"]
@@ -270,22 +271,64 @@ def test_a_missing_watchdog_keeps_the_alerts_it_covers(
     assert [a.fingerprint for a in Alert.objects.open()] == [dog["fingerprint"]]
 
 
+@pytest.mark.parametrize("ends_in, state", [(4, "firing"), (-1, "resolved")])
+@pytest.mark.parametrize("hours", [1, -1])
 def test_a_clock_an_hour_off_is_shown_and_does_not_confuse(
-    fake: FakeAlertmanager, upstream: Upstream
+    fake: FakeAlertmanager, upstream: Upstream, hours: int, ends_in: int, state: str
 ) -> None:
-    fake.clock_offset = timedelta(hours=1)
-    hour_ahead = datetime.now(UTC) + timedelta(hours=1)
-    fake.alerts = [
-        wire_alert(startsAt=stamp(hour_ahead), endsAt=stamp(hour_ahead + timedelta(minutes=4)))
-    ]
-    poll(upstream)
+    fake.clock_offset = timedelta(hours=hours)
+    theirs = datetime.now(UTC) + fake.clock_offset
+    began, ends = theirs - timedelta(minutes=9), theirs + timedelta(minutes=ends_in)
+    fake.alerts = [wire_alert(startsAt=stamp(began), endsAt=stamp(ends))]
+    for _ in range(2):
+        poll(upstream)
     fake.alerts = []
     for _ in range(3):
         poll(upstream)
     upstream.refresh_from_db()
-    assert Alert.objects.get().is_open
-    assert upstream.clock_skew_seconds == pytest.approx(3600, abs=3)
-    assert "clock is 3600 s ahead" in upstream.warning or "ahead of" in upstream.warning
+    alert = Alert.objects.get()
+    assert (alert.state, upstream.settling_reason) == (state, "")
+    assert upstream.clock_skew_seconds == pytest.approx(hours * 3600, abs=3)
+    side = "ahead of" if hours > 0 else "behind"
+    assert f"Its clock is 3600 s {side} the portal's." in upstream.warning
+    for moment in filter(None, (alert.resolved_after, alert.resolved_before)):
+        assert moment == pytest.approx(theirs, abs=timedelta(seconds=60))
+
+
+def test_settling_ends_by_the_clock_of_the_server(
+    fake: FakeAlertmanager, upstream: Upstream
+) -> None:
+    fake.clock_offset = timedelta(hours=-1)
+    began = stamp(datetime.now(UTC) - timedelta(hours=2))
+    fake.alerts = [wire_alert(n, startsAt=began, endsAt=began) for n in range(30)]
+    poll(upstream)
+    fake.alerts = []
+    poll(upstream)
+    long_ago = datetime.now(UTC) - timedelta(minutes=5)
+    Alert.objects.update(missing_since=long_ago + fake.clock_offset)
+    Upstream.objects.update(success_streak_since=long_ago)
+    poll(upstream)
+    assert Alert.objects.open().count() == 0
+
+
+@pytest.mark.parametrize("hours", [1, 0, -1])
+def test_a_silence_is_gone_by_the_clock_of_the_server(
+    fake: FakeAlertmanager, upstream: Upstream, hours: int
+) -> None:
+    """Made before the list was asked for, it has been ended there; made since, it is too new for the list."""
+    fake.clock_offset = timedelta(hours=hours)
+    theirs = datetime.now(UTC) + fake.clock_offset
+    times = {"starts_at": theirs - timedelta(minutes=9), "ends_at": theirs + timedelta(hours=9)}
+    moments = {n: theirs + timedelta(minutes=n) for n in (-1, 1)}
+    made = [
+        make_silence(upstream=upstream, updated_at=moment, **times) for moment in moments.values()
+    ]
+    poll(upstream)
+    states = []
+    for silence in made:
+        silence.refresh_from_db()
+        states.append(silence.state(at=theirs + timedelta(seconds=60)))
+    assert states == ["expired", "active"]
 
 
 def test_silences_are_mirrored_and_expire(fake: FakeAlertmanager, upstream: Upstream) -> None:

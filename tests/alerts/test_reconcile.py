@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.payloads import AlertStatus, ListedAlert, content_hash
+from alerts.payloads import AlertStatus, ListedAlert, Receiver, content_hash
 from alerts.plans import Closed, Known, Plan, Server
-from alerts.reconcile import SETTLING, plan
+from alerts.reconcile import plan
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -36,10 +36,22 @@ def decide(old: list[Known], new: list[ListedAlert], **over: object) -> Plan:
     return plan({k.fingerprint: k for k in old}, {a.fingerprint: a for a in new}, **facts)  # type: ignore[arg-type]
 
 
-def test_nothing_changed_plans_nothing() -> None:
-    alert = listed()
-    moved = listed(endsAt=(NOW + 999 * SECOND).isoformat(), updatedAt=NOW.isoformat())
-    assert decide([known(alert)], [moved]).is_empty
+@pytest.mark.parametrize(
+    "field, value, is_news",
+    [
+        ("endsAt", (NOW + 999 * SECOND).isoformat(), False),
+        ("updatedAt", NOW.isoformat(), False),
+        ("labels", {"alertname": "X", "zone": "north"}, True),
+        ("annotations", {"summary": "worse"}, True),
+        ("generatorURL", "http://other.example/graph", True),
+        ("receivers", (Receiver("night"),), True),
+        ("status", AlertStatus("active", (), ("a2",)), True),
+        ("starts", NOW - 700 * SECOND, True),
+    ],
+)
+def test_a_resend_is_no_change_and_anything_else_is(field: str, value: Any, is_news: bool) -> None:
+    decided = decide([known(listed())], [listed(**{field: value})])
+    assert (len(decided.changed), decided.is_empty) == (is_news, not is_news)
 
 
 def test_a_first_miss_is_noted_and_closes_nothing() -> None:
@@ -89,15 +101,25 @@ def test_blindness_closes_nothing_by_absence(server: Server) -> None:
     assert decided.settling
 
 
-def test_settling_ends_when_the_absence_held_for_four_minutes() -> None:
-    server = Server(
-        settling_since=NOW - SETTLING,
-        streak_since=NOW - 2 * SETTLING,
-        started_at=NOW - 2 * SETTLING,
-    )
-    decided = decide([known(listed(), missing_since=NOW - SETTLING)], [], server=server)
-    assert [r.id for r in decided.resolved] == [1]
-    assert decided.settling == ""
+@pytest.mark.parametrize("ago, is_blind", [(0, True), (239, True), (240, False), (-9, False)])
+def test_an_alertmanager_is_refilled_for_four_minutes(ago: int, is_blind: bool) -> None:
+    server = Server(started_at=NOW - ago * SECOND, streak_since=NOW - 3600 * SECOND)
+    decided = decide([known(listed(), missing_since=NOW - 300 * SECOND)], [], server=server)
+    assert (decided.resolved == (), bool(decided.settling)) == (is_blind, is_blind)
+
+
+@pytest.mark.parametrize(
+    "absent_for, seen_for, ends",
+    [(240, 480, True), (239, 480, False), (480, 240, True), (480, 239, False)],
+)
+def test_settling_ends_when_the_absence_held_through_four_minutes_of_polls(
+    absent_for: int, seen_for: int, ends: bool
+) -> None:
+    server = Server(settling_since=NOW - 480 * SECOND, streak_since=NOW - seen_for * SECOND)
+    gone = known(listed(), missing_since=NOW - absent_for * SECOND)
+    decided = decide([gone], [], server=server)
+    assert [r.id for r in decided.resolved] == ([1] if ends else [])
+    assert (decided.settling == "") is ends
 
 
 @pytest.mark.parametrize("gone, settles", [(11, True), (10, False)], ids=["more than half", "half"])
@@ -136,8 +158,13 @@ def test_a_new_start_long_after_the_last_sight_is_a_new_episode() -> None:
 
 @pytest.mark.parametrize(
     "by_poll, closed_ago, expected",
-    [(True, 30, "reopened"), (False, 30, "opened"), (False, -1, "neither")],
-    ids=["closed by absence", "closed by webhook", "webhook overtook the list"],
+    [
+        (True, 60, "reopened"),
+        (True, 61, "opened"),
+        (False, 30, "opened"),
+        (False, -1, "neither"),
+    ],
+    ids=["by absence", "by absence, long ago", "by webhook", "webhook overtook the list"],
 )
 def test_firing_again_soon(by_poll: bool, closed_ago: int, expected: str) -> None:
     closed = {"a1": Closed(7, "a1", NOW - closed_ago * SECOND, by_poll)}
