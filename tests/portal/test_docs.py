@@ -13,7 +13,8 @@ from portal.core.validators import OPTIONS
 
 OURS = ("portal", "monitoring", "alerts", "audit", "security", "docker")
 READ = re.compile(
-    r"""(?:env\.|return )(?:text|slug|label_names|boolean|integer|choice|dsn|server|words|networks|url|urls|secret|service_urls|database)\(\s*"([A-Z_]+)"|"""
+    r"""(?:env\.|return )(?:text|slug|label_names|boolean|integer|choice|dsn|server|words|networks|urls?|secret"""
+    r"""|service_urls|database)\(\s*"([A-Z_]+)"|"""
     r"""environ(?:ment)?(?:\.get\(|\.pop\(|\[)\s*"([A-Z][A-Z_]+)\""""
 )
 METRIC = re.compile(
