@@ -107,7 +107,7 @@ class Sentry:
     def issue(self, issue_id: str) -> Listed | None:
         """Return one issue; None when the server no longer has it, or has merged it into another."""
         try:
-            reply = self.client.get(f"{API}/issues/{quote(issue_id, safe='')}/")
+            reply = self._of_issue(issue_id)
         except UpstreamError as error:
             if error.status == 404:
                 return None
@@ -136,8 +136,21 @@ class Sentry:
 
     def latest_event(self, issue_id: str) -> Any:
         """Return the newest event of an issue, decoded."""
-        reply = self.client.get(f"{API}/issues/{quote(issue_id, safe='')}/events/latest/")
-        return reply.json()
+        return self._of_issue(issue_id, "events/latest/").json()
+
+    def _of_issue(self, issue_id: str, rest: str = "") -> Reply:
+        """Ask about one issue: GlitchTip knows only the short path, Sentry documents the long one."""
+        path = f"issues/{quote(issue_id, safe='')}/{rest}"
+        try:
+            return self.client.get(f"{API}/{path}")
+        except UpstreamError as error:
+            if error.status not in (404, 405):
+                raise
+            short = error
+        try:
+            return self.client.get(f"{self._organization_path}/{path}")
+        except UpstreamError as error:
+            raise (short if short.status == 404 and error.status == 405 else error) from error
 
     @contextmanager
     def _explained(self, *, writing: bool = False) -> Iterator[None]:

@@ -61,6 +61,8 @@ class FakeSentry:
         self.extra_headers: dict[str, str] = {}
         self.body: bytes | None = None
         self.event: bytes | None = None  # the latest of every issue
+        self.short_paths = True  # without those of the organisation to read one issue, as GlitchTip
+        self.silent = False  # takes a change and answers 204
         self.link_host = ""
         self.empty_pages = 0
         self.fails_without_status = False  # as GlitchTip of December 2025 does
@@ -104,6 +106,9 @@ class FakeSentry:
         self, method: str, path: str, query: dict[str, list[str]], body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
         words = path.removeprefix("/api/0/").split("/")
+        if method == "GET" and not self.short_paths:
+            long = words[:3] == ["organizations", self.organization, "issues"] and len(words) > 3
+            words = words[2:] if long else ["nothing"] if words[0] == "issues" else words
         if words[:3] == ["organizations", self.organization, "issues"]:
             if len(words) == 3:
                 return self._list(query)
@@ -170,6 +175,8 @@ class FakeSentry:
             issue["assignedTo"] = (
                 {"type": "user", "id": "7", "name": name, "email": name} if name else None
             )
+        if self.silent:
+            return 204, {}, b""
         if self.dialect == "sentry":
             return 200, {}, json.dumps(issue).encode()
         snake = {k: v for k, v in issue.items() if k not in ("assignedTo", "statusDetails")}

@@ -216,6 +216,9 @@ def usable(raw: msgspec.Raw) -> Listed | None:
 
 
 def changed(body: bytes) -> Changed:
+    """Return what a server says of a change; one that answers without a word has taken it."""
+    if not body.strip():
+        return Changed()
     try:
         return _changed.decode(body)
     except (msgspec.DecodeError, RecursionError) as error:

@@ -49,6 +49,14 @@ def test_the_status_is_changed_there_and_here(
     assert (entry.action, entry.actor_name, entry.outcome) == (f"error.{status}", "ann", "success")
 
 
+def test_a_server_that_takes_a_change_without_a_word_is_believed(
+    sentry: FakeSentry, issue: ErrorIssue
+) -> None:
+    sentry.silent = True
+    assert services.resolve([issue], actor=None).changed == 1
+    assert ErrorIssue.objects.get().status == "resolved"
+
+
 def test_the_next_poll_finds_nothing_to_say_about_it(sentry: FakeSentry, issue: ErrorIssue) -> None:
     services.resolve([issue], actor=None)
     poll_upstream(issue.upstream_id)

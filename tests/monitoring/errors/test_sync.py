@@ -187,6 +187,23 @@ def test_a_deleted_issue_is_gone_once_the_server_says_so(
     assert steps("2") == ["new", "gone", "returned"]
 
 
+@pytest.mark.parametrize("short", [True, False])
+def test_an_issue_that_the_list_lacked_is_asked_for_by_the_path_that_the_server_has(
+    sentry: FakeSentry, upstream: Upstream, short: bool
+) -> None:
+    sentry.short_paths = short
+    sentry.add(*(wire_issue(n) for n in range(1, 251)))
+    poll(upstream)
+    sentry.empty_pages = 1
+    for _ in range(6):
+        assert whole_again(upstream).error == ""
+    assert not ErrorIssue.objects.filter(gone_at__isnull=False).exists()
+    sentry.empty_pages = 0
+    del sentry.issues["250"]
+    whole_again(upstream)
+    assert steps("250") == ["new", "gone"]
+
+
 def test_a_poll_that_fails_half_way_goes_on_there(sentry: FakeSentry, upstream: Upstream) -> None:
     sentry.add(*(wire_issue(n) for n in range(1, 601)))
     sentry.refuse_after, sentry.refuse = 3, 503
