@@ -71,6 +71,12 @@ def test_a_message_is_given_up_after_eight_attempts_or_six_hours(
     assert attempts.is_hopeless(tried, queued_at=queued, now=NOW) is hopeless
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_what_a_busy_service_asks_for_is_waited(status: int) -> None:
+    said = Attempt(False, status, retry_after="120")
+    assert attempts.judge(said, now=NOW).wait == timedelta(seconds=120)
+
+
 @given(st.integers(0, 1000), st.floats(0, 1))
 def test_the_wait_grows_and_stays_within_bounds(failures: int, luck: float) -> None:
     wait = attempts.back_off(failures, luck=lambda: luck)
