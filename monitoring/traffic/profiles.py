@@ -54,19 +54,34 @@ def _plain() -> Iterator[Profile]:
         )
 
 
-def _spans(unit: str, scale: float) -> Profile:
-    return Profile(
-        title="span metrics",
-        count="traces_span_metrics_calls_total",
-        bucket=f"traces_span_metrics_duration_{unit}_bucket",
-        service="service_name",
-        route="span_name",
-        method="http_request_method",
-        errors='status_code="STATUS_CODE_ERROR"',
-        present=f'traces_span_metrics_duration_{unit}_count{{span_kind="SPAN_KIND_SERVER"}}',
-        where='span_kind="SPAN_KIND_SERVER"',
-        scale=scale,
-    )
+def _spans() -> Iterator[Profile]:
+    """Yield span metrics of the Collector's connector, with its namespace and without one, and of Tempo."""
+    collector = ("service_name", "http_request_method")
+    for count, duration, scale, (service, method) in (
+        ("traces_span_metrics_calls", "traces_span_metrics_duration_seconds", 1.0, collector),
+        (
+            "traces_span_metrics_calls",
+            "traces_span_metrics_duration_milliseconds",
+            0.001,
+            collector,
+        ),
+        ("calls", "duration_seconds", 1.0, collector),
+        ("calls", "duration_milliseconds", 0.001, collector),
+        ("traces_spanmetrics_calls", "traces_spanmetrics_latency", 1.0, ("service", "http_method")),
+    ):
+        where = 'span_kind="SPAN_KIND_SERVER"'
+        yield Profile(
+            title=f"span metrics {duration}",
+            count=f"{count}_total",
+            bucket=f"{duration}_bucket",
+            service=service,
+            route="span_name",
+            method=method,
+            errors='status_code="STATUS_CODE_ERROR"',
+            present=f"{duration}_count{{{where}}}",
+            where=where,
+            scale=scale,
+        )
 
 
 PROFILES: tuple[Profile, ...] = (
@@ -92,8 +107,7 @@ PROFILES: tuple[Profile, ...] = (
         where='http_route!=""',
     ),
     *_plain(),
-    _spans("seconds", 1.0),
-    _spans("milliseconds", 0.001),
+    *_spans(),
 )
 
 

@@ -28,7 +28,7 @@ def series(profile: Profile, end: int) -> Iterator[str]:
         profile.route: "/pay",
         profile.method: "GET",
     }
-    if profile.title == "span metrics":
+    if "span" in profile.title:
         fixed["span_kind"] = "SPAN_KIND_SERVER"
     for at in range(end - SINCE, end + 1, EVERY):
         n = 2 * (at - (end - SINCE))
