@@ -145,6 +145,14 @@ def test_a_route_without_channels_and_a_channel_that_is_off_are_noted(receiver: 
     assert receiver.requests == []
 
 
+def test_demonstration_data_is_told_to_nobody(receiver: Receiver) -> None:
+    make_route(make_channel(receiver.url()))
+    make_transition(make_alert(), source="demo")
+    dispatch_notifications()
+    assert (receiver.requests, log()) == ([], [])
+    assert not Transition.objects.filter(routed_at=None).exists()
+
+
 def test_what_no_route_wants_is_noted(receiver: Receiver) -> None:
     make_route(make_channel(receiver.url()), matchers=['severity="critical"'])
     alert = fire()

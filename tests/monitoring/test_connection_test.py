@@ -30,7 +30,7 @@ def outcome_of(kind: str, url: str, **over: Any) -> connection_test.Result:
     return connection_test.run(make_upstream(kind=kind, url=url, **over), actor=None)
 
 
-@pytest.mark.parametrize("kind", ["prometheus", "alertmanager", "crowdsec"])
+@pytest.mark.parametrize("kind", ["prometheus", "alertmanager", "crowdsec", "elasticsearch"])
 @pytest.mark.parametrize(
     "status, body, words",
     [

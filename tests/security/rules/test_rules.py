@@ -98,6 +98,11 @@ def test_failures_spread_over_more_than_the_windows_are_nothing() -> None:
     assert run(failures(60, step=300), {"brute_force_address": {}}) == []
 
 
+def test_one_path_that_is_missing_is_no_scan_however_often_it_is_asked_for() -> None:
+    events = [at(n, Kind.REFUSED, status=404, path="/favicon.ico") for n in range(13)]
+    assert run(events, {"scanner": SETTINGS["scanner"]}) == []
+
+
 def test_a_refusal_by_the_rate_limit_weighs_three_failures() -> None:
     events = [*failures(5), at(9, Kind.LOGIN_LIMITED, account="")]
     (finding,) = run(events, {"brute_force_address": {}})
