@@ -117,7 +117,8 @@ class _Download:
         ExportRecord.objects.filter(pk=self.export.pk).update(
             state=state, error=reason, finished_at=now, heartbeat_at=now, **facts
         )
-        data = {"query": self.export.query, **facts}
+        named = services.naming(self.export.query.get("service", ""))
+        data = {"query": self.export.query, **named, **facts}
         with request_context.use(self.context):
             if is_whole:
                 services.record("audit.exported", actor=self.actor, target=self.export, data=data)

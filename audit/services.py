@@ -24,6 +24,7 @@ from portal.core.models import Service
 from portal.core.request_context import ANONYMOUS, Actor
 
 DATA_LIMIT = 16_000
+SLUG_LIMIT = 100
 
 
 class _Writer:
@@ -89,8 +90,19 @@ def service_of(thing: Any) -> str:
     return service.slug if isinstance(service, Service) else ""
 
 
+def naming(slug: str) -> dict[str, Any]:
+    """Return the data of an entry that concerns the service of this slug, or none."""
+    return {"service": slug} if slug else {}
+
+
 def _with_service(target: Any, data: Mapping[str, Any]) -> dict[str, Any]:
-    return {"service": slug, **data} if (slug := service_of(target)) else dict(data)
+    """Return the data with the service they name: it is indexed, so it must be a short text."""
+    facts = {**naming(service_of(target)), **data}
+    told = facts.get("service", "")
+    if isinstance(told, str):
+        return {**facts, "service": told[:SLUG_LIMIT]} if told else facts
+    del facts["service"]
+    return {**facts, "service_told": told}  # no slug, but not ours to lose
 
 
 def _fingerprint(value: str) -> str:

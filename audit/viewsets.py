@@ -51,7 +51,11 @@ class CsvListMixin:
         audit.record(
             "data.exported",
             target=Target(f"api.{name}"),
-            data={"filters": filters, "format": "csv"},
+            data={
+                "filters": filters,
+                "format": "csv",
+                **audit.naming(request.query_params.get("service", "")),
+            },
         )
         return csv.response(name, fields, self._rows(queryset, fields))
 

@@ -26,6 +26,7 @@ from portal.core.formfields import LogFieldsField, MatchersField
 from portal.core.models import Service, Upstream, UpstreamKind
 from portal.service_logs import service_logs
 from portal.sight import sight_of, source_of
+from security.models import Flag, FlagService
 
 RECENT = 10
 
@@ -118,12 +119,23 @@ class ServiceAdmin(ModelAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         extra = {**(extra_context or {}), **history(object_id), "now": timezone.now()}
+        if request.user.has_perm("security.view_flag"):
+            extra["flags"] = flags_of(object_id)
         page: HttpResponse = super().change_view(request, object_id, form_url, extra)
         return page
 
 
 def status_of(service: Service) -> ServiceStatus | None:
     return getattr(service, "status", None)
+
+
+def flags_of(service_id: str) -> list[Flag]:
+    """Return the newest flags that concern a service, none for an id that is none."""
+    if not service_id.isdigit():
+        return []
+    slug = Service.objects.filter(pk=int(service_id[:18])).values("slug")[:1]
+    rows = FlagService.objects.filter(slug=slug).select_related("flag")
+    return [row.flag for row in rows.order_by("-opened_at", "-flag_id")[:RECENT]]
 
 
 def history(service_id: str) -> dict[str, Any]:

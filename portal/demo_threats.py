@@ -4,29 +4,31 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from audit.models import AuditEntry
+from portal.core.models import Service
 from security import gate_store
-from security.models import AllowEntry, Block, Flag, FlagStatus
+from security.models import AllowEntry, Block, Flag, FlagService, FlagStatus
 from security.rules.engine import RULES
 
 DEMO = "demo"
 SECONDS = 7
-# rule, subject kind, subject, name, score, sentence, minutes ago, status
-FLAGS: tuple[tuple[str, str, str, str, int, str, int, str], ...] = (
+# rule, subject kind, subject, name, score, sentence, minutes ago, status, services
+FLAGS: tuple[tuple[str, str, str, str, int, str, int, str, tuple[str, ...]], ...] = (
     ("success_after_attack", "account", "0", "demo-2", 90,
-     "demo-2 signed in from 198.51.100.23 after credential stuffing of which a flag is open.", 4, "open"),
+     "demo-2 signed in from 198.51.100.23 after credential stuffing of which a flag is open.", 4, "open", ()),
     ("credential_stuffing", "address", "198.51.100.23", "", 86,
-     "32 accounts tried from 198.51.100.23 within 15 min, at most 2 times each.", 11, "open"),
-    ("token_new_client", "token", "0", "demo-deploy", 70,
-     "Token demo-deploy was used from a new network and client: 203.0.113.9, curl.", 38, "open"),
+     "32 accounts tried from 198.51.100.23 within 15 min, at most 2 times each.", 11, "open", ()),
+    ("token_new_client", "token", "0", "checkout", 70,
+     "Token checkout was used from a new network and client: 203.0.113.9, curl.", 38, "open", ("checkout",)),
     ("brute_force_address", "address", "203.0.113.77", "", 64,
-     "11 failed sign-ins from 203.0.113.77 within 120 s.", 95, "open"),
+     "11 failed sign-ins from 203.0.113.77 within 120 s.", 95, "open", ()),
     ("scanner", "address", "192.0.2.201", "", 54,
-     "13 different missing paths from 192.0.2.201 within 44 s.", 170, "open"),
-    ("mass_export", "account", "0", "demo-5", 55, "demo-5 made 10 exports within 60 min.", 1500, "dismissed"),
+     "18 refused requests from 192.0.2.201 within 44 s.", 170, "open", ("checkout",)),
+    ("mass_export", "account", "0", "demo-5", 55, "demo-5 made 10 exports within 60 min.", 1500, "dismissed",
+     ("basket", "catalogue", "checkout")),
     ("brute_force_address", "address", "203.0.113.40", "", 74,
-     "21 failed sign-ins from 203.0.113.40 within 120 s.", 2900, "confirmed"),
+     "21 failed sign-ins from 203.0.113.40 within 120 s.", 2900, "confirmed", ()),
     ("brute_force_account", "account", "0", "demo-1", 47,
-     "12 failed sign-ins to demo-1 within 24 h, from 3 addresses.", 4400, "dismissed"),
+     "12 failed sign-ins to demo-1 within 24 h, from 3 addresses.", 4400, "dismissed", ()),
 )  # fmt: skip
 
 
@@ -39,6 +41,7 @@ def seed(*, now: datetime) -> dict[str, int]:
     sample = list(entries.order_by("-recorded_at")[: 2 * SECONDS])
     flags = [_flag(facts, sample, now) for facts in FLAGS]
     Flag.objects.bulk_create(flags, ignore_conflicts=True)
+    _name_services()
     blocks = [
         _block("address", "198.51.100.23", "Credential stuffing", "rule", now, hours=4),
         _block("network", "203.0.113.0/25", "Guessing from many addresses", "hand", now, hours=24),
@@ -55,13 +58,14 @@ def seed(*, now: datetime) -> dict[str, int]:
 
 
 def _flag(facts: tuple[Any, ...], sample: list[AuditEntry], now: datetime) -> Flag:
-    rule, kind, subject, name, score, sentence, minutes, status = facts
+    rule, kind, subject, name, score, sentence, minutes, status, slugs = facts
     last = now - timedelta(minutes=minutes)
     is_open = status == FlagStatus.OPEN
     evidence = [
         {"id": entry.pk, "at": (last - timedelta(seconds=SECONDS * number)).isoformat(), "action": entry.action,
          "outcome": "failure", "reason": "bad_password", "actor": "anonymous", "target": name,
-         "address": subject if kind == "address" else "198.51.100.23", "path": "/admin/login/"}
+         "address": subject if kind == "address" else "198.51.100.23", "path": "/admin/login/",
+         "service": slugs[number % len(slugs)] if slugs else ""}
         for number, entry in enumerate(sample)
     ]  # fmt: skip
     return Flag(
@@ -71,6 +75,17 @@ def _flag(facts: tuple[Any, ...], sample: list[AuditEntry], now: datetime) -> Fl
         decided_at=None if is_open else last + timedelta(minutes=20), decided_by="" if is_open else "demo-3",
         decision_reason="" if is_open else f"{RULES[rule].title}: looked into, see the trail.",
     )  # fmt: skip
+
+
+def _name_services() -> None:
+    """Let each flag concern its services, as far as the demonstration has them."""
+    known = set(Service.objects.values_list("slug", flat=True))
+    named = {facts[5]: known.intersection(facts[-1]) for facts in FLAGS}
+    FlagService.objects.bulk_create(
+        FlagService(flag=flag, slug=slug, opened_at=flag.opened_at)
+        for flag in Flag.objects.filter(counts__demo=1)
+        for slug in sorted(named.get(flag.sentence, ()))
+    )
 
 
 def _block(kind: str, value: str, reason: str, origin: str, now: datetime, *, hours: int) -> Block:

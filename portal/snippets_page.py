@@ -67,6 +67,7 @@ def make_token(request: HttpRequest, service: Service) -> HttpResponse:
             name=service.slug,
             scopes=scopes,
             expires_at=timezone.now() + LIFETIME,
+            service=service,
             actor=request.user,
         )
     except ValidationError as error:

@@ -104,10 +104,11 @@ class TimelineView(APIView):
     @staticmethod
     def _csv(request: Request, wanted: Slice, kinds: list[str]) -> HttpResponseBase:
         filters = {k: v for k, v in request.query_params.items() if k not in ("format", "cursor")}
+        slug = audit.service_of(wanted.service)
         audit.record(
             "data.exported",
             target=Target("api.timeline"),
-            data={"filters": filters, "format": "csv"},
+            data={"filters": filters, "format": "csv", **audit.naming(slug)},
         )
         whole = Slice(500, None, wanted.since, wanted.until, wanted.service)
         events = every(whole, kinds=kinds, allowed=_allowed(request))

@@ -25,7 +25,7 @@ for model in (User, Group):
 
 
 TOKEN_FACTS = (
-    "name", "user", "hint", "scopes", "allowed_networks", "created_at", "expires_at", "revoked_at",
+    "name", "user", "service", "hint", "scopes", "allowed_networks", "created_at", "expires_at", "revoked_at",
     "last_used_at", "last_used_ip",
 )  # fmt: skip
 
@@ -120,17 +120,10 @@ class ApiTokenAdmin(StepUpAdminMixin, NoEditMixin, ModelAdmin):
 
     form = ApiTokenForm
     list_display = (
-        "name",
-        "user",
-        "hint",
-        "scopes",
-        "expires_at",
-        "revoked_at",
-        "last_used_at",
-        "last_used_ip",
-    )
+        "name", "user", "service", "hint", "scopes", "expires_at", "revoked_at", "last_used_at", "last_used_ip",
+    )  # fmt: skip
     list_filter = ("revoked_at", "expires_at")
-    list_select_related = ("user",)
+    list_select_related = ("user", "service")
     search_fields = ("name", "hint", "user__username")
     actions = ("revoke",)
 
@@ -145,7 +138,7 @@ class ApiTokenAdmin(StepUpAdminMixin, NoEditMixin, ModelAdmin):
         if obj is not None:
             return TOKEN_FACTS
         owner = ("user",) if request.user.is_superuser else ()
-        return ("name", *owner, "scopes", "allowed_networks", "lifetime")
+        return ("name", *owner, "service", "scopes", "allowed_networks", "lifetime")
 
     def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         form = super().get_form(request, *args, **kwargs)

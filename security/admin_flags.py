@@ -16,8 +16,14 @@ from unfold.decorators import display
 from portal.core.acts import post_only
 from portal.core.paginator import CappedPaginator
 from security import flag_pages, flags, rule_settings, stepup
-from security.admin_threat_filters import FlagStatusFilter, RuleFilter, SeverityFilter
+from security.admin_threat_filters import (
+    FlagServiceFilter,
+    FlagStatusFilter,
+    RuleFilter,
+    SeverityFilter,
+)
 from security.models import Flag, RuleSetting
+from security.models.flags import FlagQuerySet
 from security.rules.engine import RULES
 
 SEVERITY_COLOURS = {"critical": "danger", "high": "danger", "medium": "warning", "low": "info"}
@@ -53,6 +59,10 @@ class FlagColumns:
             flag.get_subject_kind_display(),
         )
 
+    @display(description="Services")
+    def concerns(self, flag: Flag) -> str:
+        return ", ".join(flag.service_slugs) or "—"  # type: ignore[attr-defined] # an annotation
+
     @display(description="Status", label=STATUS_COLOURS)
     def shown_status(self, flag: Flag) -> str:
         return flag.get_status_display()
@@ -77,16 +87,21 @@ class FlagAdmin(FlagColumns, NoAddNoDelete):
         "shown_severity",
         "score",
         "on",
+        "concerns",
         "shown_status",
         "seen",
         "assigned_to",
     )
-    list_filter = (FlagStatusFilter, SeverityFilter, RuleFilter)
+    list_filter = (FlagStatusFilter, SeverityFilter, RuleFilter, FlagServiceFilter)
     list_select_related = ("assigned_to",)
     search_fields = ("=subject", "=subject_name")
     search_help_text = "Exactly an address, an account or a token's name"
     ordering = ("-last_at",)
     actions = ("assign_to_me", "confirm")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Flag]:
+        shown: FlagQuerySet = super().get_queryset(request)
+        return shown.with_services()
 
     @admin.action(description="Assign to me", permissions=["change"])
     def assign_to_me(self, request: HttpRequest, queryset: QuerySet[Flag]) -> None:

@@ -47,7 +47,7 @@ class ApiTokenForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = ApiToken
-        fields = ("name", "user", "scopes", "allowed_networks")
+        fields = ("name", "user", "service", "scopes", "allowed_networks")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -82,5 +82,6 @@ class ApiTokenForm(forms.ModelForm):  # type: ignore[type-arg]
             scopes=given["scopes"],
             expires_at=given["expires_at"],
             networks=given["allowed_networks"],
+            service=given["service"],
             actor=self.maker,
         )

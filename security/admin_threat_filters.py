@@ -8,8 +8,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from portal.core.models import Service
 from security.models import Block, Flag, FlagStatus
 from security.models.blocks import BlockQuerySet
+from security.models.flags import FlagQuerySet
 from security.rules.engine import RULES
 
 LEAST = {"critical": (90, 101), "high": (70, 90), "medium": (40, 70), "low": (0, 40)}
@@ -62,6 +64,22 @@ class RuleFilter(SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Flag]) -> QuerySet[Flag]:
         return queryset.filter(rule=self.value()) if self.value() else queryset
+
+
+class FlagServiceFilter(SimpleListFilter):
+    title = "service"
+    parameter_name = "service"
+
+    def lookups(
+        self, request: HttpRequest, model_admin: "ModelAdmin[Any]"
+    ) -> list[tuple[str, str]]:
+        chosen = request.GET.get("service", "").replace("\0", "")[:100]
+        services = dict(Service.objects.in_order().values_list("slug", "name")[:200])
+        return [*services.items(), *([(chosen, chosen)] if chosen not in {"", *services} else [])]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Flag]) -> QuerySet[Flag]:
+        assert isinstance(queryset, FlagQuerySet)
+        return queryset.of_service(str(self.value())) if self.value() else queryset
 
 
 class BlockStateFilter(SimpleListFilter):

@@ -14,6 +14,7 @@ from rest_framework.viewsets import GenericViewSet
 from audit import services as audit
 from audit.services import Target
 from audit.viewsets import CsvListMixin
+from portal.core.models import Service
 from security import tokens
 from security.models import ApiToken, Scope
 from security.permissions import ScopedPermission
@@ -28,6 +29,7 @@ STEP_UP = (
 
 class ApiTokenSerializer(serializers.ModelSerializer[ApiToken]):
     user = serializers.CharField(source="user.username", read_only=True)
+    service: Any = serializers.SlugRelatedField(slug_field="slug", read_only=True, allow_null=True)
 
     class Meta:
         model = ApiToken
@@ -35,6 +37,7 @@ class ApiTokenSerializer(serializers.ModelSerializer[ApiToken]):
             "id",
             "name",
             "user",
+            "service",
             "hint",
             "scopes",
             "allowed_networks",
@@ -65,6 +68,10 @@ class NewTokenSerializer(serializers.Serializer[Any]):
     expires_at = serializers.DateTimeField(
         required=False, allow_null=True, validators=[tokens.check_expiry]
     )
+    service = serializers.SlugRelatedField(
+        slug_field="slug", queryset=Service.objects.all(), required=False, allow_null=True,
+        help_text="Whose application uses it. Default: that of the token it is made with.",
+    )  # fmt: skip
 
 
 class MintedTokenSerializer(ApiTokenSerializer):
@@ -85,7 +92,7 @@ class ApiTokenViewSet(
 ):  # fmt: skip
     """Tokens belong to the account that makes them, and carry no scope their maker lacks."""
 
-    queryset = ApiToken.objects.select_related("user")
+    queryset = ApiToken.objects.select_related("user", "service")
     serializer_class = ApiTokenSerializer
     permission_classes = (ScopedPermission,)
     read_scope = Scope.SECURITY_WRITE
@@ -122,6 +129,7 @@ class ApiTokenViewSet(
             scopes=facts["scopes"],
             expires_at=tokens.within_parent(caller, facts.get("expires_at")),
             networks=tokens.check_networks_within(caller, facts.get("allowed_networks", [])),
+            service=facts.get("service", caller.service if caller else None),
         )
         body = ApiTokenSerializer(token).data | {"token": written}
         return Response(body, status=status.HTTP_201_CREATED)

@@ -36,6 +36,7 @@ class EvidenceSerializer(serializers.Serializer[Any]):
     target = serializers.CharField(required=False)
     address = serializers.CharField(required=False)
     path = serializers.CharField(required=False)
+    service = serializers.CharField(required=False)
 
 
 class FlagSerializer(serializers.ModelSerializer[Flag]):
@@ -46,11 +47,19 @@ class FlagSerializer(serializers.ModelSerializer[Flag]):
         source="assigned_to.username", default=None, allow_null=True, read_only=True
     )
 
+    services = serializers.ListField(
+        source="service_slugs",
+        child=serializers.CharField(),
+        read_only=True,
+        help_text="The services that its evidence names, by slug.",
+    )
+
     class Meta:
         model = Flag
         fields: Any = (
             "id", "rule", "title", "severity", "score", "subject_kind", "subject", "subject_name", "sentence", "counts",
-            "first_at", "last_at", "opened_at", "status", "assigned_to", "decided_at", "decided_by", "decision_reason",
+            "services", "first_at", "last_at", "opened_at", "status", "assigned_to", "decided_at", "decided_by",
+            "decision_reason",
         )  # fmt: skip
         read_only_fields: Any = fields
 
@@ -89,6 +98,9 @@ class FlagFilter(filters.FilterSet):
     rule = filters.ChoiceFilter(choices=RULE_CHOICES)
     subject_kind = filters.ChoiceFilter(choices=SubjectKind.choices)
     subject = filters.CharFilter()
+    service = filters.CharFilter(
+        field_name="services__slug", max_length=100, help_text="The slug of a service it concerns."
+    )
     assigned_to = filters.CharFilter(field_name="assigned_to__username")
     min_score = filters.NumberFilter(
         field_name="score", lookup_expr="gte", min_value=0, max_value=100
@@ -105,7 +117,7 @@ class FlagFilter(filters.FilterSet):
 class FlagViewSet(mixins.RetrieveModelMixin, PortalViewSet):
     """What the rules have found, newest first."""
 
-    queryset = Flag.objects.select_related("assigned_to")
+    queryset = Flag.objects.with_services().select_related("assigned_to")
     serializer_class = FlagSerializer
     filterset_class = FlagFilter
     read_permission = "security.view_flag"

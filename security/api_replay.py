@@ -63,6 +63,9 @@ class FindingSerializer(serializers.Serializer[Any]):
     first_at = serializers.DateTimeField()
     last_at = serializers.DateTimeField()
     evidence = serializers.ListField(child=serializers.IntegerField())
+    services = serializers.ListField(
+        child=serializers.CharField(), help_text="The slugs that what was counted names."
+    )
 
 
 class ReplayResultSerializer(serializers.Serializer[Any]):
@@ -79,6 +82,7 @@ def shown(finding: Finding) -> Mapping[str, Any]:
         "rule": finding.rule, "severity": severity(finding.score), "score": finding.score,
         "subject_kind": finding.subject_kind, "subject": finding.subject, "subject_name": finding.name,
         "sentence": finding.sentence, "counts": finding.counts, "evidence": finding.evidence,
+        "services": finding.services,
         "first_at": datetime.fromtimestamp(finding.first_at, timezone.get_current_timezone()),
         "last_at": datetime.fromtimestamp(finding.last_at, timezone.get_current_timezone()),
     }  # fmt: skip

@@ -46,6 +46,7 @@ def event_of(entry: AuditEntry) -> Event | None:
         path=entry.url_path,
         signal=str(data.get("signal", ""))[:50],
         number=_number(data),
+        service=_service(data),
     )
 
 
@@ -65,6 +66,12 @@ def _account(entry: AuditEntry, kind: Kind, data: dict[str, Any]) -> tuple[str, 
         return f"user:{entry.target_id}", entry.target_name
     fingerprint = str(data.get("name_fingerprint", ""))
     return (f"name:{fingerprint}" if fingerprint else ""), ""
+
+
+def _service(data: dict[str, Any]) -> str:
+    """Return the slug that the entry names; whether there is such a service is asked when a flag is stored."""
+    slug = data.get("service")
+    return slug[:100] if isinstance(slug, str) else ""
 
 
 def _number(data: dict[str, Any]) -> float:

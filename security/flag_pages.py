@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from portal.core.lookups import row_or_404
-from security import blocks, flags, replay, rule_settings, stepup, subjects
+from security import blocks, flag_services, flags, replay, rule_settings, stepup, subjects
 from security.models import Block, BlockOrigin, Flag, RuleSetting, SubjectKind
 from security.rules.engine import RULES
 from security.threat_forms import (
@@ -42,6 +42,8 @@ def flag_page(request: HttpRequest, flag_id: str, context: dict[str, Any]) -> Ht
         "rule": RULES.get(flag.rule),
         "evidence": [_shown(fact, whole=sees_trail) for fact in reversed(flag.evidence)],
         "sees_trail": sees_trail,
+        "services": flag_services.of(flag),
+        "sees_services": request.user.has_perm("core.view_service"),
         "related": list(related[:RELATED]),
         "active_blocks": list(_blocks_of(flag).active(at=now)[:RELATED]),
         "may_act": request.user.has_perm("security.change_flag"),

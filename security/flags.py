@@ -15,7 +15,7 @@ from audit import services as audit
 from audit.models import AuditEntry
 from portal.core import sanitize
 from portal.core.request_context import SYSTEM
-from security import blocks
+from security import blocks, flag_services
 from security.models import Flag, FlagStatus, RuleSetting, SubjectKind
 from security.rules.engine import RULES
 from security.rules.finding import EVIDENCE_LIMIT, Finding
@@ -58,6 +58,7 @@ def open_or_extend(finding: Finding) -> Flag:
         _block(flag)
     else:
         _extend(flag, finding)
+    flag_services.name(flag, finding.services)
     if flag.score >= ALERT_SCORE:
         _raise_alert(flag)
     return flag
@@ -97,7 +98,7 @@ def _facts(finding: Finding) -> list[dict[str, Any]]:
     )
     entries = AuditEntry.objects.filter(pk__in=finding.evidence, recorded_at__range=times)
     wanted = ("pk", "recorded_at", "action", "outcome", "reason", "actor_name", "target_name", "source_ip",
-              "url_path")  # fmt: skip
+              "url_path", "data__service")  # fmt: skip
     return [
         {
             "id": row["pk"],
@@ -109,6 +110,7 @@ def _facts(finding: Finding) -> list[dict[str, Any]]:
             "target": row["target_name"][:100],
             "address": str(row["source_ip"] or ""),
             "path": row["url_path"][:200],
+            "service": str(row["data__service"] or "")[:100],
         }
         for row in entries.order_by("recorded_at", "id").values(*wanted)
     ]

@@ -46,6 +46,7 @@ class ScopedPermission(BasePermission):
             reason=f"lacks {kind} {lacked}",
             target=Target("api", str(request.method), request.path),
             http_status=403,
+            data=audit.naming(audit.service_of(request.auth)),
         )
         return False
 

@@ -20,6 +20,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from audit import services as audit
+from portal.core.models import Service
 from security import blocks
 from security.models import ApiToken, Scope
 
@@ -119,6 +120,7 @@ def create(
     scopes: Iterable[str],
     expires_at: datetime | None = None,
     networks: Iterable[str] = (),
+    service: Service | None = None,
     actor: Any = None,
 ) -> tuple[ApiToken, str]:
     """Mint a token and return it with its text, which exists nowhere else afterwards.
@@ -132,7 +134,7 @@ def create(
     written = _minted()
     token = ApiToken(
         user=user, name=name, scopes=wanted, allowed_networks=parse_networks(networks), expires_at=expires_at,
-        token_hash=hashed(written), hint=written[: len(PREFIX) + 4],
+        service=service, token_hash=hashed(written), hint=written[: len(PREFIX) + 4],
     )  # fmt: skip
     token.full_clean(exclude=["token_hash"])
     token.save()

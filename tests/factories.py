@@ -260,7 +260,8 @@ def make_transition(alert: Alert, kind: str = "opened", **over: Any) -> Transiti
 
 
 def make_flag(**over: Any) -> Flag:
-    """Return an open flag of an address of its own, with one piece of evidence."""
+    """Return an open flag of an address of its own, with one piece of evidence; `services` are slugs it concerns."""
+    slugs = over.pop("services", ())
     now, number = timezone.now(), next(_numbers)
     address = f"198.51.100.{number % 250}"
     fact = {"id": number, "at": now.isoformat(), "action": "auth.login_failed", "outcome": "failure",
@@ -271,4 +272,7 @@ def make_flag(**over: Any) -> Flag:
         "sentence": f"8 failed sign-ins from {address} within 120 s.", "counts": {"failures": 8}, "evidence": [fact],
         "first_at": now - timedelta(minutes=5), "last_at": now, **over,
     }  # fmt: skip
-    return Flag.objects.create(**fields)
+    flag = Flag.objects.create(**fields)
+    for slug in slugs:
+        flag.services.create(slug=slug, opened_at=flag.opened_at)
+    return flag

@@ -26,7 +26,8 @@ def download(wanted: Asked) -> StreamingHttpResponse:
     later one fails, the download breaks off: a file that looks complete is complete.
     """
     reply = csv.response("logs", COLUMNS, map(_row, _lines(wanted)))
-    facts = {"filters": _filters(wanted), "format": "csv"}
+    named = audit.naming(wanted.query.service)
+    facts = {"filters": _filters(wanted), "format": "csv", **named}
     audit.record("data.exported", target=Target("logs"), data=facts)
     return reply
 

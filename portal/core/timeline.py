@@ -76,8 +76,10 @@ class Slice:
     until: datetime | None = None
     service: Service | None = None
 
-    def take(self, rows: QuerySet[Any], stream: str, *, at: str = "at") -> QuerySet[Any]:
-        """Return `rows` of one stream within the slice, newest first, by the column `at`."""
+    def take(
+        self, rows: QuerySet[Any], stream: str, *, at: str = "at", key: str = "pk"
+    ) -> QuerySet[Any]:
+        """Return `rows` of one stream within the slice, newest first, by the columns `at` and `key`."""
         if self.since:
             rows = rows.filter(**{f"{at}__gte": self.since})
         if self.until:
@@ -86,10 +88,10 @@ class Slice:
             # The first condition is what an index can use; the second cuts within one moment.
             rows = rows.filter(**{f"{at}__lte": cursor.at})
             if stream == cursor.stream:
-                rows = rows.filter(Q(**{f"{at}__lt": cursor.at}) | Q(pk__lt=cursor.id))
+                rows = rows.filter(Q(**{f"{at}__lt": cursor.at}) | Q(**{f"{key}__lt": cursor.id}))
             elif stream > cursor.stream:
                 rows = rows.filter(**{f"{at}__lt": cursor.at})
-        return rows.order_by(f"-{at}", "-pk")[: self.limit]
+        return rows.order_by(f"-{at}", f"-{key}")[: self.limit]
 
 
 Provider = Callable[[Slice], Sequence[Event]]

@@ -10,6 +10,7 @@ from security.models.credentials import (
     Scope,
     TotpDevice,
 )
+from security.models.flag_services import FlagService
 from security.models.flags import DetectorCursor, Flag, FlagStatus, RuleSetting, SeenClient
 from security.models.roles import RoleGrant
 from security.models.sessions import Session
@@ -24,6 +25,7 @@ __all__ = [
     "DetectorCursor",
     "EnrolmentLink",
     "Flag",
+    "FlagService",
     "FlagStatus",
     "RecoveryCode",
     "RecoveryDevice",

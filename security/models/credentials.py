@@ -10,6 +10,7 @@ from django.utils import timezone
 from django_otp.models import Device
 
 from portal.core.crypto import EncryptedJSONField
+from portal.core.models import Service
 
 
 class TotpDevice(Device):
@@ -114,6 +115,10 @@ class ApiToken(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens"
     )
     name = models.CharField(max_length=100)
+    service = models.ForeignKey(
+        Service, null=True, blank=True, on_delete=models.SET_NULL, related_name="+",
+        help_text="Whose application uses it: what is recorded of the token stands in its timeline.",
+    )  # fmt: skip
     token_hash = models.CharField(max_length=64, unique=True, editable=False)
     hint = models.CharField(
         max_length=20, editable=False, help_text="The first characters, to recognise it by."

@@ -4,14 +4,16 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.contrib.postgres.expressions import ArraySubquery
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import Q
+from django.db.models import OuterRef, Q
 from django.urls import reverse
 from django.utils import timezone
 
 from security.models.blocks import SubjectKind
 from security.models.credentials import ApiToken
+from security.models.flag_services import FlagService
 from security.rules.engine import RULES
 from security.rules.finding import Rule, severity
 
@@ -30,6 +32,14 @@ class FlagQuerySet(models.QuerySet["Flag"]):
 
     def of_subject(self, kind: str, subject: str) -> "FlagQuerySet":
         return self.filter(subject_kind=kind, subject=subject)
+
+    def of_service(self, slug: str) -> "FlagQuerySet":
+        return self.filter(services__slug=slug)
+
+    def with_services(self) -> "FlagQuerySet":
+        """Add `service_slugs`: the services each concerns, by name, in the same query."""
+        named = FlagService.objects.filter(flag=OuterRef("pk")).order_by("slug")
+        return self.annotate(service_slugs=ArraySubquery(named.values("slug")))
 
 
 class Flag(models.Model):

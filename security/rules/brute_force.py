@@ -1,7 +1,16 @@
 """Guessing passwords: many failures from one address, or slowly many on one account."""
 
 from security.rules.events import Event, Kind
-from security.rules.finding import Finding, Memory, Rule, Threshold, Thresholds, evidence, score
+from security.rules.finding import (
+    Finding,
+    Memory,
+    Rule,
+    Threshold,
+    Thresholds,
+    evidence,
+    score,
+    services,
+)
 from security.rules.windows import Windows, distinct
 
 # The rate limit records the first refusal of a window only; more were refused after it.
@@ -34,7 +43,7 @@ class ByAddress:
                     rule=BY_ADDRESS.id, subject_kind="address", subject=event.source,
                     score=score(60, count, threshold), first_at=events[0].at, last_at=event.at,
                     counts={"failures": count, "accounts": len(distinct(events, lambda e: e.account))},
-                    evidence=evidence(events),
+                    evidence=evidence(events), services=services(events),
                     sentence=f"{count} failed sign-ins from {event.source} within {seconds:g} s.",
                 )  # fmt: skip
         return found
@@ -57,7 +66,7 @@ class ByAccount:
             rule=BY_ACCOUNT.id, subject_kind="account", subject=event.account.removeprefix("user:"),
             name=event.name, score=score(45, len(events), self._threshold), first_at=events[0].at,
             last_at=event.at, counts={"failures": len(events), "addresses": addresses},
-            evidence=evidence(events),
+            evidence=evidence(events), services=services(events),
             sentence=f"{len(events)} failed sign-ins to {event.name} within {self._hours:g} h,"
             f" from {addresses} addresses.",
         )  # fmt: skip

@@ -116,6 +116,7 @@ def merge(found: dict[tuple[str, str, str], Finding], new: Finding) -> None:
         score=stronger.score, counts=stronger.counts, sentence=stronger.sentence,
         first_at=min(old.first_at, new.first_at), last_at=max(old.last_at, new.last_at),
         evidence=tuple(dict.fromkeys((*old.evidence, *new.evidence)))[-50:],
+        services=tuple(sorted({*old.services, *new.services})),
     )  # fmt: skip
 
 

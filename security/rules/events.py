@@ -35,6 +35,7 @@ class Event:
     path: str = ""
     signal: str = ""  # a kind of attack, or what is new about a token's client
     number: float = 0  # rows exported, or seconds since the token was used elsewhere
+    service: str = ""  # the slug of the service that the entry names
 
     @property
     def is_known_account(self) -> bool:

@@ -17,7 +17,10 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A rule holds for a subject. `evidence` are the ids of the entries, newest last."""
+    """A rule holds for a subject. `evidence` are the ids of the entries, newest last.
+
+    `services` are the slugs that what was counted names: more than the newest entries may say.
+    """
 
     rule: str
     subject_kind: str  # address, account or token
@@ -29,6 +32,7 @@ class Finding:
     evidence: tuple[int, ...]
     sentence: str
     name: str = ""
+    services: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +112,8 @@ def evidence(events: Iterable[Event]) -> tuple[int, ...]:
     """Return the ids of the newest events."""
     ids: Sequence[int] = [event.id for event in events]
     return tuple(ids[-EVIDENCE_LIMIT:])
+
+
+def services(events: Iterable[Event]) -> tuple[str, ...]:
+    """Return the services that the events name, each once, by slug."""
+    return tuple(sorted({event.service for event in events if event.service}))

@@ -1,7 +1,16 @@
 """One account carries out a lot of data."""
 
 from security.rules.events import Event, Kind
-from security.rules.finding import Finding, Memory, Rule, Threshold, Thresholds, evidence, score
+from security.rules.finding import (
+    Finding,
+    Memory,
+    Rule,
+    Threshold,
+    Thresholds,
+    evidence,
+    score,
+    services,
+)
 from security.rules.windows import Windows
 
 
@@ -23,6 +32,7 @@ class MassExport:
         return Finding(
             rule=RULE.id, subject_kind="account", subject=event.account.removeprefix("user:"), name=event.name,
             score=score(55, excess, 1), first_at=events[0].at, last_at=event.at, evidence=evidence(events),
+            services=services(events),
             counts={"exports": len(events), "rows": rows},
             sentence=f"{event.name} made {len(events)} exports within {self._minutes:g} min"
             + (f", {rows} rows." if rows else "."),

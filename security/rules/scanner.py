@@ -3,7 +3,16 @@
 from collections import deque
 
 from security.rules.events import Event, Kind
-from security.rules.finding import Finding, Memory, Rule, Threshold, Thresholds, evidence, score
+from security.rules.finding import (
+    Finding,
+    Memory,
+    Rule,
+    Threshold,
+    Thresholds,
+    evidence,
+    score,
+    services,
+)
 from security.rules.windows import Windows, distinct
 
 
@@ -46,7 +55,7 @@ class Scanner:
         seconds = event.at - events[0].at
         return Finding(
             rule=RULE.id, subject_kind="address", subject=event.source, score=score(base, count, threshold),
-            first_at=events[0].at, last_at=event.at, evidence=evidence(events),
+            first_at=events[0].at, last_at=event.at, evidence=evidence(events), services=services(events),
             counts={"requests": len(events), "paths": len(distinct(events, lambda e: e.path))},
             sentence=f"{count} {what} from {event.source} within {seconds:.0f} s.",
         )  # fmt: skip

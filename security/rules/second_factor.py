@@ -1,7 +1,16 @@
 """Guessing the code: the password is known already."""
 
 from security.rules.events import Event, Kind
-from security.rules.finding import Finding, Memory, Rule, Threshold, Thresholds, evidence, score
+from security.rules.finding import (
+    Finding,
+    Memory,
+    Rule,
+    Threshold,
+    Thresholds,
+    evidence,
+    score,
+    services,
+)
 from security.rules.windows import Windows, distinct
 
 EVERYWHERE = "everywhere"
@@ -22,7 +31,7 @@ class SecondFactor:
             return Finding(
                 rule=RULE.id, subject_kind="account", subject=event.account.removeprefix("user:"),
                 name=event.name, score=score(70, len(events), self._per_account), first_at=events[0].at,
-                last_at=event.at, evidence=evidence(events),
+                last_at=event.at, evidence=evidence(events), services=services(events),
                 counts={"failures": len(events), "addresses": len(distinct(events, lambda e: e.source))},
                 sentence=f"{len(events)} wrong codes for {event.name} within {self._seconds / 60:g} min,"
                 " each after the right password.",
@@ -33,7 +42,7 @@ class SecondFactor:
         worst = max(sources, key=lambda source: sources[source])
         return Finding(
             rule=RULE.id, subject_kind="address", subject=worst, score=score(65, len(overall), self._overall),
-            first_at=overall[0].at, last_at=event.at, evidence=evidence(overall),
+            first_at=overall[0].at, last_at=event.at, evidence=evidence(overall), services=services(overall),
             counts={"failures": len(overall), "from_this_address": sources[worst]},
             sentence=f"{len(overall)} wrong codes in all; most of them from {worst}.",
         )  # fmt: skip

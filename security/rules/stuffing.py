@@ -1,7 +1,16 @@
 """Credential stuffing: one address tries leaked pairs, many accounts, each once or twice."""
 
 from security.rules.events import Event, Kind
-from security.rules.finding import Finding, Memory, Rule, Threshold, Thresholds, evidence, score
+from security.rules.finding import (
+    Finding,
+    Memory,
+    Rule,
+    Threshold,
+    Thresholds,
+    evidence,
+    score,
+    services,
+)
 from security.rules.windows import Windows, distinct
 
 
@@ -33,7 +42,7 @@ class Stuffing:
             rule=RULE.id, subject_kind="address", subject=event.source,
             score=score(75, len(few), self._accounts), first_at=events[0].at, last_at=event.at,
             counts={"accounts": len(few), "unfamiliar": len(strange), "failures": len(events)},
-            evidence=evidence(events),
+            evidence=evidence(events), services=services(events),
             sentence=f"{len(few)} accounts tried from {event.source} within {self._minutes:g} min,"
             f" at most {self._each:g} times each.",
         )  # fmt: skip

@@ -1,7 +1,17 @@
 """A sign-in that succeeds where there was an attack before: the guess may have been right."""
 
+from dataclasses import replace
+
 from security.rules.events import Event, Kind
-from security.rules.finding import EVIDENCE_LIMIT, Finding, Memory, Rule, Threshold, Thresholds
+from security.rules.finding import (
+    EVIDENCE_LIMIT,
+    Finding,
+    Memory,
+    Rule,
+    Threshold,
+    Thresholds,
+    services,
+)
 from security.rules.windows import Windows
 
 
@@ -22,10 +32,12 @@ class SuccessAfter:
         attack = self._attack_before(event)
         if attack is not None:
             attempt = f"{attack.rule.replace('_', ' ')} of which a flag is open"
-            return self._finding(event, attack.evidence, 90, attack.first_at, attempt)
+            found = self._finding(event, attack.evidence, 90, attack.first_at, attempt)
+            return replace(found, services=attack.services)
         if len(failed) >= self._failures:
             ids = tuple(e.id for e in failed)
-            return self._finding(event, ids, 55, failed[0].at, f"{len(failed)} failures")
+            found = self._finding(event, ids, 55, failed[0].at, f"{len(failed)} failures")
+            return replace(found, services=services(failed))
         return None
 
     def _attack_before(self, event: Event) -> Finding | None:

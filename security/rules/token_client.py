@@ -1,7 +1,15 @@
 """A token that turns up somewhere new: it may have leaked."""
 
 from security.rules.events import Event, Kind
-from security.rules.finding import Finding, Memory, Rule, Threshold, Thresholds, evidence
+from security.rules.finding import (
+    Finding,
+    Memory,
+    Rule,
+    Threshold,
+    Thresholds,
+    evidence,
+    services,
+)
 from security.rules.windows import Windows, distinct
 
 SCORES = {"network": 50, "client": 45, "network+client": 70}
@@ -24,6 +32,7 @@ class TokenClient:
         return Finding(
             rule=RULE.id, subject_kind="token", subject=event.token, name=event.name, score=points,
             first_at=events[0].at, last_at=event.at, evidence=evidence(events),
+            services=services(events),
             counts={"new_clients": len(events), "networks": len(distinct(events, lambda e: e.source))},
             sentence=f"Token {event.name} was used from a new {what}: {event.address}, {event.client}{soon}.",
         )  # fmt: skip

@@ -100,6 +100,13 @@ def test_the_file_has_the_filtered_entries_and_the_hash_of_its_bytes(
     )
 
 
+def test_an_export_of_a_service_concerns_it(client: Client, auditor: User, trail: Trail) -> None:
+    pk = ask(client, service="shop")
+    b"".join(client.get(f"{URL}{pk}/download/").streaming_content)  # type: ignore[attr-defined]
+    (done,) = (e for e in trail() if e.action == "audit.exported")
+    assert done.data["service"] == "shop"
+
+
 def test_every_cell_stands_in_quotation_marks(client: Client, auditor: User) -> None:
     """Else a semicolon or tab within a text begins a cell where these are separators as well."""
     target = services.Target("semicolons", "a;=1+1;b", "a\t=1+1\tb")

@@ -232,6 +232,26 @@ def test_the_rules_do_not_take_another_applications_accounts_for_ours(trail: Tra
     assert event_of(row) is None
 
 
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ("shop", {"service": "shop"}),
+        ("".join(map(chr, range(0x4E00, 0x4E00 + 1900))), {"service": "".join(map(chr, range(0x4E00, 0x4E00 + 100)))}),
+        ({"name": "shop"}, {"service_told": {"name": "shop"}}),
+        ([str(n) * 9 for n in range(600)], None),
+        (7, {"service_told": 7}),
+    ],
+    ids=["slug", "long", "object", "list", "number"],
+)  # fmt: skip
+def test_whatever_is_told_as_service_is_no_index_too_large(
+    told: Any, kept: dict[str, Any] | None, trail: Trail
+) -> None:
+    assert send(client_of(), [entry(data={"service": told}), entry()]).status_code == 201
+    first = ingested(trail)[0].data
+    assert kept is None or {key: first.get(key) for key in kept} == kept
+    assert isinstance(first.get("service", ""), str)
+
+
 def test_uids_are_forgotten_after_a_week() -> None:
     client, told = client_of(), entry()
     send(client, told)

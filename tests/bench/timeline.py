@@ -46,6 +46,9 @@ FILL = (
         last_at, opened_at, status, decided_at, decided_by, decision_reason)
     SELECT 'scanner', 'address', 'tl' || n, '', 50, 'bench', '{}', '[]', @at, @at, @at, 'dismissed',
         @at, '', '' FROM generate_series(%(from)s::int, %(to)s::int) n""",
+    """INSERT INTO security_flagservice (flag_id, slug, opened_at)
+    SELECT id, 'bench-tl-' || n %% %(services)s, opened_at FROM generate_series(%(from)s::int, %(to)s::int) n
+    JOIN security_flag ON rule = 'scanner' AND subject = 'tl' || n""",
     """INSERT INTO audit_entry (uid, occurred_at, recorded_at, schema_version, kind, category, type, action, outcome,
         reason, severity, actor_type, actor_id, actor_name, actor_roles, auth_method, auth_factors, session_fp,
         token_fp, source_ip_chain, user_agent, http_method, url_path, request_id, client_request_id, trace_id,
@@ -58,7 +61,7 @@ FILL = (
 )
 TABLES = (
     "alerts_alert, alerts_silence, monitoring_statuschange, monitoring_deploy, monitoring_errorissue,"
-    " monitoring_errortransition, security_flag, audit_entry"
+    " monitoring_errortransition, security_flag, security_flagservice, audit_entry"
 )  # fmt: skip
 
 

@@ -19,5 +19,7 @@ def test_flags_and_blocks_are_shown_and_made_anew(client: Client) -> None:
     assert "Credential stuffing" in page
     for flag in Flag.objects.all():
         assert client.get(flag.get_absolute_url()).status_code == 200
+    answer = client.get("/api/v1/services/checkout/timeline/?kind=flag").json()
+    assert len(answer["results"]) == 3
     assert "203.0.113.0/25" in client.get("/admin/security/block/").content.decode()
     assert client.get("/api/v1/dashboard/").json()["flags"] == {"open": 5, "high": 3, "worst": 90}

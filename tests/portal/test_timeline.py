@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from django.contrib.auth.models import Group
 from django.db import connection
+from django.db.models import F
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -21,6 +22,7 @@ from portal.core.models import Service
 from portal.core.timeline import Cursor
 from portal.timeline import KINDS, STREAMS
 from security import tokens
+from security.models import FlagService
 from tests.factories import (
     make_alert,
     make_error,
@@ -57,8 +59,10 @@ def fill(count: int = 3) -> None:
         ErrorTransition.objects.create(
             issue=issue, service=service, kind="new", at=at, source="poll"
         )
-        make_flag(opened_at=at)
+        make_flag(opened_at=at, services=["shop", "till"])
         audit.record("config.changed", target=service)
+    # The numbers of these rows are those of no flag: a page goes on by the flag's.
+    FlagService.objects.update(id=F("id") + 10**9)
 
 
 def walk(client: Client, path: str) -> list[tuple[str, int]]:
@@ -85,6 +89,9 @@ def test_pages_of_any_size_give_the_same_events_once(size: int) -> None:
     kinds = "kind=alert,silence,status,deploy,error,flag"  # looking is itself an audited action
     expected = [event for event in whole if event[0] != "audit"]
     assert walk(client, f"/api/v1/timeline/?{kinds}&page_size={size}") == expected
+    flags = [event for event in whole if event[0] == "flag.opened"]
+    path = f"/api/v1/services/shop/timeline/?kind=flag&page_size={size}"
+    assert (walk(client, path), len(flags)) == (flags, 3)
 
 
 def test_events_come_newest_first_and_carry_what_a_reader_needs() -> None:
@@ -171,6 +178,7 @@ def fill_more() -> None:
             starts_at=NOW - timedelta(minutes=n), service=make_service() if n % 9 == 0 else service
         )
         Deploy.objects.create(service=service, version=f"w{n}", at=NOW)
+        make_flag(services=["shop", f"other-{n}"])
 
 
 @pytest.mark.parametrize(
@@ -249,8 +257,11 @@ def test_by_api_a_person_sees_what_the_admin_shows_and_a_token_no_flags_of_other
         assert body["hidden"] == hidden
         assert not {event["stream"] for event in body["results"]} & {"flag.opened", "audit"}
     token = tokens.create(user=viewer, name="t", scopes=["read"])[1]
-    asked = Client(headers={"Authorization": f"Bearer {token}"}).get("/api/v1/timeline/").json()
-    assert asked["hidden"] == ["flag", "audit"]
+    bearing = Client(headers={"Authorization": f"Bearer {token}"})
+    for path in ("/api/v1/timeline/", "/api/v1/services/shop/timeline/?kind=flag,audit"):
+        body = bearing.get(path).json()
+        assert body["hidden"] == ["flag", "audit"]
+        assert "flag.opened" not in {event["stream"] for event in body["results"]}
 
 
 def test_an_alert_leads_to_what_changed_before(client: Client) -> None:

@@ -12,9 +12,11 @@ from django.utils import timezone
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.generators import SchemaGenerator
 
+from portal.core.models import Service
 from security import tokens
 from security.models import ApiToken, Scope
 from tests.conftest import Trail
+from tests.factories import make_service
 from tests.security.builders import actions, make_enrolled, make_user, signed_in
 
 pytestmark = [
@@ -148,6 +150,25 @@ def test_a_token_makes_tokens_of_no_more_scope_time_or_network(client: Client) -
     assert child.allowed_networks == ["127.0.0.0/8"]
 
 
+def test_a_token_belongs_to_a_service_and_so_do_those_it_makes(
+    client: Client, trail: Trail
+) -> None:
+    make_service(slug="shop")
+    _, written = mint()
+    made = client.post(URL, GOOD | {"service": "shop"}, "application/json", **bearer(written))
+    assert (made.status_code, made.json()["service"]) == (201, "shop")
+    _, written = mint(service=Service.objects.get(), networks=["127.0.0.0/8"])
+    client.post(URL, GOOD, "application/json", **bearer(written))
+    client.post(URL, {"name": "x", "scopes": ["admin"]}, "application/json", **bearer(written))
+    assert ApiToken.objects.filter(service__slug="shop").count() == 3
+    of_service = [entry.action for entry in trail() if entry.data.get("service") == "shop"]
+    assert of_service.count("token.created") == 3
+    wrongs: list[Any] = ["nobody", "\x00", 7, {}]
+    for wrong in wrongs:
+        body = {**GOOD, "service": wrong}
+        assert client.post(URL, body, "application/json", **bearer(written)).status_code == 400
+
+
 def test_the_text_is_in_one_answer_only(client: Client, trail: Trail) -> None:
     _, written = mint()
     made = client.post(URL, GOOD, "application/json", **bearer(written)).json()
@@ -221,13 +242,14 @@ def test_bad_bodies_are_400_problems(client: Client, body: Any) -> None:
 
 def test_the_admin_shows_a_new_token_once_and_revokes_it() -> None:
     client = signed_in(make_enrolled())
-    form = {"name": "ci", "scopes": ["read"], "allowed_networks": "", "lifetime": "30d"}
+    form = {"name": "ci", "scopes": ["read"], "allowed_networks": "", "lifetime": "30d",
+            "service": make_service(slug="shop").pk}  # fmt: skip
     page = client.post("/admin/security/apitoken/add/", form, follow=True).content.decode()
     found = re.search(r"dop_pat_\w{38}", page)
     assert found
     assert found[0] not in client.get("/admin/shown-once/").content.decode()
     assert client.get(URL, **bearer(found[0])).status_code == 403
-    token = ApiToken.objects.get()
+    token = ApiToken.objects.get(service__slug="shop")
     assert client.get(f"/admin/security/apitoken/{token.pk}/change/").status_code == 200
     data = {"action": "revoke", "_selected_action": [token.pk]}
     client.post("/admin/security/apitoken/", data)
@@ -245,10 +267,11 @@ def test_a_secret_waits_for_its_own_page() -> None:
 def test_the_command_prints_the_token_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
     make_user("ci", is_staff=False, is_superuser=False)
     args = ["create_token", "deploys", "--user", "ci", "--scope", "read", "--scope", "metrics"]
-    call_command(*args, "--expires", "90d", "--cidr", "10.0.0.0/8")
+    make_service(slug="shop")
+    call_command(*args, "--expires", "90d", "--cidr", "10.0.0.0/8", "--service", "shop")
     written = capsys.readouterr().out
     assert re.fullmatch(r"dop_pat_[0-9A-Za-z]{38}\n", written)
-    token = ApiToken.objects.get()
+    token = ApiToken.objects.get(service__slug="shop")
     assert (token.scopes, token.allowed_networks) == (["read", "metrics"], ["10.0.0.0/8"])
 
 
@@ -260,6 +283,7 @@ def test_the_command_prints_the_token_and_nothing_else(capsys: pytest.CaptureFix
         ({"--expires": "soon"}, "no lifetime"),
         ({"--expires": "9000d"}, "366 days"),
         ({"--cidr": "10.0.0.0/99"}, "no network"),
+        ({"--service": "ghost"}, "no service 'ghost'"),
     ],
 )
 def test_the_command_explains_what_is_wrong(over: dict[str, str], says: str) -> None:

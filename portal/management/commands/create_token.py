@@ -1,4 +1,4 @@
-"""`manage.py create_token NAME --user U --scope S … [--expires 90d] [--cidr …]` prints a new token."""
+"""`manage.py create_token NAME --user U --scope S … [--expires 90d] [--cidr …] [--service …]` prints a new token."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from portal.core.models import Service
 from portal.core.request_context import SYSTEM
 from security import tokens
 from security.models import Scope
@@ -26,12 +27,21 @@ class Command(BaseCommand):
             "--cidr", action="append", nargs="+", default=[], help="Networks it may come from."
         )
 
+        parser.add_argument(
+            "--service", default="", help="The slug of the service whose application uses it."
+        )
+
     def handle(self, *_args: Any, **options: Any) -> None:
         user = User.objects.filter(username=options["user"], is_active=True).first()
         if user is None:
             raise CommandError(
                 f"There is no active account {options['user']!r}."
                 " `manage.py enrol_link NAME --create` makes one."
+            )
+        service = Service.objects.filter(slug=options["service"]).first()
+        if options["service"] and service is None:
+            raise CommandError(
+                f"There is no service {options['service']!r}. Add it in the admin, or leave --service out."
             )
         expires = options["expires"]
         try:
@@ -41,6 +51,7 @@ class Command(BaseCommand):
                 scopes=[scope for group in options["scope"] for scope in group],
                 expires_at=tokens.parse_expiry(expires, at=timezone.now()) if expires else None,
                 networks=[network for group in options["cidr"] for network in group],
+                service=service,
                 actor=SYSTEM,
             )
         except ValidationError as error:

@@ -50,6 +50,15 @@ def test_the_filtered_lines_are_cells_without_formulas(
     assert (entry.target_type, entry.data["filters"]["q"]) == ("logs", "payment")
 
 
+@pytest.mark.parametrize("door", DOORS)
+def test_an_export_of_the_lines_of_a_service_concerns_it(
+    api: Client, elastic: FakeElasticsearch, door: str, trail: Trail
+) -> None:
+    rows(api, door, service="shop")
+    (entry,) = (e for e in trail() if e.action == "data.exported")
+    assert entry.data["service"] == "shop"
+
+
 def test_all_pages_up_to_the_bound(
     api: Client, elastic: FakeElasticsearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:

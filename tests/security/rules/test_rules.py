@@ -1,6 +1,7 @@
 """Each rule at its threshold: one event less finds nothing."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -92,6 +93,26 @@ def test_a_rule_finds_at_its_threshold_and_not_before(
     assert 40 <= finding.score <= 100
     assert finding.evidence
     assert finding.sentence.endswith(".")
+
+
+@pytest.mark.parametrize(("rule", "events", "count", "_subject"), CASES)
+def test_a_finding_concerns_the_services_that_what_was_counted_names(
+    rule: str, events: Callable[[int], list[Event]], count: int, _subject: str
+) -> None:
+    named = [
+        replace(event, service=("shop", "", "basket")[n % 3])
+        for n, event in enumerate(events(count))
+    ]
+    (found,) = [f for f in run(named, SETTINGS) if f.rule == rule]
+    assert found.services == (("basket", "shop") if len(named) > 2 else ("shop",))
+
+
+def test_findings_of_a_subject_concern_the_services_of_all() -> None:
+    early = [replace(event, service="shop") for event in exports(10)]
+    late = [
+        at(n, Kind.EXPORTED, second=n * 1e5 + 1e6, number=5e5, service="till") for n in (20, 21)
+    ]
+    assert run([*early, *late], SETTINGS)[0].services == ("shop", "till")
 
 
 def test_failures_spread_over_more_than_the_windows_are_nothing() -> None:
