@@ -26,7 +26,7 @@ for model in (User, Group):
 
 TOKEN_FACTS = (
     "name", "user", "service", "hint", "scopes", "allowed_networks", "created_at", "expires_at", "revoked_at",
-    "last_used_at", "last_used_ip",
+    "last_used_at", "last_used_ip", "made_with",
 )  # fmt: skip
 
 
@@ -125,7 +125,7 @@ class ApiTokenAdmin(StepUpAdminMixin, NoEditMixin, ModelAdmin):
     list_filter = ("revoked_at", "expires_at")
     list_select_related = ("user", "service")
     search_fields = ("name", "hint", "user__username")
-    actions = ("revoke",)
+    actions = ("revoke", "revoke_with_made")
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("security.change_apitoken")
@@ -158,6 +158,11 @@ class ApiTokenAdmin(StepUpAdminMixin, NoEditMixin, ModelAdmin):
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
         done = [tokens.revoke(token, actor=request.user) for token in queryset]
         messages.success(request, f"{sum(done)} of {len(done)} revoked; the others were before.")
+
+    @admin.action(description="Revoke them and all made with them", permissions=["revoke"])
+    def revoke_with_made(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
+        count = sum(tokens.revoke_with_made(token, actor=request.user) for token in queryset)
+        messages.success(request, f"Revoked: {count}. The others were before.")
 
 
 @admin.register(TotpDevice)

@@ -46,6 +46,7 @@ class ApiTokenSerializer(serializers.ModelSerializer[ApiToken]):
             "revoked_at",
             "last_used_at",
             "last_used_ip",
+            "made_with",
         )
         read_only_fields = fields
 
@@ -74,6 +75,12 @@ class NewTokenSerializer(serializers.Serializer[Any]):
     )  # fmt: skip
 
 
+class WithMadeSerializer(serializers.Serializer[Any]):
+    made = serializers.BooleanField(
+        default=False, help_text="Revoke also every token that was made with it, directly or not."
+    )
+
+
 class MintedTokenSerializer(ApiTokenSerializer):
     token = serializers.CharField(read_only=True, help_text="The token; it is in no later answer.")
 
@@ -85,7 +92,11 @@ class MintedTokenSerializer(ApiTokenSerializer):
 @extend_schema_view(
     list=extend_schema(summary="List tokens: all for superusers, else one's own"),
     retrieve=extend_schema(summary="Show one token, without its text"),
-    destroy=extend_schema(summary="Revoke a token; its row stays", responses={204: None}),
+    destroy=extend_schema(
+        summary="Revoke a token; its row stays",
+        parameters=[WithMadeSerializer],
+        responses={204: None},
+    ),
 )
 class ApiTokenViewSet(
     CsvListMixin, mixins.RetrieveModelMixin, mixins.DestroyModelMixin, GenericViewSet[ApiToken]
@@ -130,6 +141,7 @@ class ApiTokenViewSet(
             expires_at=tokens.within_parent(caller, facts.get("expires_at")),
             networks=tokens.check_networks_within(caller, facts.get("allowed_networks", [])),
             service=facts.get("service", caller.service if caller else None),
+            made_with=caller,
         )
         body = ApiTokenSerializer(token).data | {"token": written}
         return Response(body, status=status.HTTP_201_CREATED)
@@ -150,7 +162,17 @@ class ApiTokenViewSet(
 
     def perform_destroy(self, instance: ApiToken) -> None:
         self._fresh_caller(self.request)
-        tokens.revoke(instance, reason="revoked through the API")
+        reason = "revoked through the API"
+        if self._with_made(self.request):
+            tokens.revoke_with_made(instance, reason=reason)
+        else:
+            tokens.revoke(instance, reason=reason)
+
+    @staticmethod
+    def _with_made(request: Request) -> bool:
+        given = WithMadeSerializer(data=request.query_params)
+        given.is_valid(raise_exception=True)
+        return bool(given.validated_data["made"])
 
     @staticmethod
     def _owner(request: Request) -> User:

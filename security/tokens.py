@@ -101,6 +101,15 @@ def check_scopes(scopes: Sequence[str]) -> None:
         )
 
 
+def _refuse_revoked(maker: ApiToken | None) -> None:
+    """Raise ValidationError where the token that makes another is revoked at this moment: none may slip through."""
+    if maker is None:
+        return
+    usable = ApiToken.objects.select_for_update().filter(pk=maker.pk, revoked_at__isnull=True)
+    if usable.values_list("pk", flat=True).first() is None:
+        raise ValidationError("The token you use was revoked.")
+
+
 def check_expiry(expires_at: datetime | None) -> None:
     if expires_at is None:
         return
@@ -121,20 +130,22 @@ def create(
     expires_at: datetime | None = None,
     networks: Iterable[str] = (),
     service: Service | None = None,
+    made_with: ApiToken | None = None,
     actor: Any = None,
 ) -> tuple[ApiToken, str]:
     """Mint a token and return it with its text, which exists nowhere else afterwards.
 
-    Raises ValidationError for an unknown scope, a wrong network, or an expiry in the past or
-    further away than a year.
+    Raises ValidationError for an unknown scope, a wrong network, an expiry in the past or further
+    away than a year, or when `made_with`, the token that makes it, was revoked.
     """
     wanted = list(dict.fromkeys(scopes))
     check_scopes(wanted)
     check_expiry(expires_at)
+    _refuse_revoked(made_with)
     written = _minted()
     token = ApiToken(
-        user=user, name=name, scopes=wanted, allowed_networks=parse_networks(networks), expires_at=expires_at,
-        service=service, token_hash=hashed(written), hint=written[: len(PREFIX) + 4],
+        user=user, made_with=made_with, service=service, name=name, scopes=wanted, expires_at=expires_at,
+        allowed_networks=parse_networks(networks), token_hash=hashed(written), hint=written[: len(PREFIX) + 4],
     )  # fmt: skip
     token.full_clean(exclude=["token_hash"])
     token.save()
@@ -174,6 +185,24 @@ def check_networks_within(parent: ApiToken | None, networks: Iterable[str]) -> l
         ):
             raise ValidationError(f"{written} lies outside the networks of the token you use.")
     return wanted or list(parent.allowed_networks)
+
+
+@transaction.atomic
+def revoke_with_made(token: ApiToken, *, actor: Any = None, reason: str = "") -> int:
+    """Revoke a token, and every one that was made with it, directly or not; return how many were not yet.
+
+    A token that was taken may have made others, which outlive it; one that is replaced in good order
+    has made the one that replaces it, which is why `revoke` leaves them.
+    """
+    count, waiting = int(revoke(token, actor=actor, reason=reason)), [token]
+    seen = {token.pk}
+    while waiting:
+        maker = waiting.pop()
+        for made in maker.made.exclude(pk__in=seen).select_related("user"):
+            seen.add(made.pk)
+            waiting.append(made)
+            count += revoke(made, actor=actor, reason=f"made with {maker}, which was revoked")
+    return count
 
 
 @transaction.atomic

@@ -132,6 +132,10 @@ class ApiToken(models.Model):
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_used_at = models.DateTimeField(null=True, editable=False)
     last_used_ip = models.GenericIPAddressField("last used from", null=True, editable=False)
+    made_with = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, editable=False, related_name="made",
+        help_text="The token with which it was made by API.",
+    )  # fmt: skip
 
     objects = ApiTokenQuerySet.as_manager()
 

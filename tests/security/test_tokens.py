@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
@@ -186,6 +187,53 @@ def test_revoking_is_once_and_keeps_the_row(client: Client, trail: Trail) -> Non
     assert client.delete(url, **bearer(written)).status_code == 401
     assert ApiToken.objects.filter(pk=token.pk).exists()
     assert actions(trail).count("token.revoked") == 1
+
+
+def made_by(client: Client, written: str) -> tuple[ApiToken, str]:
+    """Let a token make another one by API."""
+    body = {"name": "child", "scopes": ["security:write"]}
+    answer = client.post(URL, body, "application/json", **bearer(written))
+    assert answer.status_code == 201, answer.content
+    return ApiToken.objects.get(pk=answer.json()["id"]), answer.json()["token"]
+
+
+@pytest.mark.parametrize("query, left", [("", True), ("?made=true", False)])
+def test_what_a_token_made_outlives_it_unless_it_is_revoked_with_it(
+    client: Client, query: str, left: bool, trail: Trail
+) -> None:
+    _admin, key = mint(scopes=["admin"])
+    taken, written = mint(scopes=["security:write"])
+    child, of_child = made_by(client, written)
+    grandchild, of_grandchild = made_by(client, of_child)
+    assert (child.made_with, grandchild.made_with) == (taken, child)
+    assert client.delete(f"{URL}{taken.pk}/{query}", **bearer(key)).status_code == 204
+    texts = written, of_child, of_grandchild, key
+    answers = [client.get(URL, **bearer(text)).status_code for text in texts]
+    assert answers == [401, *([200] if left else [401]) * 2, 200]
+    reasons = [entry.reason for entry in trail() if entry.action == "token.revoked"]
+    assert sorted("was revoked" in reason for reason in reasons) == [
+        False,
+        *([] if left else [True] * 2),
+    ]
+    wrong = client.delete(f"{URL}{taken.pk}/?made=perhaps", **bearer(key))
+    assert (wrong.status_code, "made" in wrong.json()["errors"]) == (400, True)
+
+
+def test_a_token_that_is_revoked_while_it_makes_another_makes_none() -> None:
+    taken, _written = mint()
+    ApiToken.objects.update(revoked_at=timezone.now())  # since the request was let in
+    with pytest.raises(ValidationError, match="The token you use was revoked"):
+        tokens.create(user=taken.user, name="x", scopes=["read"], made_with=taken)
+
+
+def test_the_admin_revokes_a_token_with_all_it_made(client: Client) -> None:
+    taken, written = mint(scopes=["security:write"])
+    made_by(client, written)
+    staff = signed_in(make_enrolled("bo"))
+    data = {"action": "revoke_with_made", "_selected_action": [taken.pk]}
+    page = staff.post("/admin/security/apitoken/", data, follow=True).content.decode()
+    assert "Revoked: 2." in page
+    assert not ApiToken.objects.filter(revoked_at=None).exists()
 
 
 def test_a_session_needs_a_fresh_code_and_a_csrf_token() -> None:
