@@ -114,8 +114,25 @@ class GroupAdmin(StepUpAdminMixin, SuperuserWritesMixin, ModelAdmin):
         return bool(request.user.is_superuser)
 
 
+class RevokesMixin:
+    actions = ("revoke", "revoke_with_made")
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("security.change_apitoken")
+
+    @admin.action(description="Revoke selected tokens", permissions=["revoke"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
+        done = [tokens.revoke(token, actor=request.user) for token in queryset]
+        messages.success(request, f"{sum(done)} of {len(done)} revoked; the others were before.")
+
+    @admin.action(description="Revoke them and all made with them", permissions=["revoke"])
+    def revoke_with_made(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
+        count = sum(tokens.revoke_with_made(token, actor=request.user) for token in queryset)
+        messages.success(request, f"Revoked: {count}. The others were before.")
+
+
 @admin.register(ApiToken)
-class ApiTokenAdmin(StepUpAdminMixin, NoEditMixin, ModelAdmin):
+class ApiTokenAdmin(StepUpAdminMixin, NoEditMixin, RevokesMixin, ModelAdmin):
     """A token is made and revoked, never edited; its text is shown once."""
 
     form = ApiTokenForm
@@ -125,10 +142,6 @@ class ApiTokenAdmin(StepUpAdminMixin, NoEditMixin, ModelAdmin):
     list_filter = ("revoked_at", "expires_at")
     list_select_related = ("user", "service")
     search_fields = ("name", "hint", "user__username")
-    actions = ("revoke", "revoke_with_made")
-
-    def has_revoke_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("security.change_apitoken")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiToken]:
         found: QuerySet[ApiToken] = super().get_queryset(request)
@@ -153,16 +166,6 @@ class ApiTokenAdmin(StepUpAdminMixin, NoEditMixin, ModelAdmin):
 
     def response_add(self, request: HttpRequest, obj: ApiToken, *_args: Any) -> HttpResponse:
         return redirect("security:shown_once")
-
-    @admin.action(description="Revoke selected tokens", permissions=["revoke"])
-    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
-        done = [tokens.revoke(token, actor=request.user) for token in queryset]
-        messages.success(request, f"{sum(done)} of {len(done)} revoked; the others were before.")
-
-    @admin.action(description="Revoke them and all made with them", permissions=["revoke"])
-    def revoke_with_made(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
-        count = sum(tokens.revoke_with_made(token, actor=request.user) for token in queryset)
-        messages.success(request, f"Revoked: {count}. The others were before.")
 
 
 @admin.register(TotpDevice)
