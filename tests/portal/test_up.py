@@ -73,6 +73,15 @@ class Run:
         except urllib.error.HTTPError as error:
             return error.code, error.read()
 
+    def post(self, path: str, body: Any, token: str) -> int:
+        request = urllib.request.Request(self.url() + path, data=body)
+        request.add_header("Authorization", f"Bearer {token}")
+        try:
+            with urllib.request.urlopen(request, timeout=30) as reply:
+                return int(reply.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
     def is_ready(self) -> bool:
         return self.get("/readyz")[0] == 200
 
@@ -151,6 +160,20 @@ def test_it_starts_serves_stops_in_order_and_starts_again(var: Path, runs: list[
         "from portal.core.models import Service; Service.objects.create(slug='kept', name='Kept')"
     )
     note(var, name)
+    token, hook = (
+        (var / "secrets" / "alertmanager_webhook").read_text(),
+        "/api/v1/hooks/alertmanager/none/",
+    )
+    note(
+        var,
+        "from portal.core.models import Upstream;"
+        "Upstream.objects.create(name='none', kind='alertmanager', url='http://127.0.0.1:1', enabled=False)",
+    )
+    assert first.post(hook, b" " * 50_000_000, token) == 413  # answered, not reset
+    assert (
+        first.post(hook, iter([b'{"alerts"', b": []}"]), token) == 202
+    )  # in chunks, without a length
+    assert first.post(hook, (b" " * 1_000_000 for _ in range(50)), token) == 413
     assert f"already runs at {first.url()} (pid {first.process.pid})" in refusal(var)
     assert first.stop() == 0
     stopped = re.findall(r"^  (\S+) +stopped", first.text, re.M)
