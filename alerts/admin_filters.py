@@ -10,12 +10,13 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from alerts.models import Alert, Silence, State
+from portal.core.listfilters import ChosenFilter
 from portal.core.models import Service
 
 SEVERITIES = ("critical", "warning", "info", "none")
 
 
-class StateFilter(SimpleListFilter):
+class StateFilter(ChosenFilter):
     title = "state"
     parameter_name = "state"
 
@@ -68,7 +69,7 @@ class ServiceFilter(SimpleListFilter):
         return queryset.filter(service__slug=value) if value else queryset
 
 
-class TimeFilter(SimpleListFilter):
+class TimeFilter(ChosenFilter):
     title = "time"
     parameter_name = "time"
     windows = {
@@ -90,7 +91,7 @@ class TimeFilter(SimpleListFilter):
         return queryset.filter(Q(ends_at__isnull=True) | Q(ends_at__gte=since))
 
 
-class WhenFilter(SimpleListFilter):
+class WhenFilter(ChosenFilter):
     """Rows of the delivery log by their age."""
 
     title = "time"
@@ -108,7 +109,7 @@ class WhenFilter(SimpleListFilter):
         return queryset.filter(created_at__gte=timezone.now() - timedelta(hours=hours))
 
 
-class AttentionFilter(SimpleListFilter):
+class AttentionFilter(ChosenFilter):
     title = "attention"
     parameter_name = "attention"
 

@@ -10,6 +10,8 @@ from alerts import channels
 from alerts.notification_models import Channel, Route
 from portal.core.formfields import MatchersField
 
+NAME_LIMIT = 200
+
 
 class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
     """The URL is write-only: an empty field leaves what is stored."""
@@ -50,11 +52,20 @@ class LinesField(forms.CharField):
     def prepare_value(self, value: Any) -> Any:
         return ", ".join(value) if isinstance(value, list) else value
 
-    def clean(self, value: Any) -> Any:
+    def to_python(self, value: Any) -> Any:
         return list(dict.fromkeys(str(value or "").replace(",", " ").split()))
 
+    def clean(self, value: Any) -> Any:
+        names = self.to_python(value)
+        for name in names:
+            if len(name) > NAME_LIMIT or "\0" in name:
+                raise ValidationError(
+                    f"{name[:50]!r} is no label name: write at most {NAME_LIMIT} characters each."
+                )
+        return names
+
     def has_changed(self, initial: Any, data: Any) -> bool:
-        return bool(list(initial or []) != self.clean(data))
+        return bool(list(initial or []) != self.to_python(data))
 
 
 class RouteForm(forms.ModelForm):  # type: ignore[type-arg]

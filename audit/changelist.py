@@ -13,10 +13,13 @@ from django.contrib.admin.views.main import ChangeList
 from django.http import HttpRequest
 
 from audit import bounded
-from audit.filters import NAMES, TrailFilter
+from audit.filters import NAMES, TrailFilter, given
 from audit.models import AuditEntry, AuditEntryQuerySet
 
 OLDER, NEWER = "older", "newer"
+# What the form above the list calls a filter, where it is another word.
+LABELS = {"q": "Find exactly", "last": "Time", "since": "From", "until": "Until", "group": "Group",
+          "outcome": "Outcome", "action": "Action", "service": "Service", "source_ip": "Address"}  # fmt: skip
 _PLACE = re.compile(r"(\d{8}T\d{12})-(\d{1,18})")
 
 
@@ -54,11 +57,21 @@ class TrailChangeList(ChangeList):
         entries = super().get_queryset(request, exclude_parameters)
         found = TrailFilter(request.GET, queryset=entries)
         self.trail_filter = found
+        self.has_active_filters = bool(given(request.GET))
         if found.is_valid():
+            self._say_where_times_are_exchanged(request, **found.form.cleaned_data)
             return found.qs
         for name, sentences in found.errors.items():
-            messages.error(request, f"{name}: {sentences[0]}")
+            messages.error(request, f"{LABELS.get(name, name)}: {sentences[0]}")
         return entries.none()
+
+    def _say_where_times_are_exchanged(
+        self, request: HttpRequest, *, since: Any, until: Any, **_others: Any
+    ) -> None:
+        if since and until and since >= until:
+            messages.warning(
+                request, "“From” is not before “Until”, so nothing can match. Exchange them."
+            )
 
     def get_ordering(self, request: HttpRequest, queryset: Any) -> list[Any]:
         return ["-recorded_at", "-id"]

@@ -3,6 +3,8 @@
 from functools import partial, wraps
 from typing import Any
 
+from django.contrib import messages
+from django.contrib.admin.views.main import ERROR_FLAG
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
@@ -19,6 +21,9 @@ from portal import (
 from security import views
 from security.verification import is_verified
 
+# Django leaves out a filter it cannot read, and says nothing.
+LEFT_OUT = "A filter in this address could not be read, so the list is shown without any. Choose one under Filters."
+
 
 class PortalAdminSite(UnfoldAdminSite):
     """Every page needs a staff account whose session has passed the second factor."""
@@ -34,6 +39,8 @@ class PortalAdminSite(UnfoldAdminSite):
         def readable(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
             if "%00" in request.META.get("QUERY_STRING", ""):
                 raise BadRequest("NUL in the query")
+            if request.method == "GET" and request.GET.get(ERROR_FLAG):
+                messages.warning(request, LEFT_OUT)
             return inner(request, *args, **kwargs)
 
         return readable

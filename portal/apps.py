@@ -10,6 +10,12 @@ class PortalAdminConfig(admin_apps.AdminConfig):
     default = False  # inherited True would make two default configurations
     default_site = "portal.admin_site.PortalAdminSite"
 
+    def ready(self) -> None:
+        from portal.core import formfields
+
+        formfields.say_plainly()  # before the forms are made
+        super().ready()
+
 
 class PortalConfig(AppConfig):
     default = True

@@ -36,6 +36,8 @@ LEVEL_CHOICES = (
 )
 AROUND_CHOICES = (1, 5, 30, 120)
 KEPT = ("q", "service", "host", "level", "range", "since", "until", "around", "minutes")
+LABELS = {"q": "Text", "range": "Time", "since": "From", "until": "Until", "service": "Service",
+          "level": "Level", "host": "Host", "around": "Around", "minutes": "Minutes"}  # fmt: skip
 TIMES = ("since", "until", "around", "minutes")
 
 
@@ -62,7 +64,7 @@ def logs(request: HttpRequest) -> HttpResponseBase:
         wanted = with_own(asked(parameters, at=now))
     except AskedError as error:
         wanted = asked({}, at=now)
-        shown = Shown("wrong", str(error))
+        shown = Shown("wrong", " ".join(_named(error)))
     else:
         shown = _shown(wanted, as_csv=parameters.get("format") == "csv")
     if isinstance(shown, StreamingHttpResponse):
@@ -94,6 +96,13 @@ def _page(
         "csv": _csv(wanted, shown, parameters),
         "most_lines": export.MOST_LINES,
     }
+
+
+def _named(error: AskedError) -> list[str]:
+    """Return the sentences on what cannot be searched, each with the name of its field."""
+    return [
+        f"{LABELS.get(name, name)}: {word}" for name, said in error.errors.items() for word in said
+    ]
 
 
 def _save_url(request: HttpRequest, parameters: dict[str, str]) -> str:

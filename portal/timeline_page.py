@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
 from django.utils.dateparse import parse_datetime
 
@@ -57,6 +57,7 @@ def timeline(request: HttpRequest) -> HttpResponse:
             "since": wanted.since,
             "until": wanted.until,
         },
+        "wrong": _wrong(given, wanted),
         "older": _older(request, found.next),
         "is_first_page": wanted.before is None,
     }
@@ -68,6 +69,25 @@ def _older(request: HttpRequest, cursor: Cursor | None) -> str:
         return ""
     kept = [(k, v) for k, values in request.GET.lists() for v in values if k != "cursor"]
     return "?" + urlencode([*kept, ("cursor", cursor.written())])
+
+
+def _wrong(given: QueryDict, wanted: Slice) -> list[str]:
+    """Return a sentence on each part of the address that could not be used."""
+    said = [
+        f"{label} could not be read and was left out. Write a time such as 2026-01-31T12:00."
+        for name, label, found in (
+            ("since", "“From”", wanted.since),
+            ("until", "“Until”", wanted.until),
+        )
+        if given.get(name) and found is None
+    ]
+    if wanted.since and wanted.until and wanted.since >= wanted.until:
+        said.append("“From” is not before “Until”, so nothing can match. Exchange them.")
+    if set(given.getlist("kind")) - set(KINDS):
+        said.append(f"Not everything asked for is known. There are: {', '.join(KINDS)}.")
+    if given.get("cursor") and wanted.before is None:
+        said.append("The place to go on from could not be read: this is the newest page.")
+    return said
 
 
 def _clean(text: str | None) -> str:

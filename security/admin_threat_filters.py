@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from portal.core.listfilters import ChosenFilter
 from portal.core.models import Service
 from security.models import Block, Flag, FlagStatus
 from security.models.blocks import BlockQuerySet
@@ -37,7 +38,7 @@ class FlagStatusFilter(SimpleListFilter):
         return queryset.filter(status=wanted)
 
 
-class SeverityFilter(SimpleListFilter):
+class SeverityFilter(ChosenFilter):
     title = "severity"
     parameter_name = "severity"
 

@@ -10,6 +10,24 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from portal.core.validators import validate_log_fields, validate_matchers
 
+# What Django says of these without naming what to write instead.
+PLAIN_WORDS: dict[type[forms.Field], dict[str, str]] = {
+    forms.JSONField: {
+        "invalid": 'This is no JSON. Names and texts stand in double quotes: {"team": "payments"}.'
+    },
+    forms.URLField: {
+        "invalid": "This is no web address. Write one such as https://wiki.example.org/page."
+    },
+    forms.TimeField: {"invalid": "Write a time of the day such as 22:00."},
+    forms.DateTimeField: {"invalid": "Write a date, or date and time, such as 2026-01-31 12:00."},
+}
+
+
+def say_plainly() -> None:
+    """Let every form of the portal say of these fields what to write."""
+    for field, words in PLAIN_WORDS.items():
+        field.default_error_messages = {**field.default_error_messages, **words}
+
 
 class MatchersField(forms.CharField):
     """Matchers, one per line: a comma may be part of a value. Its value is a list of texts."""

@@ -24,6 +24,7 @@ from portal.core.validators import (
 )
 
 STALE_AFTER_INTERVALS = 3
+LONGEST_INTERVAL = 86400
 
 
 class Freshness(models.TextChoices):
@@ -94,7 +95,7 @@ class Upstream(models.Model):
     )
     interval_seconds = models.PositiveIntegerField(
         default=15,
-        validators=[MinValueValidator(1), MaxValueValidator(86400)],
+        validators=[MinValueValidator(1), MaxValueValidator(LONGEST_INTERVAL)],
         help_text="Seconds between two polls.",
     )
 
@@ -126,7 +127,7 @@ class Upstream(models.Model):
                 condition=Q(kind__in=UpstreamKind.values), name="upstream_kind_known"
             ),
             models.CheckConstraint(
-                condition=Q(interval_seconds__gte=1, interval_seconds__lte=86400),
+                condition=Q(interval_seconds__gte=1, interval_seconds__lte=LONGEST_INTERVAL),
                 name="upstream_interval_in_a_day",
             ),
         )
@@ -171,7 +172,9 @@ class Upstream(models.Model):
     @property
     def stale_after(self) -> timedelta:
         slack = timedelta(seconds=5 + (self.duration_seconds or 0))
-        return timedelta(seconds=self.interval_seconds) * STALE_AFTER_INTERVALS + slack
+        # A refused form shows its page with what was typed, however large.
+        interval = timedelta(seconds=min(self.interval_seconds, LONGEST_INTERVAL))
+        return interval * STALE_AFTER_INTERVALS + slack
 
     def option(self, name: str, default: Any) -> Any:
         return self.options.get(name, default)

@@ -78,8 +78,14 @@ def test_a_place_that_no_page_gave_is_the_newest_page(
 def test_a_wrong_filter_is_named_and_shows_nothing(client: Client, auditor: User) -> None:
     make_entries(5, until=timezone.now())
     answer = client.get(LIST, {"since": "yesterday", "outcome": "maybe"})
-    assert b"since: Enter a valid date/time" in answer.content
+    assert b"From: Write a date, or date and time, such as 2026-01-31 12:00." in answer.content
     assert shown(answer) == []
+
+
+def test_exchanged_times_are_told_and_nothing_matches(client: Client, auditor: User) -> None:
+    answer = client.get(LIST, {"since": "2026-02-01", "until": "2026-01-01"})
+    assert "“From” is not before “Until”" in answer.text
+    assert "Nothing matches" in answer.text
 
 
 def test_a_filter_that_is_too_wide_says_what_to_do(client: Client, auditor: User) -> None:

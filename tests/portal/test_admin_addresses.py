@@ -46,6 +46,14 @@ def test_a_filter_that_says_nothing_is_no_error(model: str, query: str) -> None:
     assert client.get(reverse(f"admin:{model}_changelist") + f"?{query}").status_code < 500
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_a_filter_that_was_left_out_is_told(model: str) -> None:
+    client = Client()
+    sign_in(client)
+    reply = client.get(reverse(f"admin:{model}_changelist") + "?nosuch=1", follow=True)
+    assert "could not be read, so the list is shown without any" in reply.text
+
+
 def test_the_rule_file_is_given_to_those_who_may_see_rules() -> None:
     client = Client()
     url = reverse("admin:monitoring_rule_changelist") + "export/"

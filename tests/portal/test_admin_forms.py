@@ -10,7 +10,19 @@ from django.db.models import Model
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
-from tests.factories import make_channel, make_service, make_upstream, make_user, sign_in
+from portal.core.formfields import MatchersField
+from tests.factories import (
+    make_channel,
+    make_check,
+    make_panel,
+    make_route,
+    make_rule,
+    make_scrape_target,
+    make_service,
+    make_upstream,
+    make_user,
+    sign_in,
+)
 
 pytestmark = pytest.mark.django_db
 RAW = re.compile(r"Constraint|Traceback|DETAIL|violates|Error\(|<class|object at 0x")
@@ -72,6 +84,23 @@ def test_garbage_in_every_field_is_refused_with_sentences(client: Client, text: 
     assert len(models) > 12
 
 
+@pytest.mark.parametrize("text", GARBAGE.values(), ids=GARBAGE)
+def test_garbage_in_a_form_that_changes_is_refused_and_kept(client: Client, text: str) -> None:
+    sign_in(client)
+    service = make_service()
+    rows: list[Any] = [make_upstream(kind="prometheus"), make_check(service=service), make_panel()]
+    rows += [service, make_channel(), make_route(), make_rule(), make_scrape_target(service)]
+    for row in rows:
+        url = row.get_absolute_url()
+        answer = client.post(url, _typed(client.get(url), text))
+        assert answer.status_code == 200, f"{row._meta.label} took {text[:30]!r}"
+        assert not [sentence for sentence in _sentences(answer) if RAW.search(sentence)], row
+        form = answer.context["adminform"].form
+        lines = [name for name, field in form.fields.items() if isinstance(field, MatchersField)]
+        assert {form[name].value() for name in lines} <= {text}
+        assert form.errors, row
+
+
 # What each form is valid with; SERVICE stands for the number of a service.
 VALID: dict[str, dict[str, Any]] = {
     "core.upstream": {
@@ -123,6 +152,8 @@ WRONG = [
     ("core.service", "labels", '{"team": 1}'),
     ("core.service", "labels", "[]"),
     ("core.service", "matchers", 'job=~"("'),
+    ("core.service", "log_fields", "service.name"),
+    ("core.service", "log_fields", "service.name=a\x00b"),
     ("core.service", "runbook_url", "javascript:alert(1)"),
     ("monitoring.check", "interval_seconds", "4"),
     ("monitoring.check", "timeout_seconds", "0"),
@@ -183,6 +214,24 @@ def test_a_wrong_entry_is_told_at_its_field_and_kept(
     assert list(form.errors) == [TOLD.get((label, field), field)]
     assert not RAW.search(str(form.errors))
     assert form[field].value() == text
+
+
+@pytest.mark.parametrize(
+    ("label", "field", "text", "cure"),
+    [
+        ("core.service", "labels", "{", '{"team": "payments"}'),
+        ("core.service", "repository_url", "git@host", "https://wiki.example.org/page"),
+        ("alerts.route", "quiet_from", "late", "22:00"),
+        ("alerts.route", "group_by", "x" * 201, "at most 200 characters each"),
+        ("core.upstream", "options", "{", "in double quotes"),
+    ],
+)
+def test_a_refusal_says_what_to_write(
+    client: Client, label: str, field: str, text: str, cure: str
+) -> None:
+    sign_in(client)
+    said = _add(client, label, **{field: text}).context["adminform"].form.errors[field]
+    assert cure in said[0]
 
 
 def test_a_critical_mark_below_the_warning_is_refused(client: Client) -> None:

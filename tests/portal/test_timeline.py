@@ -234,6 +234,21 @@ def test_the_page_survives_any_query(client: Client, query: str) -> None:
     assert client.get(f"/admin/timeline/{query}").status_code == 200
 
 
+@pytest.mark.parametrize(
+    "query, sentence",
+    [
+        ("since=yesterday", "“From” could not be read"),
+        ("until=2026-13-45", "“Until” could not be read"),
+        ("since=2026-03-02&until=2026-03-01", "“From” is not before “Until”"),
+        ("kind=weather", "Not everything asked for is known. There are: alert"),
+        ("cursor=x", "this is the newest page"),
+    ],
+)
+def test_what_the_page_cannot_use_is_told(client: Client, query: str, sentence: str) -> None:
+    sign_in(client)
+    assert sentence in client.get(f"/admin/timeline/?{query}").text
+
+
 def test_a_service_that_is_not_there_is_said(client: Client) -> None:
     sign_in(client)
     page = client.get("/admin/timeline/?service=nobody").content.decode()
