@@ -4,13 +4,17 @@ FUZZ_EXAMPLES=100 tries so many of each operation and role, other ones each time
 """
 
 import os
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import requests
 import schemathesis
+from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 from drf_spectacular.generators import SchemaGenerator
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
@@ -22,18 +26,27 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from alerts.notification_models import Notification
+from audit import exports
+from audit.export_models import SavedFilter
+from audit.models import AuditEntry
+from monitoring.models import Deploy, SavedSearch
 from portal.core.models import Service
-from security import tokens
+from security import blocks, subjects, tokens
+from security.models import AllowEntry, SiemDestination
+from security.siem import destinations
 from tests.factories import (
     make_alert,
     make_channel,
     make_check,
+    make_elasticsearch,
     make_error,
     make_flag,
     make_panel,
     make_route,
+    make_rule,
+    make_scrape_target,
     make_sentry,
-    make_service,
     make_silence,
     make_upstream,
     make_user,
@@ -59,23 +72,60 @@ PROMISES = (
 LEFT_OUT = ("/api/v1/docs/",)
 
 
-def fill() -> dict[str, Any]:
-    """Make a row of most kinds and return their keys by the first word of the path."""
-    away: dict[str, Any] = {"url": "http://127.0.0.1:9"}
-    service, sentry = make_service(slug="shop"), make_sentry(**away)
-    channel = make_channel()
-    rows = {
-        "alerts": make_alert(service=service, upstream=make_upstream(**away)),
-        "silences": make_silence(),
-        "panels": make_panel(),
-        "checks": make_check(service=service, timeout_seconds=0.2),
-        "errors": make_error(sentry, service=service),
-        "flags": make_flag(),
-        "channels": channel,
-        "routes": make_route(channel),
-        "upstreams": make_upstream(kind="prometheus", **away),
-    }
-    return {name: row.pk for name, row in rows.items()}
+AWAY: dict[str, Any] = {"url": "http://127.0.0.1:9"}
+
+
+def _kept(model: Any, user: User) -> Any:
+    return model.objects.create(name="mine", owner=user, query={"last": "24h"}).pk
+
+
+def _blocked(user: User) -> Any:
+    ends = timezone.now() + timedelta(hours=1)
+    return blocks.create(
+        subjects.parse("address", "192.0.2.7"), expires_at=ends, reason="scan", actor=user
+    ).pk
+
+
+def _told(user: User) -> Any:
+    facts = {"outcome": "failed", "reason": "first", "channel": make_channel()}
+    return Notification.objects.create(batch=uuid.uuid4().hex, **facts).pk
+
+
+# What an operation on one row is about; the row is there again for each operation.
+MAKERS: dict[str, Callable[[User], Any]] = {
+    "alerts": lambda _: make_alert(service=_shop(), upstream=make_upstream(**AWAY)).pk,
+    "allow-list": lambda _: (
+        AllowEntry.objects.get_or_create(kind="address", value="192.0.2.8", reason="x")[0].pk
+    ),
+    "audit/entries": lambda _: AuditEntry.objects.latest("id").pk,
+    "audit/exports": lambda user: exports.create({}, actor=user).pk,
+    "audit/filters": lambda user: _kept(SavedFilter, user),
+    "blocks": _blocked,
+    "channels": lambda _: make_channel().pk,
+    "checks": lambda _: make_check(service=_shop(), timeout_seconds=0.2).pk,
+    "deploys": lambda _: Deploy.objects.create(service=_shop(), version="v1", uid=uuid.uuid4()).pk,
+    "detections/rules": lambda _: "scanner",
+    "errors": lambda _: make_error(make_sentry(**AWAY), service=_shop()).pk,
+    "flags": lambda _: make_flag().pk,
+    "hooks/alertmanager": lambda _: make_upstream(**AWAY).name,
+    "logs/searches": lambda user: _kept(SavedSearch, user),
+    "notifications": _told,
+    "panels": lambda _: make_panel().pk,
+    "routes": lambda _: make_route(make_channel()).pk,
+    "rules": lambda _: make_rule().pk,
+    "scrape-targets": lambda _: make_scrape_target(_shop()).pk,
+    "services": lambda _: _shop().slug,
+    "siem-destinations": lambda _: (
+        destinations.save(SiemDestination(name=uuid.uuid4().hex, url="syslog+tcp://127.0.0.1:9")).pk
+    ),
+    "silences": lambda _: make_silence().pk,
+    "tokens": lambda user: tokens.create(user=user, name="other", scopes=["read"])[0].pk,
+    "upstreams": lambda _: make_upstream(kind="prometheus", **AWAY).pk,
+}
+
+
+def _shop() -> Service:
+    return Service.objects.get_or_create(slug="shop", defaults={"name": "Shop"})[0]
 
 
 def operations() -> Iterator[Any]:
@@ -88,13 +138,10 @@ def operations() -> Iterator[Any]:
             yield operation
 
 
-def send(client: Client, case: Any, known: dict[str, Any]) -> Response:
-    """Send a generated request; an id becomes one that exists, so that views get past looking it up."""
-    word = case.path.removeprefix("/api/v1/").partition("/")[0]
-    if "id" in case.path_parameters and word in known:
-        case.path_parameters["id"] = known[word]
-    if "slug" in case.path_parameters:
-        case.path_parameters["slug"] = "shop"
+def send(client: Client, case: Any, key: Any) -> Response:
+    """Send a generated request; its key becomes one that exists, so that views get past looking it up."""
+    for name in case.path_parameters:
+        case.path_parameters[name] = key
     made = requests.Request(**case.as_transport_kwargs(base_url="http://testserver")).prepare()
     body = made.body.encode() if isinstance(made.body, str) else made.body or b""
     kind = made.headers.get("Content-Type", "application/json")
@@ -103,7 +150,7 @@ def send(client: Client, case: Any, known: dict[str, Any]) -> Response:
     return Response(answer.status_code, headers, answer.getvalue(), made, 0.0, verify=False)
 
 
-def fuzzed(operation: Any, api: Client, known: dict[str, Any]) -> list[str]:
+def fuzzed(operation: Any, api: Client, key: Any) -> list[str]:
     """Return what was wrong with the answers to one operation."""
     failures: list[str] = []
 
@@ -114,7 +161,7 @@ def fuzzed(operation: Any, api: Client, known: dict[str, Any]) -> list[str]:
     @given(case=operation.as_strategy())
     def fuzz(case: Any) -> None:
         try:
-            case.validate_response(send(api, case, known), checks=PROMISES)
+            case.validate_response(send(api, case, key), checks=PROMISES)
         except FailureGroup as group:
             asked = f"{case.method} {case.formatted_path} {case.query} {case.body!r}"[:600]
             failures.extend(f"{asked}: {wrong}" for wrong in group.exceptions)
@@ -125,11 +172,13 @@ def fuzzed(operation: Any, api: Client, known: dict[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_every_answer_is_one_that_the_schema_promises(role: str) -> None:
-    known, failures = fill(), list[str]()
+    failures = list[str]()
+    make_elasticsearch(**AWAY)
     for operation in operations():
-        # A token of its own for each: one may have been revoked by the request before.
-        made = tokens.create(user=make_user(), name=role, scopes=ROLES[role])[1]
+        user = make_user()
+        # A token and a row of its own for each: one may have been revoked by the request before.
+        made = tokens.create(user=user, name=role, scopes=ROLES[role])[1]
         api = Client(raise_request_exception=False, headers={"Authorization": f"Bearer {made}"})
-        failures += fuzzed(operation, api, known)
-        Service.objects.get_or_create(slug="shop", defaults={"name": "Shop"})
+        about, _, parameter = operation.path.removeprefix("/api/v1/").partition("/{")
+        failures += fuzzed(operation, api, MAKERS[about](user) if parameter else None)
     assert not failures, "\n".join(failures)
