@@ -51,6 +51,22 @@ def test_walking_older_and_back_shows_each_entry_once(client: Client, auditor: U
     assert list(pages(client, back, "newer"))[-1] == newest_first[:50]
 
 
+def test_entries_of_one_moment_are_walked_one_by_one_in_both_ways(
+    client: Client, auditor: User
+) -> None:
+    moment = timezone.now() + timedelta(days=1)
+    make_entries(120, until=moment, days=0)
+    entries = AuditEntry.objects.filter(recorded_at=moment).order_by("-id")
+    newest_first = list(entries.values_list("pk", flat=True))
+    url = f"{LIST}?since={moment:%Y-%m-%dT%H:%M}"
+    walked = list(pages(client, url, "older"))
+    assert [pk for page in walked for pk in page] == newest_first
+    last = AuditEntry.objects.get(pk=newest_first[-1])
+    back = list(pages(client, f"{url}&newer={changelist.place_of(last)}", "newer"))
+    assert back[0] == newest_first[-51:-1]
+    assert back[-1] == newest_first[:50]
+
+
 def test_a_deep_page_costs_as_many_queries_and_reads_as_few_rows(
     client: Client, auditor: User, django_assert_num_queries: Any
 ) -> None:

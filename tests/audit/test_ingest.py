@@ -102,6 +102,17 @@ def test_a_wrong_code_place_or_impersonator_is_named(over: dict[str, Any], sente
     assert sentence in str(answer.json()["errors"][next(iter(over))])
 
 
+@pytest.mark.parametrize("seconds, said", [(3600, -3600), (200, None), (-200, None), (-400, 400)])
+def test_a_clock_that_is_off_says_so_in_the_entry(
+    seconds: int, said: int | None, trail: Trail
+) -> None:
+    moment = timezone.now() + timedelta(seconds=seconds)
+    send(client_of(), entry(occurred_at=moment.isoformat()))
+    (row,) = ingested(trail)
+    found = row.data.get("recorded_after_seconds")
+    assert found == (None if said is None else pytest.approx(said, abs=60))
+
+
 def test_of_a_thousand_with_one_bad_the_others_are_kept_and_it_is_named(trail: Trail) -> None:
     batch = [entry() for _ in range(1000)]
     batch[417]["action"] = "Not An Action"

@@ -198,6 +198,28 @@ def test_what_was_lifted_here_stays_lifted_while_the_same_decision_is_repeated()
 
 
 @pytest.mark.django_db
+def test_what_the_portal_told_itself_comes_back_as_no_block() -> None:
+    item = {"type": "ban", "scope": "Ip", "value": "192.0.2.9", "duration": "4h", "id": 7}
+    found, _bad = decisions([{**item, "origin": "devops-portal"}])
+    assert crowdsec_remote.apply(found, [], startup=True, at=timezone.now()) == 0
+    assert not Block.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "error, minutes, anew",
+    [("", None, True), ("", 61, True), ("", 59, False), ("It was away.", 1, True)],
+)
+def test_the_whole_list_is_read_at_first_after_a_failure_and_each_hour(
+    error: str, minutes: int | None, anew: bool
+) -> None:
+    now = timezone.now()
+    started = (
+        {} if minutes is None else {"started_at": (now - timedelta(minutes=minutes)).isoformat()}
+    )
+    assert crowdsec._must_start_anew(Upstream(error=error, observed=started), at=now) is anew
+
+
+@pytest.mark.django_db
 def test_a_decision_that_comes_back_is_enforced_again() -> None:
     item = {"type": "ban", "scope": "Ip", "value": "192.0.2.9", "duration": "4h", "id": 7}
     found, _bad = decisions([item])
