@@ -11,12 +11,10 @@ from alerts import raised, ties
 from alerts.models import Alert
 from alerts.tasks import tie_alerts
 from tests.factories import make_alert, make_service
+from tests.locks import somebody_waits
 from tests.stack import until
 
 pytestmark = pytest.mark.django_db
-WAITING = """
-SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')
-"""
 
 
 def services() -> dict[str, str | None]:
@@ -61,12 +59,6 @@ def test_an_alert_of_the_portal_keeps_the_service_it_was_raised_for() -> None:
     make_service(slug="other", matchers=['check="shop"'])
     assert ties.tie() == 0
     assert services() == {"CheckFailing": "shop"}
-
-
-def somebody_waits() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(WAITING)
-        return bool(cursor.fetchone()[0])
 
 
 @pytest.mark.django_db(transaction=True)

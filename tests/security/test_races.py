@@ -10,6 +10,7 @@ from django.test import Client
 
 from security import factors
 from tests.conftest import Trail
+from tests.locks import somebody_waits
 from tests.security.builders import (
     CODE,
     actions,
@@ -20,6 +21,7 @@ from tests.security.builders import (
     password_step,
 )
 from tests.security.test_login import counted_hashes
+from tests.stack import until
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "autocommit"])
 
@@ -60,6 +62,20 @@ def test_one_recovery_code_is_spent_once_by_twenty() -> None:
     code = make_recovery_codes(user)[3]
     spent = in_parallel(lambda: factors.spend_recovery_code(user.pk, code), 20)
     assert sum(device is not None for device in spent) == 1
+
+
+def test_a_recovery_code_that_somebody_is_spending_is_waited_for_and_then_spent(
+    another_connection: Any,
+) -> None:
+    user = make_enrolled()
+    code = make_recovery_codes(user)[3]
+    another_connection.execute("BEGIN")
+    another_connection.execute("UPDATE security_recoverycode SET used_at = now()")
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(in_parallel, lambda: factors.spend_recovery_code(user.pk, code), 1)
+        until(somebody_waits, "nobody waits")
+        another_connection.execute("COMMIT")
+        assert late.result(30) == [None]
 
 
 def test_a_code_that_was_used_to_sign_in_does_not_do_so_again() -> None:
