@@ -1,5 +1,6 @@
 """Polling an Alertmanager into PostgreSQL: the life cycle, bad days, and how little is written."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +18,7 @@ from tests.factories import make_service, make_silence, make_upstream
 from tests.fakes import FakeAlertmanager, fake_alertmanager, stamp, wire_alert
 
 pytestmark = pytest.mark.django_db
+AN_HOUR = "(3599|3600|3601|3602)"  # a Date has whole seconds, and an answer takes its time
 
 
 @pytest.fixture
@@ -288,9 +290,9 @@ def test_a_clock_an_hour_off_is_shown_and_does_not_confuse(
     upstream.refresh_from_db()
     alert = Alert.objects.get()
     assert (alert.state, upstream.settling_reason) == (state, "")
-    assert upstream.clock_skew_seconds == pytest.approx(hours * 3600, abs=3)
+    assert upstream.clock_skew_seconds == pytest.approx(hours * 3600, abs=10)
     side = "ahead of" if hours > 0 else "behind"
-    assert f"Its clock is 3600 s {side} the portal's." in upstream.warning
+    assert re.search(rf"Its clock is {AN_HOUR} s {side} the portal's\.", upstream.warning)
     for moment in filter(None, (alert.resolved_after, alert.resolved_before)):
         assert moment == pytest.approx(theirs, abs=timedelta(seconds=60))
 
@@ -358,7 +360,8 @@ def test_a_member_whose_clock_is_off_is_told_of_and_not_gone_by(
         poll(upstream)
     upstream.refresh_from_db()
     assert upstream.clock_skew_seconds == 0
-    assert "The clock of a member is 3600 s ahead of the portal's." in upstream.warning
+    said = rf"The clock of a member is {AN_HOUR} s ahead of the portal's\."
+    assert re.search(said, upstream.warning)
 
 
 def wire_silence(**over: str) -> dict[str, object]:
