@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,49 @@ def test_a_sender_that_was_held_up_leaves_the_lease_of_the_next(
     assert forwarding.forward(made.pk) == 1
     made.refresh_from_db()
     assert made.lease_until == theirs
+
+
+@pytest.mark.parametrize("failures, seconds", [(0, 2), (3, 16), (20, 300)])
+def test_each_failure_rests_for_longer_and_five_minutes_at_most(
+    failures: int, seconds: int
+) -> None:
+    made, now = destination("syslog+tcp://siem.example"), timezone.now()
+    SiemDestination.objects.update(failures=failures)
+    forwarding._failed(made.pk, "It is away.", at=now)
+    made.refresh_from_db()
+    assert made.not_before == now + timedelta(seconds=seconds)
+
+
+def test_a_sender_that_was_overtaken_does_not_move_the_cursor_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = destination("syslog+tcp://siem.example")
+    record()
+    further = made.txid + 1_000_000
+
+    def overtaken(_destination: SiemDestination, _entries: Any) -> None:
+        SiemDestination.objects.filter(pk=made.pk).update(txid=further, sent=500)
+
+    monkeypatch.setattr(messages, "send", overtaken)
+    forwarding.forward(made.pk)
+    made.refresh_from_db()
+    assert (made.txid, made.sent) == (further, 500)
+
+
+def test_a_database_restored_into_another_cluster_goes_on_at_this_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Numbers of transactions of another cluster mean nothing here: they may lie far ahead."""
+    made = destination("syslog+tcp://siem.example")
+    SiemDestination.objects.update(cluster="another", txid=2**40)
+    sent: list[Any] = []
+    monkeypatch.setattr(messages, "send", lambda _made, entries: sent.extend(entries))
+    assert forwarding.forward(made.pk) == 0
+    wanted = record(2)
+    forwarding.forward(made.pk)
+    assert [str(entry.uid) for entry in sent if str(entry.uid) in wanted] == wanted
+    made.refresh_from_db()
+    assert (made.cluster, made.txid < 2**40) == (stream.cluster(), True)
 
 
 def test_a_fault_of_our_own_is_shown_and_rests(monkeypatch: pytest.MonkeyPatch) -> None:
