@@ -171,7 +171,7 @@ def test_each_failure_rests_for_longer_and_five_minutes_at_most(
     failures: int, seconds: int
 ) -> None:
     made, now = destination("syslog+tcp://siem.example"), timezone.now()
-    SiemDestination.objects.update(failures=failures)
+    SiemDestination.objects.update(failures=failures, failing_since=now if failures else None)
     forwarding._failed(made.pk, "It is away.", at=now)
     made.refresh_from_db()
     assert made.not_before == now + timedelta(seconds=seconds)
