@@ -9,7 +9,7 @@ from django.utils import timezone
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import mixins, status
 from rest_framework.decorators import action
-from rest_framework.exceptions import ParseError, ValidationError
+from rest_framework.exceptions import APIException, ParseError, ValidationError
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -124,7 +124,7 @@ class AlertViewSet(ExplainMixin, mixins.RetrieveModelMixin, PortalViewSet):
                 actor=None,
             )
         except UpstreamError as error:
-            raise UpstreamFailed(str(error)) from error
+            raise _not_made(error) from error
         return Response(_silence(made), status=status.HTTP_201_CREATED)
 
 
@@ -153,7 +153,7 @@ class SilenceViewSet(mixins.RetrieveModelMixin, PortalViewSet):
                 comment=data["comment"], actor=None,
             )  # fmt: skip
         except UpstreamError as error:
-            raise UpstreamFailed(str(error)) from error
+            raise _not_made(error) from error
         return Response(_silence(made), status=status.HTTP_201_CREATED)
 
     @extend_schema(
@@ -171,7 +171,7 @@ class SilenceViewSet(mixins.RetrieveModelMixin, PortalViewSet):
                 comment=data["comment"], actor=None, replaces=silence,
             )  # fmt: skip
         except UpstreamError as error:
-            raise UpstreamFailed(str(error)) from error
+            raise _not_made(error) from error
         return Response(_silence(made))
 
     @extend_schema(responses={204: None})
@@ -206,7 +206,7 @@ class SilenceViewSet(mixins.RetrieveModelMixin, PortalViewSet):
         try:
             ended = silences.expire(silence, actor=None, reason=reason)
         except UpstreamError as error:
-            raise UpstreamFailed(str(error)) from error
+            raise _not_made(error) from error
         if not ended:
             raise Conflict("The silence has ended already.")
 
@@ -223,6 +223,13 @@ def _alertmanager(data: dict[str, Any]) -> tuple[Upstream, list[Matcher]]:
     if found is None:
         raise ValidationError({"upstream": ["There is no Alertmanager of that name."]})
     return found, services.parse_matchers(data["matchers"])
+
+
+def _not_made(error: UpstreamError) -> APIException:
+    """Tell what Alertmanager finds wrong with a silence from what it cannot do."""
+    if error.status == status.HTTP_400_BAD_REQUEST:
+        return ValidationError({"matchers": [str(error)]})
+    return UpstreamFailed(str(error))
 
 
 def _silence(silence: Silence) -> Any:

@@ -108,6 +108,22 @@ def test_a_matching_preview_is_what_alertmanager_silences(alertmanager: Upstream
     assert until(suppressed, "nothing was silenced") == expected == {"A", "B"}
 
 
+def test_what_alertmanager_finds_wrong_with_a_silence_is_said_at_its_matchers(
+    alertmanager: Upstream, token: str
+) -> None:
+    """Which names a label may have, is for its version to say."""
+    body = {
+        "upstream": "am",
+        "matchers": [{"name": "1st", "operator": "=", "value": "x"}],
+        "ends_at": stamp(datetime.now(UTC) + timedelta(hours=1)),
+        "comment": "Work",
+    }
+    client = Client(headers={"Authorization": f"Bearer {token}"})
+    reply = client.post("/api/v1/silences/", body, content_type="application/json")
+    assert (reply.status_code, "invalid label name" in str(reply.json()["errors"])) == (400, True)
+    assert not Silence.objects.exists()
+
+
 def test_a_restart_that_forgets_everything_resolves_nothing() -> None:
     port = free_port()
     with real_alertmanager(port=port) as url:
