@@ -118,12 +118,12 @@ WHERE upstream_id = %(upstream)s AND ends_at IS NOT NULL
 
 ENTRIES = """
 WITH picked AS (
-    SELECT n, random() AS luck, 1 + floor(random() * 6)::int AS who, 1 + floor(random() * 10)::int AS what,
+    SELECT n, random() AS luck, 1 + floor(random() * 6)::int AS who, 1 + floor(random() * 12)::int AS what,
         %(now)s - (random() * %(days)s) * interval '1 day' AS at FROM generate_series(1, %(count)s) n
 ), named AS (
     SELECT p.*, (ARRAY['auth.login_succeeded', 'auth.logout', 'alert.acknowledged', 'alert.commented',
         'silence.created', 'auth.login_failed', 'token.created', 'object.updated', 'data.exported',
-        'mfa.verified'])[what] AS action FROM picked p
+        'mfa.verified', 'permission.denied', 'token.new_client'])[what] AS action FROM picked p
 )
 INSERT INTO audit_entry (uid, occurred_at, recorded_at, schema_version, kind, category, type, action, code, outcome, reason,
     severity, actor_type, actor_id, actor_name, actor_roles, auth_method, auth_factors, session_fp, token_fp,
@@ -131,8 +131,9 @@ INSERT INTO audit_entry (uid, occurred_at, recorded_at, schema_version, kind, ca
     target_type, target_id, target_name, targets, changes, data, writer_id, writer_seq)
 SELECT gen_random_uuid(), at, at, 2, 'event',
     CASE WHEN action LIKE 'auth%%' OR action LIKE 'mfa%%' THEN '{authentication}'::varchar[] ELSE '{configuration}' END,
-    '{change}', action, coalesce(%(codes)s::jsonb ->> action, ''), CASE WHEN what = 6 THEN 'failure' ELSE 'success' END,
-    CASE WHEN what = 6 THEN 'bad_password' ELSE '' END, CASE WHEN what = 6 THEN 3 ELSE 1 END, 'user', who::text,
+    '{change}', action, coalesce(%(codes)s::jsonb ->> action, ''), CASE WHEN what IN (6, 11) THEN 'failure' ELSE 'success' END,
+    CASE what WHEN 6 THEN 'bad_password' WHEN 11 THEN 'lacks scope monitoring:write' ELSE '' END,
+    CASE WHEN what IN (6, 11) THEN 3 ELSE 1 END, 'user', who::text,
     'demo-' || who, '{staff}', 'session', '{password,otp}', substr(md5(n::text), 1, 16), '',
     ('192.0.2.' || (1 + n %% 250))::inet, (ARRAY['DE', 'NL', 'FR', 'US'])[1 + n %% 4], 64496 + n %% 4, '', 'Mozilla/5.0 (demonstration)', 'POST', '/admin/', md5(n::text || 'r'),
     '', '', 'alerts.alert', (n %% 5000)::text, 'HighErrorRate', '[]', '{}', '{"demo": true}', 'demo', n

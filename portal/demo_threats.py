@@ -11,6 +11,12 @@ from security.rules.engine import RULES
 
 DEMO = "demo"
 SECONDS = 7
+SIGN_IN = ("auth.login_failed", "/admin/login/")
+EVIDENCE = {
+    "token_new_client": ("token.new_client", "/api/v1/audit/entries/"),
+    "scanner": ("permission.denied", "/api/v1/checks/"),
+    "mass_export": ("data.exported", "/api/v1/alerts/"),
+}
 # rule, subject kind, subject, name, score, sentence, minutes ago, status, services
 FLAGS: tuple[tuple[str, str, str, str, int, str, int, str, tuple[str, ...]], ...] = (
     ("success_after_attack", "account", "0", "demo-2", 90,
@@ -37,9 +43,7 @@ def seed(*, now: datetime) -> dict[str, int]:
     Flag.objects.filter(counts__demo=1).delete()
     Block.objects.filter(created_by=DEMO).delete()
     AllowEntry.objects.filter(created_by=DEMO).delete()
-    entries = AuditEntry.objects.filter(action="auth.login_failed", writer_id=DEMO)
-    sample = list(entries.order_by("-recorded_at")[: 2 * SECONDS])
-    flags = [_flag(facts, sample, now) for facts in FLAGS]
+    flags = [_flag(facts, _sample(facts[0]), now) for facts in FLAGS]
     Flag.objects.bulk_create(flags, ignore_conflicts=True)
     _name_services()
     blocks = [
@@ -57,14 +61,21 @@ def seed(*, now: datetime) -> dict[str, int]:
     return {"flags": len(flags), "blocks": len(blocks)}
 
 
+def _sample(rule: str) -> list[AuditEntry]:
+    """Return entries of the demonstration such as the rule counts."""
+    action, _path = EVIDENCE.get(rule, SIGN_IN)
+    entries = AuditEntry.objects.filter(action=action, writer_id=DEMO)
+    return list(entries.order_by("-recorded_at")[: 2 * SECONDS])
+
+
 def _flag(facts: tuple[Any, ...], sample: list[AuditEntry], now: datetime) -> Flag:
     rule, kind, subject, name, score, sentence, minutes, status, slugs = facts
     last = now - timedelta(minutes=minutes)
-    is_open = status == FlagStatus.OPEN
+    is_open, (_action, path) = status == FlagStatus.OPEN, EVIDENCE.get(rule, SIGN_IN)
     evidence = [
         {"id": entry.pk, "at": (last - timedelta(seconds=SECONDS * number)).isoformat(), "action": entry.action,
-         "outcome": "failure", "reason": "bad_password", "actor": "anonymous", "target": name,
-         "address": subject if kind == "address" else "198.51.100.23", "path": "/admin/login/",
+         "outcome": entry.outcome, "reason": entry.reason, "actor": "anonymous", "target": name,
+         "address": subject if kind == "address" else "198.51.100.23", "path": path,
          "service": slugs[number % len(slugs)] if slugs else ""}
         for number, entry in enumerate(sample)
     ]  # fmt: skip

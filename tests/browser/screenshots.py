@@ -23,7 +23,7 @@ from monitoring.models import ErrorIssue, ErrorTally, Panel, Rule, StatusChange
 from portal import demo
 from portal.core.embedded.places import BASE_DIR
 from portal.core.models import Service, Upstream
-from security.models import SiemDestination
+from security.models import Flag, SiemDestination
 from tests.browser.conftest import DESKTOP, PHONE, Open
 from tests.browser.stack import real_prometheus
 from tests.elastic import fake_elasticsearch, wire_line
@@ -334,6 +334,9 @@ def test_demonstration(open_tab: Open) -> None:
     demo.seed(demo.Sizes())
     service = Service.objects.get(slug="checkout")
     _shoot(open_tab, "/admin/timeline/", "timeline")
+    _shoot(open_tab, "/admin/timeline/?service=checkout&kind=flag&kind=status", "timeline-service")
+    for flag in Flag.objects.filter(rule="mass_export"):
+        _shoot(open_tab, flag.get_absolute_url(), "flag")
     _shoot(open_tab, service.get_absolute_url(), "service-checks", ("light", "phone"))
     check = service.checks.get(kind="http")
     _shoot(open_tab, check.get_absolute_url(), "check", ("light", "dark"))
