@@ -26,6 +26,8 @@ from portal.core.models import Freshness, Upstream, UpstreamKind
 
 log = logging.getLogger(__name__)
 CACHE_SECONDS = 5
+# Characters of an answer. Charts of twenty series have a tenth; an expression that explodes would fill Redis.
+MOST_CACHED = 2_000_000
 # An upstream that did not answer its last poll gets less of a web thread's time.
 DOUBTFUL_TIMEOUT_SECONDS = 4.0
 NO_PROMETHEUS = "No Prometheus is connected, so there is nothing to draw. Add one under Upstreams."
@@ -153,6 +155,8 @@ def _from_cache(key: str) -> str | None:
 
 
 def _to_cache(key: str, value: str) -> None:
+    if len(value) > MOST_CACHED:
+        return
     try:
         cache.set(key, value, CACHE_SECONDS)
     except (RedisError, OSError) as error:

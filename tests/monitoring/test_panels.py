@@ -15,6 +15,7 @@ from django.utils import timezone
 from pytest_django import Settings
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from monitoring import panels
 from monitoring.episodes import MAX_EPISODES, episodes
 from monitoring.models import Panel
 from portal.core.models import Upstream
@@ -134,6 +135,20 @@ def test_the_same_question_soon_after_is_answered_from_the_cache(
     for _ in range(3):
         drawn(staff, panel, start=1000, end=1600)
     assert len(fake.asked) == 1
+
+
+def test_an_answer_that_explodes_does_not_fill_the_cache(
+    staff: Client, prometheus: Upstream, fake: FakePrometheus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel = make_panel()
+    monkeypatch.setattr(panels, "MOST_CACHED", 200)
+    for _ in range(2):
+        assert drawn(staff, panel, start=1000, end=1600)["series"]
+    assert len(fake.asked) == 2
+    monkeypatch.undo()
+    for _ in range(2):
+        drawn(staff, panel, start=1000, end=1600)
+    assert len(fake.asked) == 3
 
 
 def test_a_chart_is_drawn_while_redis_is_down(
