@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 from typing import Any
 
@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from audit import export_sql, filters, services
 from audit.export_models import ExportRecord, ExportState
+from audit.models import ClockTimestamp
 from portal.core import request_context
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,8 @@ AT_ONCE = 2
 LONGEST_SECONDS = 3600
 BEAT_SECONDS = 1.0
 STALE = timedelta(minutes=2)
+# By the clock of the database: who sends and who looks for the lost may be two machines.
+BEAT = ClockTimestamp()
 BLOCK_ROWS = 256
 _LOCK = 0x61756469  # any number that nobody else takes
 
@@ -53,14 +56,13 @@ def create(query: Mapping[str, Any], *, actor: Any) -> ExportRecord:
 
 def begin(export: ExportRecord, *, actor: Any) -> Iterator[bytes]:
     """Claim the export and return its bytes, to be sent as they come. Raises BusyError, SpentError."""
-    now = timezone.now()
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
         running = ExportRecord.objects.filter(state=ExportState.RUNNING)
-        if running.filter(heartbeat_at__gte=now - STALE).count() >= AT_ONCE:
+        if running.filter(heartbeat_at__gte=BEAT - STALE).count() >= AT_ONCE:
             raise BusyError(f"{AT_ONCE} exports are running. Wait until one has ended.")
-        changes = {"state": ExportState.RUNNING, "started_at": now, "heartbeat_at": now}
+        changes = {"state": ExportState.RUNNING, "started_at": timezone.now(), "heartbeat_at": BEAT}
         claimed = ExportRecord.objects.filter(pk=export.pk, state=ExportState.WAITING)
         if not claimed.update(**changes):
             raise SpentError("This export was downloaded, or ended, before. Ask for another one.")
@@ -104,7 +106,7 @@ class _Download:
         self.bytes, self.rows = self.bytes + len(block), self.rows + rows
         if time.monotonic() - self.beaten_at >= BEAT_SECONDS:
             self.beaten_at = time.monotonic()
-            facts = {"rows": self.rows, "bytes": self.bytes, "heartbeat_at": timezone.now()}
+            facts = {"rows": self.rows, "bytes": self.bytes, "heartbeat_at": BEAT}
             running = ExportRecord.objects.filter(pk=self.export.pk, state=ExportState.RUNNING)
             if not running.update(**facts):
                 raise CancelledError
@@ -115,7 +117,7 @@ class _Download:
         sha256 = self.digest.hexdigest() if is_whole else ""
         facts = {"rows": self.rows, "bytes": self.bytes, "sha256": sha256}
         ExportRecord.objects.filter(pk=self.export.pk).update(
-            state=state, error=reason, finished_at=now, heartbeat_at=now, **facts
+            state=state, error=reason, finished_at=now, heartbeat_at=BEAT, **facts
         )
         named = services.naming(self.export.query.get("service", ""))
         data = {"query": self.export.query, **named, **facts}
@@ -171,14 +173,15 @@ def cancel(export: ExportRecord, *, actor: Any) -> bool:
     return True
 
 
-def end_lost(*, at: datetime) -> int:
+def end_lost() -> int:
     """Close the rows of downloads whose process died; return how many."""
-    lost = ExportRecord.objects.filter(state=ExportState.RUNNING, heartbeat_at__lt=at - STALE)
+    running = ExportRecord.objects.filter(state=ExportState.RUNNING)
+    lost = running.filter(heartbeat_at__lt=BEAT - STALE)
     reason = "The process that sent it ended."
     ended = 0
     for export in lost:
         still = lost.filter(pk=export.pk, heartbeat_at=export.heartbeat_at)
-        if still.update(state=ExportState.FAILED, finished_at=at, error=reason):
+        if still.update(state=ExportState.FAILED, finished_at=timezone.now(), error=reason):
             data = {"query": export.query, "rows": export.rows, "bytes": export.bytes}
             services.record(
                 "audit.export_failed", target=export, data=data, outcome="failure", reason=reason

@@ -29,7 +29,7 @@ def forget_ingested() -> None:
 @shared_task(expires=60)
 def end_lost_exports() -> None:
     """Close the rows of exports whose process died."""
-    exports.end_lost(at=timezone.now())
+    exports.end_lost()
 
 
 @shared_task(expires=3600)

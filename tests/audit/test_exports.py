@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -167,8 +168,27 @@ def test_no_more_than_two_run_at_once_and_dead_ones_do_not_count(auditor: User) 
     with pytest.raises(exports.BusyError):
         exports.begin(export, actor=auditor)
     ExportRecord.objects.filter(pk=first.pk).update(heartbeat_at=now - timedelta(minutes=3))
-    assert exports.end_lost(at=now) == 1
+    assert exports.end_lost() == 1
     assert b"".join(exports.begin(export, actor=auditor)).startswith(b"uid,")
+
+
+@pytest.mark.parametrize("off", [timedelta(hours=-1), timedelta(hours=1)], ids=["behind", "ahead"])
+def test_a_machine_whose_clock_is_off_neither_loses_nor_keeps_an_export(
+    auditor: User, monkeypatch: pytest.MonkeyPatch, off: timedelta
+) -> None:
+    make_entries(2_000, until=timezone.now(), days=1)
+    export = exports.create({}, actor=auditor)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(exports, "timezone", SimpleNamespace(now=lambda: timezone.now() + off))
+        elsewhere.setattr(exports, "BEAT_SECONDS", 0)
+        blocks = exports.begin(export, actor=auditor)
+        next(blocks)
+    assert exports.end_lost() == 0
+    dead = {"heartbeat_at": timezone.now() - timedelta(minutes=3)}
+    ExportRecord.objects.filter(pk=export.pk).update(**dead)
+    monkeypatch.setattr(exports, "timezone", SimpleNamespace(now=lambda: timezone.now() + off))
+    assert exports.end_lost() == 1
+    blocks.close()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("end", ["pg_terminate_backend", "pg_cancel_backend"])
