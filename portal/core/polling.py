@@ -109,7 +109,8 @@ def run(upstream_id: int, poller: Poller) -> Outcome:
         _failed(upstream, outcome, fault=Fault.MALFORMED)
     else:
         seconds = time.monotonic() - began
-        outcome = Outcome(upstream.name, seconds, report.summary, report.warning)
+        said = " ".join(filter(None, (report.warning, _slow(upstream, seconds))))
+        outcome = Outcome(upstream.name, seconds, report.summary, said)
         _succeeded(upstream, outcome, report)
     return outcome
 
@@ -171,7 +172,7 @@ def _succeeded(upstream: Upstream, outcome: Outcome, report: Report) -> None:
         success_streak_since=streak_since(upstream, at=now),
         error="",
         error_since=None,
-        warning=sanitize.text(report.warning, 1000),
+        warning=sanitize.text(outcome.warning, 1000),
         clock_skew_seconds=report.skew_seconds,
         settling_since=settling_since,
         settling_reason=report.settling,
@@ -179,6 +180,16 @@ def _succeeded(upstream: Upstream, outcome: Outcome, report: Report) -> None:
         not_before=report.not_before,
     )
     log.info("Polled %s in %.3f s: %s.", upstream.name, outcome.seconds, outcome.summary)
+
+
+def _slow(upstream: Upstream, seconds: float) -> str:
+    """Return a sentence when a poll took longer than the interval: the upstream rests as long, so less is seen."""
+    if seconds <= upstream.interval_seconds:
+        return ""
+    return (
+        f"It is slow: the last poll took {seconds:.0f} s, longer than its interval of"
+        f" {upstream.interval_seconds} s, so it is polled less often. Look at its load, or raise the interval."
+    )
 
 
 def _failed(

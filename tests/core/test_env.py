@@ -72,6 +72,8 @@ def test_a_good_value_is_read(
         ("url", "http://[::1", "http://default"),
         ("urls", "prometheus:9090", []),
         ("urls", "http://[bad", []),
+        ("urls", "http://prometheus:9090/?x=1", []),
+        ("urls", "http://prometheus:9090/#x", []),
         ("database", "mysql://root@localhost/portal", {}),
         ("database", "postgresql://host", {}),
         ("database", "postgresql://host:port/name", {}),

@@ -112,6 +112,7 @@ def test_each_poll_leaves_its_freshness() -> None:
     assert upstream.attempted_at <= upstream.succeeded_at  # type: ignore[operator]
     assert upstream.duration_seconds is not None
     assert (upstream.error, upstream.clock_skew_seconds, upstream.lease_until) == ("", 0.0, None)
+    assert upstream.warning == ""
     began = upstream.success_streak_since
     for _ in range(2):
         polling.run(upstream.pk, fails)
@@ -148,6 +149,9 @@ def test_a_slow_upstream_rests_as_long_as_it_took(monkeypatch: pytest.MonkeyPatc
     polling.claim_due(at=timezone.now(), kinds=KINDS)
     assert polling.run(upstream.pk, works).seconds == 40
     upstream.refresh_from_db()
+    assert (
+        "It is slow: the last poll took 40 s, longer than its interval of 15 s" in upstream.warning
+    )
     assert upstream.next_run_at > timezone.now() + timedelta(seconds=30)
 
 
