@@ -149,6 +149,21 @@ def test_a_hung_receiver_costs_a_caller_no_more_than_a_working_one(
     assert max(took[hung]) < 20 * max(max(took[working]), 0.01)
 
 
+def test_a_receiver_that_takes_nothing_is_left_and_asked_anew(
+    make_log: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_shipping, "STALLED_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        deaf.settimeout(20)
+        log = make_log(f"tcp://127.0.0.1:{deaf.getsockname()[1]}")
+        for _ in range(500):
+            log.info("w" * 20_000)
+        first, _ = deaf.accept()
+        second, _ = deaf.accept()
+        for connection in (first, second):
+            connection.close()
+
+
 @pytest.mark.django_db
 def test_a_hung_receiver_delays_no_request(
     make_log: Make, receivers: list[Receiver], client: Client, monkeypatch: pytest.MonkeyPatch
