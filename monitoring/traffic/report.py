@@ -96,7 +96,13 @@ Rows = dict[Key, RouteRow]
 
 
 def _first_wins(rows: Rows, more: Rows) -> Rows:
-    return {**more, **rows}
+    """Of families that share a counter, the one whose histogram a service has knows more of it."""
+    better = {
+        key: row
+        for key, row in more.items()
+        if key not in rows or (rows[key].p95 is None and row.p95 is not None)
+    }
+    return {**rows, **better}
 
 
 def _ask(
