@@ -17,6 +17,7 @@ from alerts.explain import explain
 from alerts.models import Alert
 from portal.core.http import UpstreamError
 from portal.core.lookups import row_or_404
+from portal.core.matchers import Matcher
 
 VERBS = ("acknowledge", "unacknowledge", "assign", "comment")
 HISTORY_LENGTH = 10
@@ -106,18 +107,20 @@ def silence_page(request: HttpRequest, alert_id: str, context: dict[str, Any]) -
     alert = get_object_or_404(Alert.objects.select_related("upstream"), pk=alert_id)
     lines = "\n".join(map(str, services.matchers_of(alert)))
     form = SilenceForm(request.POST or None, initial={"matchers": lines})
-    hit = services.matchers_of(alert)
-    if request.method == "POST" and form.is_valid():
-        hit = form.cleaned_data["matchers"]
-        if "preview" not in request.POST:
+    form.fields["comment"].required = "preview" not in request.POST
+    hit: list[Matcher] | None = services.matchers_of(alert)
+    if request.method == "POST":
+        if form.is_valid() and "preview" not in request.POST:
             done = _silence(request, alert, form)
             if done:
                 return done
-    preview = silences.preview(alert.upstream, hit)
+        hit = form.cleaned_data.get("matchers")  # what was typed, also without a reason
+    preview = silences.preview(alert.upstream, hit) if hit else []
     context |= {
         "title": f"Silence {alert.alertname}",
         "alert": alert,
         "form": form,
+        "is_readable": bool(hit),
         "hit_count": len(preview),
         "hit": preview[:PREVIEW_LENGTH],
     }

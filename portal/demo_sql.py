@@ -124,6 +124,8 @@ WITH picked AS (
     SELECT p.*, (ARRAY['auth.login_succeeded', 'auth.logout', 'alert.acknowledged', 'alert.commented',
         'silence.created', 'auth.login_failed', 'token.created', 'object.updated', 'data.exported',
         'mfa.verified', 'permission.denied', 'token.new_client'])[what] AS action FROM picked p
+), demo AS (
+    SELECT array_agg(slug ORDER BY id) AS slugs FROM core_service WHERE labels @> '{"demo": "true"}'
 )
 INSERT INTO audit_entry (uid, occurred_at, recorded_at, schema_version, kind, category, type, action, code, outcome, reason,
     severity, actor_type, actor_id, actor_name, actor_roles, auth_method, auth_factors, session_fp, token_fp,
@@ -136,8 +138,13 @@ SELECT gen_random_uuid(), at, at, 2, 'event',
     CASE WHEN what IN (6, 11) THEN 3 ELSE 1 END, 'user', who::text,
     'demo-' || who, '{staff}', 'session', '{password,otp}', substr(md5(n::text), 1, 16), '',
     ('192.0.2.' || (1 + n %% 250))::inet, (ARRAY['DE', 'NL', 'FR', 'US'])[1 + n %% 4], 64496 + n %% 4, '', 'Mozilla/5.0 (demonstration)', 'POST', '/admin/', md5(n::text || 'r'),
-    '', '', 'alerts.alert', (n %% 5000)::text, 'HighErrorRate', '[]', '{}', '{"demo": true}', 'demo', n
-FROM named
+    '', '', CASE WHEN what IN (3, 4, 5) THEN 'alerts.alert' WHEN what IN (7, 12) THEN 'security.apitoken'
+        WHEN what = 8 THEN 'core.service' ELSE 'auth.user' END, (n %% 5000)::text,
+    CASE WHEN what IN (3, 4, 5) THEN 'HighErrorRate' WHEN what IN (7, 12) THEN 'demo-deploy'
+        WHEN what = 8 THEN coalesce(slugs[1 + n %% cardinality(slugs)], 'demo') ELSE 'demo-' || who END, '[]', '{}',
+    CASE WHEN what IN (3, 4, 5, 8) AND slugs IS NOT NULL THEN jsonb_build_object('demo', true,
+        'service', slugs[1 + n %% cardinality(slugs)]) ELSE '{"demo": true}' END, 'demo', n
+FROM named, demo
 """
 
 SILENCES = """

@@ -204,6 +204,11 @@ def test_a_silence_is_shown_before_it_is_made_and_a_failure_keeps_the_form(
     assert page.context["hit_count"] == 2
     data = {"matchers": 'zone="s"', "duration": "2h", "comment": "work"}
     assert client.post(url, {**data, "preview": "1"}).context["hit_count"] == 0
+    unreasoned = client.post(url, {**data, "comment": "", "preview": "1"})
+    assert (unreasoned.context["hit_count"], unreasoned.context["form"].errors) == (0, {})
+    wrong = client.post(url, {**data, "matchers": "zone"})
+    assert "Correct the matchers" in said(wrong)
+    assert wrong.context["form"]["matchers"].value() == "zone"
     assert "No silence was created. Nothing listens" in said(client.post(url, data))
     assert "is required" in said(client.post(url, {**data, "comment": ""}))
     assert Silence.objects.count() == 0
