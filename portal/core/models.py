@@ -164,6 +164,8 @@ class Upstream(models.Model):
             return Freshness.NEVER
         if self.error:
             return Freshness.UNREACHABLE
+        if self.succeeded_at is None and abs(at - self.attempted_at) <= self.stale_after:
+            return Freshness.NEVER  # the first poll is on its way
         # A success in the future is no sign of life either: the clock has been set back since.
         if self.succeeded_at is None or abs(at - self.succeeded_at) > self.stale_after:
             return Freshness.STALE

@@ -164,7 +164,8 @@ def test_a_slow_upstream_rests_as_long_as_it_took(monkeypatch: pytest.MonkeyPatc
         ({"interval_seconds": 60}, 180, "live"),
         ({"error": "Down."}, 0, "unreachable"),
         ({"attempted_at": None}, 0, "never"),
-        ({"succeeded_at": None}, 0, "stale"),
+        ({"succeeded_at": None}, 0, "never"),
+        ({"succeeded_at": None}, 51, "stale"),
     ],
 )
 def test_three_missed_intervals_are_stale(over: dict[str, Any], age: int, state: str) -> None:
