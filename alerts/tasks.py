@@ -3,7 +3,18 @@
 from celery import shared_task
 from django.utils import timezone
 
-from alerts import delivery, dispatch, hooks, leases, raised, rerouting, retention, router, ties
+from alerts import (
+    delivery,
+    dispatch,
+    hooks,
+    leases,
+    raised,
+    rerouting,
+    retention,
+    router,
+    set_back,
+    ties,
+)
 
 
 @shared_task(expires=30)
@@ -47,6 +58,12 @@ def dispatch_notifications() -> None:
 def deliver_channel(channel_id: int) -> None:
     """Deliver what waits for one channel."""
     delivery.deliver(channel_id)
+
+
+@shared_task(expires=60)
+def catch_up_with_the_clock() -> None:
+    """The tick: what a clock that has been set back since has dated waits no longer."""
+    set_back.catch_up(at=timezone.now())
 
 
 @shared_task(expires=600)

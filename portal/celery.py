@@ -37,6 +37,7 @@ TICKS: dict[str, tuple[str, float]] = {
     "apply-own-silences": ("alerts.tasks.apply_own_silences", 10),
     "tie-alerts-to-services": ("alerts.tasks.tie_alerts", 5),
     "dispatch-notifications": ("alerts.tasks.dispatch_notifications", 2),
+    "catch-up-with-the-clock": ("alerts.tasks.catch_up_with_the_clock", 60),
     "forget-old-notifications": ("alerts.tasks.forget_old_notifications", 3600),
     "worker-heartbeat": ("portal.tasks.worker_heartbeat", 10),
     "forget-old-check-hours": ("monitoring.tasks.forget_old_hours", 3600),
