@@ -130,9 +130,10 @@ class AttentionFilter(ChosenFilter):
         return queryset
 
 
-class SilenceStateFilter(SimpleListFilter):
+class SilenceStateFilter(ChosenFilter):
     title = "state"
     parameter_name = "state"
+    default = "active"
 
     def lookups(
         self, request: HttpRequest, model_admin: "ModelAdmin[Any]"

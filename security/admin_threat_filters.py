@@ -18,9 +18,10 @@ from security.rules.engine import RULES
 LEAST = {"critical": (90, 101), "high": (70, 90), "medium": (40, 70), "low": (0, 40)}
 
 
-class FlagStatusFilter(SimpleListFilter):
+class FlagStatusFilter(ChosenFilter):
     title = "status"
     parameter_name = "status"
+    default = "open"
 
     def lookups(
         self, request: HttpRequest, model_admin: "ModelAdmin[Any]"
@@ -83,9 +84,10 @@ class FlagServiceFilter(SimpleListFilter):
         return queryset.of_service(str(self.value())) if self.value() else queryset
 
 
-class BlockStateFilter(SimpleListFilter):
+class BlockStateFilter(ChosenFilter):
     title = "state"
     parameter_name = "state"
+    default = "active"
 
     def lookups(
         self, request: HttpRequest, model_admin: "ModelAdmin[Any]"

@@ -9,14 +9,16 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from monitoring.errors.models import ErrorIssue, ErrorIssueQuerySet, IssueStatus
+from portal.core.listfilters import ChosenFilter
 from portal.core.models import Service
 
 MOST = 200
 
 
-class StatusFilter(SimpleListFilter):
+class StatusFilter(ChosenFilter):
     title = "status"
     parameter_name = "status"
+    default = "unresolved"
 
     def lookups(
         self, request: HttpRequest, model_admin: "ModelAdmin[Any]"

@@ -30,6 +30,8 @@ VERBS: dict[str, tuple[Callable[..., services.Result], str]] = {
     "assign": (services.assign, "assigned"),
 }
 EVENT_TIMEOUT_SECONDS = 10.0
+# What was typed where nothing was changed, so that it need not be typed again.
+KEPT = "error_typed"
 
 
 class ReasonForm(forms.Form):
@@ -65,6 +67,8 @@ def issue_page(request: HttpRequest, issue_id: str, context: dict[str, Any]) -> 
     related = ErrorIssue.objects.select_related("upstream", "service")
     issue = row_or_404(related, issue_id)
     now = timezone.now()
+    kept = request.session.pop(KEPT, {})
+    typed = kept if kept.get("issue") == issue.pk else {}
     points = [(datetime.fromtimestamp(at, UTC), count) for at, count in issue.trend]
     context |= {
         "title": str(issue),
@@ -80,8 +84,8 @@ def issue_page(request: HttpRequest, issue_id: str, context: dict[str, Any]) -> 
         "metadata": issue.raw.get("metadata")
         if isinstance(issue.raw.get("metadata"), dict)
         else {},
-        "reason_form": ReasonForm(),
-        "assign_form": AssignForm(initial={"to": issue.assigned_to}),
+        "reason_form": ReasonForm(initial=typed),
+        "assign_form": AssignForm(initial={"to": typed.get("to") or issue.assigned_to}),
     }
     return TemplateResponse(request, "monitoring/error.html", context)
 
@@ -93,14 +97,14 @@ def act(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     issue = get_object_or_404(ErrorIssue.objects.select_related("upstream"), pk=pk)
     back = HttpResponseRedirect(issue.get_absolute_url())
     service, word = VERBS[verb]
-    arguments = {"to": request.POST.get("to", "")} if verb == "assign" else {}
+    text, to = request.POST.get("text", "")[:1000], request.POST.get("to", "")
+    arguments = {"to": to} if verb == "assign" else {}
     try:
-        result = service(
-            [issue], actor=request.user, text=request.POST.get("text", "")[:1000], **arguments
-        )
+        result = service([issue], actor=request.user, text=text, **arguments)
     except (UpstreamError, ValidationError) as error:
         said = " ".join(error.messages) if isinstance(error, ValidationError) else str(error)
         messages.error(request, f"Nothing was changed. {said}")
+        request.session[KEPT] = {"issue": issue.pk, "text": text, "to": to[:200]}
         return back
     level = messages.SUCCESS if result.changed else messages.WARNING
     messages.add_message(request, level, result.sentence(word))

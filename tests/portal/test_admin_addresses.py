@@ -61,3 +61,16 @@ def test_the_rule_file_is_given_to_those_who_may_see_rules() -> None:
     assert client.get(url).status_code == 403
     sign_in(client)
     assert client.get(url).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["alerts_silence state", "security_flag status", "security_flag severity", "security_block state",
+     "monitoring_errorissue status", "alerts_notification time"],
+)  # fmt: skip
+def test_a_choice_that_no_filter_has_is_told(written: str) -> None:
+    client = Client()
+    sign_in(client)
+    model, name = written.split()
+    reply = client.get(reverse(f"admin:{model}_changelist") + f"?{name}=no-such", follow=True)
+    assert "could not be read, so the list is shown without any" in reply.text

@@ -112,8 +112,12 @@ def test_a_button_changes_sentry_and_says_so(staff: Client, sentry: FakeSentry) 
 def test_a_refusal_is_shown_in_words(staff: Client, sentry: FakeSentry) -> None:
     sentry.refuse = 403
     issue = ErrorIssue.objects.get(issue_id="1")
-    reply = staff.post(f"{LIST}{issue.pk}/resolve/", follow=True)
+    reply = staff.post(f"{LIST}{issue.pk}/resolve/", {"text": "Fixed by 4.2"}, follow=True)
     assert "Nothing was changed. The token may not change issues" in reply.content.decode()
+    assert "Fixed by 4.2" in reply.text  # typed once, kept for the next attempt
+    assert "Fixed by 4.2" not in staff.get(issue.get_absolute_url()).text
+    reply = staff.post(f"{LIST}{issue.pk}/assign/", {"to": "two words"}, follow=True)
+    assert 'value="two words"' in reply.text
 
 
 def test_the_list_resolves_several(staff: Client, sentry: FakeSentry) -> None:
