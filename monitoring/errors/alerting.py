@@ -1,5 +1,7 @@
 """New and regressed errors as alerts, for the projects an upstream's option `alert_projects` names."""
 
+from datetime import datetime
+
 from alerts import services as alerts
 from alerts.models import Alert
 from monitoring.errors.models import ErrorIssue
@@ -12,8 +14,8 @@ ENDS = frozenset({"resolved", "ignored"})
 LABELS = ("sentry", "project", "issue")
 
 
-def follow(upstream: Upstream, plan: Plan, *, baseline: bool) -> None:
-    """Raise and clear what a plan asks for. The first reading raises nothing: all in it is old.
+def follow(upstream: Upstream, plan: Plan, *, old_until: datetime | None) -> None:
+    """Raise and clear what a plan asks for. What is found first and began before `old_until` raises nothing.
 
     What has an alert ends with its issue, also where the option no longer names its project.
     """
@@ -22,8 +24,9 @@ def follow(upstream: Upstream, plan: Plan, *, baseline: bool) -> None:
     for labels in _open_among(upstream, {listed.issue_id for listed in ended}):
         alerts.clear_alert(alertname=ALERTNAME, labels=labels)
     for entry in plan.entries:
-        is_over = baseline or entry.listed.status != "unresolved" or ENDS & {*entry.steps}
-        if not is_over and entry.listed.issue.project.slug in wanted:
+        is_over = entry.listed.status != "unresolved" or ENDS & {*entry.steps}
+        is_old = entry.id is None and old_until and entry.listed.first_seen_at <= old_until
+        if not (is_over or is_old) and entry.listed.issue.project.slug in wanted:
             _raise(upstream, entry)
 
 

@@ -23,13 +23,20 @@ STEPS = ("new", "regressed", "resolved", "ignored", "reopened")
 class Merger:
     """The issues of one poll that wait to be written, and in `found` what became of all of them.
 
-    `watched_since` is up to when an earlier poll had read the list; None at the first reading.
+    `watched_since` is up to when an earlier poll had read the list; None at the first one. `old_until` is
+    when the first reading of the whole list began, as long as it goes on: what is older raises no alert.
     """
 
     def __init__(
-        self, upstream: Upstream, *, watched_since: datetime | None, found: Counter[str]
+        self,
+        upstream: Upstream,
+        *,
+        watched_since: datetime | None,
+        old_until: datetime | None,
+        found: Counter[str],
     ) -> None:
         self.upstream, self.watched_since, self.found = upstream, watched_since, found
+        self.old_until = old_until
         self.fetched_at = timezone.now()
         self._waiting: list[Listed] = []
 
@@ -65,7 +72,7 @@ class Merger:
         if changes.entries:
             with transaction.atomic():
                 store.write(self.upstream.pk, changes, fetched_at=self.fetched_at, at=at)
-                alerting.follow(self.upstream, changes, baseline=self.watched_since is None)
+                alerting.follow(self.upstream, changes, old_until=self.old_until)
         self.found["read"] += len(seen)
         self.found["changed"] += sum(entry.id is not None for entry in changes.entries)
         for step in STEPS:

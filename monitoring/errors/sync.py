@@ -54,7 +54,12 @@ class Run:
         self.projects = frozenset(upstream.option("projects", []))
         self.found: Counter[str] = Counter()
         self.skew_seconds: float | None = None
-        self.merger = Merger(upstream, watched_since=state.newest_seen_at, found=self.found)
+        self.merger = Merger(
+            upstream,
+            watched_since=state.newest_seen_at,
+            old_until=None if state.full_completed_at else state.full_started_at or self.began,
+            found=self.found,
+        )
         self._listed: list[str] = []  # ids of all pages of this poll: the whole list's, too
         self._same: dict[bytes, str] = {}  # what need not be decoded
         self._asked: set[str | None] = set()  # pages of the list that is being read

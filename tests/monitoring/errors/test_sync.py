@@ -424,6 +424,24 @@ def test_new_and_regressed_errors_raise_alerts_where_asked(sentry: FakeSentry) -
     assert Alert.objects.get().state == "resolved"
 
 
+def test_a_first_reading_that_takes_several_polls_raises_no_alert_for_what_is_old(
+    sentry: FakeSentry,
+) -> None:
+    upstream = make_sentry(sentry.url, options={"alert_projects": ["shop"]})
+    sentry.add(*(wire_issue(n) for n in range(1, 601)))
+    sentry.refuse_after, sentry.refuse = 3, 503
+    poll(upstream)
+    sentry.refuse_after = 5
+    sentry.requests.clear()
+    now = datetime.now(UTC)
+    sentry.add(wire_issue(700, firstSeen=stamp(now), lastSeen=stamp(now)))
+    poll(upstream)
+    sentry.refuse_after = sentry.refuse = None
+    poll(upstream)
+    assert ErrorIssue.objects.count() == 601
+    assert [alert.labels["issue"] for alert in Alert.objects.all()] == ["700"]
+
+
 @pytest.mark.parametrize(
     "level, severity", [("fatal", "critical"), ("error", "warning"), ("info", "info"), ("", "info")]
 )
