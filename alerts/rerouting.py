@@ -5,6 +5,7 @@ off, would else be news to nobody for as long as they fire.
 """
 
 import hashlib
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +21,7 @@ from alerts.router import Key, labels_for_routing
 from alerts.routing import Rule
 
 MARK = "routes-mark"
+AGAIN = "routes-again"
 STATE_SQL = """
 SELECT (SELECT array_agg(id ORDER BY id) FROM alerts_channel WHERE enabled),
     (SELECT md5(string_agg(concat_ws(' ', id, team), ',' ORDER BY id)) FROM core_service WHERE team <> '')
@@ -31,10 +33,10 @@ def route_anew_if_changed() -> int:
     """Put what fires and was not told to everybody it should be back into the queue; return how many alerts."""
     rules = load_rules()
     enabled, teams = _state()
-    judged_by = repr((rules, sorted(enabled), teams))
-    mark = hashlib.blake2b(judged_by.encode("utf-8", "replace"), digest_size=16).hexdigest()
     try:
-        if cache.get(MARK) == mark:
+        known = cache.get_many((MARK, AGAIN))
+        mark = _mark(rules, sorted(enabled), teams, known.get(AGAIN))
+        if known.get(MARK) == mark:
             return 0
         untold = _untold(rules, enabled)
         _requeue(untold)
@@ -52,12 +54,18 @@ def _state() -> tuple[frozenset[int], str | None]:
     return frozenset(enabled or ()), teams
 
 
+def _mark(*judged_by: object) -> str:
+    written = repr(judged_by).encode("utf-8", "replace")
+    return hashlib.blake2b(written, digest_size=16).hexdigest()
+
+
 def look_again() -> None:
-    """Let the next tick hold everything against the routes, though these are as they were."""
-    try:
-        cache.delete(MARK)
-    except (RedisError, OSError):
-        return  # what is forgotten with Redis is looked at anyway
+    """Let the next tick hold everything against the routes, though these are as they were.
+
+    A part of the mark, not its removal: a tick that read the alerts before this would put its own back.
+    Raises RedisError or OSError without Redis: whoever calls has to do so again.
+    """
+    cache.set(AGAIN, uuid.uuid4().hex, timeout=None)
 
 
 @dataclass(slots=True)

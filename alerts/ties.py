@@ -33,9 +33,7 @@ def tie() -> int:
         return 0
     watched = Alert.objects.open().exclude(upstream__kind=Upstream.Kind.PORTAL).order_by()
     moved = sum(map(_tie, watched.values_list("upstream_id", flat=True).distinct()))
-    if moved:
-        rerouting.look_again()  # routes may ask for the service, or its team
-    _remember(catalogue)
+    _settle(catalogue)
     return moved
 
 
@@ -45,7 +43,8 @@ def _tie(upstream_id: int) -> int:
 
     Whichever of them is about to write what the catalogue said before, is waited for.
     """
-    Upstream.objects.select_for_update().only("pk").get(pk=upstream_id)
+    if not Upstream.objects.select_for_update().filter(pk=upstream_id).values_list("pk"):
+        return 0  # it was removed meanwhile, and its alerts with it
     catalogue = Catalogue.load()
     mine = Alert.objects.open().filter(upstream_id=upstream_id).order_by("pk")
     moved: dict[int | None, list[int]] = defaultdict(list)
@@ -75,9 +74,14 @@ def _tied() -> str | None:
     return tied
 
 
-def _remember(catalogue: str) -> None:
-    """Remember what was tied to; without Redis the next tick looks once more, and finds nothing to do."""
+def _settle(catalogue: str) -> None:
+    """Remember what was tied to, after the routes were told: they may ask for the service, or its team.
+
+    Also where this run moved nothing: the one that did may have been killed before it came here. Without
+    Redis the next tick does both once more.
+    """
     try:
+        rerouting.look_again()
         cache.set(KEY, catalogue, timeout=SECONDS)
     except (RedisError, OSError):
         return

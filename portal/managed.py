@@ -145,9 +145,11 @@ def _keep(name: str, wanted: Wanted) -> bool:
     if created:
         return True
     before = (row.kind, row.url, row.managed, row.enabled, row.options, row.credentials)
+    # Those typed on its page stay, but never go to a server that they were not typed for.
+    own = {} if row.moves_to(wanted.url) else row.credentials
     row.kind, row.url, row.managed, row.enabled = wanted.kind, wanted.url, True, True
     row.options = {**_options(row, wanted), **wanted.enforced}
-    row.credentials = wanted.credentials or row.credentials
+    row.credentials = wanted.credentials or own
     if before == (row.kind, row.url, row.managed, row.enabled, row.options, row.credentials):
         return False
     row.save(update_fields=["kind", "url", "managed", "enabled", "options", "credentials"])

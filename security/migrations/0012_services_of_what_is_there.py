@@ -15,7 +15,8 @@ FROM (SELECT id, opened_at, evidence FROM security_flag ORDER BY last_at DESC, i
 CROSS JOIN LATERAL jsonb_array_elements(flag.evidence) fact
 JOIN audit_entry entry
     ON entry.id = (fact ->> 'id')::bigint AND entry.recorded_at = (fact ->> 'at')::timestamptz
-JOIN core_service service ON service.slug = entry.data ->> 'service';
+JOIN core_service service ON service.slug = entry.data ->> 'service'
+ON CONFLICT DO NOTHING;
 """
 
 

@@ -1,12 +1,14 @@
 """What fires when routes or channels change: told to whom it should be, and to nobody twice."""
 
 from collections.abc import Iterator
+from unittest.mock import Mock
 
 import pytest
 from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from alerts import channels, rerouting, services, ties
 from alerts.models import Transition
@@ -135,6 +137,48 @@ def test_an_alert_whose_service_is_found_later_goes_the_way_of_its_team(receiver
     assert log() == [("withheld", "no_route")]
     make_service(slug="shop", team="tills")
     assert ties.tie() == 1
+    dispatch_notifications()
+    dispatch_notifications()
+    assert log()[1:] == [("sent", "first")]
+
+
+@pytest.fixture
+def strange(receiver: Receiver) -> None:
+    """An alert that nobody was told of, because its service is not known to be its own yet."""
+    make_route(make_channel(receiver.url()), matchers=['team="tills"'])
+    make_transition(make_alert(labels={"alertname": "Disk", "job": "shop"}))
+    make_service(slug="shop", team="tills")
+    dispatch_notifications()
+    assert log() == [("withheld", "no_route")]
+
+
+@pytest.mark.usefixtures("strange")
+def test_a_worker_that_ties_an_alert_and_dies_leaves_the_telling_to_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(rerouting, "look_again", Mock(side_effect=RedisConnectionError))
+        assert ties.tie() == 1
+    assert ties.tie() == 0
+    dispatch_notifications()
+    dispatch_notifications()
+    assert log()[1:] == [("sent", "first")]
+
+
+@pytest.mark.usefixtures("strange")
+def test_what_is_tied_while_the_routes_are_held_against_it_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    requeue = rerouting._requeue
+
+    def meanwhile(untold: list[int]) -> None:
+        assert (untold, ties.tie()) == ([], 1)
+        requeue(untold)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rerouting, "_requeue", meanwhile)
+        cache.delete(rerouting.MARK)
+        assert rerouting.route_anew_if_changed() == 0
     dispatch_notifications()
     dispatch_notifications()
     assert log()[1:] == [("sent", "first")]

@@ -114,6 +114,24 @@ def test_a_login_in_a_url_becomes_the_credentials_of_the_row(settings: Settings)
     assert managed.synchronise() == []
 
 
+def test_credentials_do_not_follow_an_upstream_to_another_server(settings: Settings) -> None:
+    """Neither those of a URL that names none any more, nor those that somebody typed on its page."""
+    environment(settings, prometheus=["https://ann:secret@p1:9090"])
+    managed.synchronise()
+    environment(settings, prometheus=["https://p1:9090/prom"])
+    managed.synchronise()
+    row = Upstream.objects.get(name="prometheus")
+    assert row.credentials["password"] == "secret"
+    for moved in ("http://p1:9090", "https://p2:9090"):
+        Upstream.objects.filter(pk=row.pk).update(
+            url="https://p1:9090", credentials={"token": "typed"}
+        )
+        environment(settings, prometheus=[moved])
+        assert managed.synchronise() == ["prometheus"]
+        row.refresh_from_db()
+        assert (row.url, row.credentials or {}) == (moved, {})
+
+
 def test_a_variable_that_is_gone_disables_its_row_and_its_return_enables_it(
     settings: Settings,
 ) -> None:
