@@ -143,6 +143,15 @@ def test_one_service_and_one_span_of_time() -> None:
     assert len(few) == 2
 
 
+def test_a_service_has_the_silences_that_name_it() -> None:
+    for slug in ("shop", "other"):
+        make_service(slug=slug)
+        matchers = [{"name": "service", "operator": "=", "value": slug}]
+        make_silence(starts_at=NOW, matchers=matchers, comment=f"work on {slug}")
+    (found,) = bearer("read").get("/api/v1/services/shop/timeline/?kind=silence").json()["results"]
+    assert "work on shop" in found["detail"]
+
+
 def test_a_token_without_audit_read_sees_no_actions_and_is_told() -> None:
     fill(1)
     body = bearer("read").get("/api/v1/timeline/").json()

@@ -20,12 +20,20 @@ from pytest_django import Settings
 from redis.exceptions import ConnectionError as RedisDown
 
 from portal import beat
-from portal.doctor import examination, facts
+from portal.core.probing import Answer
+from portal.doctor import examination, facts, upstreams
 from portal.doctor.findings import Finding
 from portal.tasks import HEARTBEAT_KEY
 from security import tokens
 from tests.core.hostile import read_head, reply, serving
-from tests.factories import make_channel, make_check, make_upstream, make_user, sign_in
+from tests.factories import (
+    make_channel,
+    make_check,
+    make_target,
+    make_upstream,
+    make_user,
+    sign_in,
+)
 from tests.fakes import fake_alertmanager
 
 pytestmark = pytest.mark.django_db
@@ -147,6 +155,15 @@ def test_without_redis_each_part_says_so(settings: Settings) -> None:
     found = examined()
     assert "REDIS_URL" in found["redis"].text
     assert found["postgresql"].level == "ok"
+
+
+def test_a_target_of_the_portal_that_is_down_is_told_with_prometheus_s_reason() -> None:
+    prometheus = make_upstream(kind="prometheus", name="prom")
+    make_target(prometheus, job="portal", health="down", error="server returned 403")
+    make_target(prometheus, job="shop", health="down", error="connection refused")
+    asked = upstreams.Asked(prometheus, Answer("It answers.", 0.0), None, scraped_series=0)
+    (said,) = (f for f in upstreams._findings(asked) if f.thing == "scraping by prom")
+    assert (said.level, "server returned 403. Compare" in said.text) == ("fail", True)
 
 
 def test_upstreams_are_asked_at_once_and_a_hanging_one_hides_no_other(
