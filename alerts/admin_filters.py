@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from alerts.models import Alert, Silence, State
+from alerts.silence_models import SilenceQuerySet
 from portal.core.listfilters import ChosenFilter
 from portal.core.models import Service
 
@@ -148,8 +149,6 @@ class SilenceStateFilter(ChosenFilter):
         now = timezone.now()
         if self.value() == "all":
             return queryset
-        return (
-            queryset.filter(ends_at__lte=now)
-            if self.value() == "expired"
-            else queryset.filter(ends_at__gt=now)
-        )
+        assert isinstance(queryset, SilenceQuerySet)
+        is_over = self.value() == "expired"
+        return queryset.expired(at=now) if is_over else queryset.not_expired(at=now)

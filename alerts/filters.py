@@ -86,8 +86,4 @@ class SilenceFilter(filters.FilterSet):
         at = timezone.now()
         if value == "active":
             return queryset.active(at=at)
-        return (
-            queryset.filter(ends_at__lte=at)
-            if value == "expired"
-            else queryset.filter(starts_at__gt=at)
-        )
+        return queryset.expired(at=at) if value == "expired" else queryset.pending(at=at)

@@ -1,20 +1,46 @@
 """Silences, as their Alertmanager holds them."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
+from django.db.models import ExpressionWrapper, F, Max, Min, Value
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 
 from portal.core.models import Upstream
 
 
+def _there(at: datetime) -> "ExpressionWrapper[Any]":
+    """Return what the clock of a silence's Alertmanager says when ours says `at`: its times are by that one."""
+    skew = Coalesce(F("upstream__clock_skew_seconds"), 0.0) * Value(timedelta(seconds=1))
+    ahead = ExpressionWrapper(skew, output_field=models.DurationField())
+    return ExpressionWrapper(Value(at) + ahead, output_field=models.DateTimeField())
+
+
+def _span(at: datetime) -> tuple[datetime, datetime]:
+    """Return what the slowest and the fastest clock say: constants, for which PostgreSQL takes an index."""
+    skew = F("clock_skew_seconds")
+    found = Upstream.objects.aggregate(least=Min(skew, default=0), most=Max(skew, default=0))
+    least, most = min(0.0, found["least"]), max(0.0, found["most"])
+    return at + timedelta(seconds=least), at + timedelta(seconds=most)
+
+
 class SilenceQuerySet(models.QuerySet["Silence"]):
+    """`at` is by our clock."""
+
+    def pending(self, *, at: datetime) -> "SilenceQuerySet":
+        return self.filter(starts_at__gt=_span(at)[0]).filter(starts_at__gt=_there(at))
+
     def active(self, *, at: datetime) -> "SilenceQuerySet":
-        return self.filter(starts_at__lte=at, ends_at__gt=at)
+        return self.not_expired(at=at).filter(starts_at__lte=_there(at))
 
     def not_expired(self, *, at: datetime) -> "SilenceQuerySet":
-        return self.filter(ends_at__gt=at)
+        return self.filter(ends_at__gt=_span(at)[0]).filter(ends_at__gt=_there(at))
+
+    def expired(self, *, at: datetime) -> "SilenceQuerySet":
+        return self.filter(ends_at__lte=_span(at)[1]).filter(ends_at__lte=_there(at))
 
 
 class Silence(models.Model):
@@ -58,7 +84,8 @@ class Silence(models.Model):
         return reverse("admin:alerts_silence_change", args=[self.pk])
 
     def state(self, *, at: datetime) -> str:
-        """Return pending, active or expired."""
-        if at >= self.ends_at:
+        """Return pending, active or expired by the clock of its Alertmanager, when ours says `at`."""
+        there = at + timedelta(seconds=self.upstream.clock_skew_seconds or 0)
+        if there >= self.ends_at:
             return "expired"
-        return "pending" if at < self.starts_at else "active"
+        return "pending" if there < self.starts_at else "active"

@@ -109,7 +109,7 @@ def create(
     now, skew = _clock(upstream), _skew(upstream)
     if replaces is None:  # what is shown of a silence, to be changed, is by that clock already
         starts_at, ends_at = starts_at and starts_at + skew, ends_at + skew
-    running = replaces is not None and replaces.state(at=now) == "active"
+    running = replaces is not None and replaces.state(at=timezone.now()) == "active"
     begin = replaces.starts_at if replaces and running else max(starts_at or now, now)
     _check(matchers, max(begin, now), ends_at, comment)
     who = audit.actor_of(actor).name
@@ -205,9 +205,9 @@ def _check(matchers: Sequence[Matcher], begin: datetime, ends_at: datetime, comm
 
 def expire(silence: Silence, *, actor: Any, reason: str = "") -> bool:
     """End a silence in Alertmanager now; False when it has ended already. Raises UpstreamError."""
-    now = _clock(silence.upstream)
-    if silence.state(at=now) == "expired":
+    if silence.state(at=timezone.now()) == "expired":
         return False
+    now = _clock(silence.upstream)
     _on_any_member(silence.upstream, lambda client: client.expire_silence(silence.silence_id))
     with transaction.atomic():
         ended = Silence.objects.filter(pk=silence.pk, ends_at__gt=now).update(ends_at=now)

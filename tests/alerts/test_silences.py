@@ -4,12 +4,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from alerts import silences
 from alerts.alertmanager import Alertmanager
 from portal.core.matchers import build
-from tests.factories import make_silence, make_upstream, make_user
+from tests.factories import make_silence, make_upstream, make_user, sign_in
 
 pytestmark = pytest.mark.django_db
 SECOND = timedelta(seconds=1)
@@ -55,3 +56,24 @@ def test_a_silence_is_ended_by_the_clock_of_its_alertmanager(sent: list[dict[str
     assert silences.expire(silence, actor=make_user())
     silence.refresh_from_db()
     assert abs(silence.ends_at - there) < 10 * SECOND
+
+
+@pytest.mark.parametrize("skew", [-3600, 0, 3600])
+def test_the_state_is_by_the_clock_of_its_alertmanager_in_each_door(
+    client: Client, skew: int
+) -> None:
+    sign_in(client)
+    upstream = make_upstream(clock_skew_seconds=skew)
+    there, half = timezone.now() + timedelta(seconds=skew), timedelta(minutes=30)
+    begun = {"pending": there + half, "active": there - half, "expired": there - 3 * half}
+    rows = {
+        state: make_silence(upstream=upstream, starts_at=at, ends_at=at + 2 * half, comment=state)
+        for state, at in begun.items()
+    }
+    for state, row in rows.items():
+        (shown,) = client.get(f"/api/v1/silences/?state={state}").json()["results"]
+        assert (shown["id"], shown["state"]) == (row.pk, state)
+    for query, states in (("", {"pending", "active"}), ("?state=expired", {"expired"})):
+        page = client.get(f"/admin/alerts/silence/{query}").content.decode()
+        assert {state for state, row in rows.items() if f"/{row.pk}/change/" in page} == states
+    assert client.get("/api/v1/dashboard/").json()["active_silences"] == 1
