@@ -11,10 +11,12 @@ from django.utils import timezone
 
 from alerts.models import Alert
 from audit import services as audit
+from audit.models import AuditEntry
 from audit.services import Target
 from portal.core import request_context
 from portal.core.request_context import ANONYMOUS, Context
 from security import detection, flags, replay, rule_settings
+from security.audit_events import event_of
 from security.detection import Report
 from security.models import Block, DetectorCursor, Flag, RuleSetting
 from security.rules.finding import Finding
@@ -215,6 +217,12 @@ def test_a_clock_that_was_ahead_for_a_while_does_not_blind_the_rules() -> None:
     fail(8)
     detect()
     assert Flag.objects.filter(rule="brute_force_address").exists()
+
+
+@pytest.mark.parametrize("reason, counts", [("first_step_failed", False), ("wrong_code", True)])
+def test_behind_a_failed_password_no_code_was_guessed(reason: str, counts: bool) -> None:
+    entry = AuditEntry(action="mfa.failed", reason=reason, recorded_at=timezone.now(), data={})
+    assert (event_of(entry) is not None) is counts
 
 
 def test_the_password_is_not_in_the_evidence(client: Client) -> None:
