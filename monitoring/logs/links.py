@@ -13,10 +13,14 @@ FLAVOURS = ("kibana7", "kibana8", "opensearch1", "opensearch2")
 
 
 def flavour_of(distribution: str, version: str) -> str:
-    """Return the generation that belongs to a server; Kibana's of Elasticsearch 8 for unknown ones."""
-    major = version.partition(".")[0]
+    """Return the generation that belongs to a server; Kibana's of Elasticsearch 8 for unknown ones.
+
+    OpenSearch Dashboards has had its second Discover since 2.10.
+    """
+    major, _, minor = version.partition(".")
     if distribution == "OpenSearch":
-        return "opensearch1" if major == "1" else "opensearch2"
+        is_first = major == "1" or (major == "2" and re.match(r"[0-9](?![0-9])", minor))
+        return "opensearch1" if is_first else "opensearch2"
     return "kibana7" if major in ("6", "7") else "kibana8"
 
 

@@ -174,7 +174,9 @@ def test_a_link_for_each_generation(flavour: str, parts: list[str]) -> None:
 @pytest.mark.parametrize(
     "distribution, version, flavour",
     [("Elasticsearch", "7.17.1", "kibana7"), ("Elasticsearch", "9.0.0", "kibana8"), ("", "", "kibana8"),
-     ("OpenSearch", "1.3.0", "opensearch1"), ("OpenSearch", "2.18.0", "opensearch2")],
+     ("OpenSearch", "1.3.0", "opensearch1"), ("OpenSearch", "2.9.0", "opensearch1"),
+     ("OpenSearch", "2.10.0", "opensearch2"), ("OpenSearch", "2.18.0", "opensearch2"),
+     ("OpenSearch", "3.1.0", "opensearch2"), ("OpenSearch", "x", "opensearch2")],
 )  # fmt: skip
 def test_the_generation_follows_the_server(distribution: str, version: str, flavour: str) -> None:
     assert flavour_of(distribution, version) == flavour
