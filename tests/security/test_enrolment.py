@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from portal.core.logs import EcsFormatter, NoSecrets
-from security import enrolment, factors
+from security import enrolment, factors, totp
 from security.models import EnrolmentLink, RecoveryCode, TotpDevice
 from tests.conftest import Trail
 from tests.security.builders import (
@@ -152,6 +152,17 @@ def test_a_link_expires_and_a_new_one_ends_the_old() -> None:
     assert Client().get(path_of(second)).status_code == 302
     EnrolmentLink.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     assert Client().get(path_of(second)).status_code == 410
+
+
+def test_a_link_lives_for_fifteen_minutes_and_two_who_opened_it_use_it_once() -> None:
+    enrolment.make_link("root", create=True)
+    link, seed = EnrolmentLink.objects.get(), totp.new_seed()
+    left = link.expires_at - timezone.now()
+    assert timedelta(minutes=14) < left <= timedelta(minutes=15)
+    opened = enrolment.Candidate(link.user, may_replace=True, link_id=link.pk, password_hash="!")
+    enrolment.complete(opened, seed, code_now(seed), keep=None)
+    with pytest.raises(enrolment.EnrolmentError, match="has been used"):
+        enrolment.complete(opened, seed, code_now(seed), keep=None)
 
 
 def test_only_the_hash_of_a_link_is_kept_and_the_trail_redacts_it(trail: Trail) -> None:
