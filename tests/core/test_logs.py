@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from portal.core import request_context
 from portal.core.logs import EcsFormatter, NoSecrets, RefusalsInOneLine
 from portal.telemetry import logging_configuration
 from security import tokens
@@ -81,3 +82,11 @@ def test_a_secret_is_taken_out_and_the_rest_of_the_line_stays_as_it_was(said: st
     record = logging.makeLogRecord({"msg": "Gone: %s", "args": (said.format(token),)})
     assert NoSecrets().filter(record)
     assert record.getMessage() == "Gone: " + said.format("[redacted]")
+
+
+def test_a_line_names_the_request_it_belongs_to() -> None:
+    record = logging.makeLogRecord({"msg": "said", "levelname": "INFO"})
+    with request_context.use(request_context.Context(request_id="r1")):
+        inside = json.loads(EcsFormatter().format(record))
+    assert inside["http.request.id"] == "r1"
+    assert "http.request.id" not in json.loads(EcsFormatter().format(record))

@@ -116,6 +116,14 @@ def test_alerts_are_counted_by_severity_most_urgent_first() -> None:
     assert {alert.state for alert in now.newest} == {"firing"}
 
 
+def test_the_newest_firing_alerts_are_shown_newest_first() -> None:
+    upstream = make_upstream()
+    for minutes in (3, 1, 9, 2, 8, 5, 7, 4, 6):
+        started = NOW - timedelta(minutes=minutes)
+        make_alert(upstream=upstream, alertname=f"A{minutes}", starts_at=started)
+    assert [alert.alertname for alert in dashboard().newest] == [f"A{n}" for n in range(1, 9)]
+
+
 def test_services_of_a_prometheus_that_does_not_answer_are_unknown() -> None:
     blind = make_upstream(kind="prometheus", name="blind", error="It is down.")
     make_status(make_service(), "up", upstream=blind)
