@@ -125,7 +125,7 @@ class CheckAdmin(CheckColumns, ActsMixin, SearchedFieldsMixin, ModelAdmin):
 
 def page_of(check_id: str) -> dict[str, Any]:
     """Return what a check's page shows beside its form; nothing for an id that is none."""
-    check = Check.objects.filter(pk=int(check_id[:18])).first() if check_id.isdigit() else None
+    check = Check.objects.filter(pk=int(check_id[:18])).first() if check_id.isdecimal() else None
     if check is None:
         return {}
     now = timezone.now()

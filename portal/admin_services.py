@@ -131,7 +131,7 @@ def status_of(service: Service) -> ServiceStatus | None:
 
 def flags_of(service_id: str) -> list[Flag]:
     """Return the newest flags that concern a service, none for an id that is none."""
-    if not service_id.isdigit():
+    if not service_id.isdecimal():
         return []
     slug = Service.objects.filter(pk=int(service_id[:18])).values("slug")[:1]
     rows = FlagService.objects.filter(slug=slug).select_related("flag")
@@ -140,7 +140,7 @@ def flags_of(service_id: str) -> list[Flag]:
 
 def history(service_id: str) -> dict[str, Any]:
     """Return what has happened to a service, for its page; nothing for an id that is none."""
-    if not service_id.isdigit():
+    if not service_id.isdecimal():
         return {}
     number = int(service_id[:18])
     row = ServiceStatus.objects.select_related("upstream").filter(pk=number).first()

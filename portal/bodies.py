@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 from typing import Any
 
+from gunicorn.http.errors import NoMoreData  # type: ignore[import-untyped]
+
 from portal.core.problems import MAX_BODY_BYTES
 
 MOST_DRAINED = 100 * 1024 * 1024
@@ -55,8 +57,15 @@ def _is_chunked(meta: Meta) -> bool:
 
 
 def _give_length(meta: Meta) -> None:
-    """Replace the input by what was read of it; one byte too many is enough to refuse it."""
-    body = meta["wsgi.input"].read(MAX_BODY_BYTES + 1)
+    """Replace the input by what was read of it; one byte too many is enough to refuse it.
+
+    One that breaks off is given a byte that it lacks, so that it is refused as any other that does.
+    """
+    try:
+        body = meta["wsgi.input"].read(MAX_BODY_BYTES + 1)
+    except NoMoreData:
+        meta["wsgi.input"], meta["CONTENT_LENGTH"] = BytesIO(), "1"
+        return
     meta["wsgi.input"] = BytesIO(body)
     meta["CONTENT_LENGTH"] = str(len(body))
 

@@ -16,15 +16,16 @@ from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped
 READ_SECONDS = 30.0  # the largest body, 10 MB, at 3 Mbit/s
 SWEEP_SECONDS = 1.0
 
-TOO_LONG = {
+DETAILS = {
     414: "The address of the request is longer than 8190 bytes. Shorten its query.",
     431: "The request has more than 100 headers, or one that is longer than 8190 bytes. Send fewer or shorter ones.",
+    500: "The portal itself failed. Its log has the details.",
 }
 
 
 def write_problem(sock: Any, status: int, reason: str, said: str) -> None:
     """Answer what never became a request as the API answers everything: by a problem (RFC 9457)."""
-    detail = TOO_LONG.get(status) or f"The request cannot be read: {said or reason}."
+    detail = DETAILS.get(status) or f"The request cannot be read: {said or reason}."
     facts = {"type": "about:blank", "title": reason, "status": status, "detail": detail}
     body = json.dumps(facts | {"instance": "", "request_id": ""}).encode()
     head = (

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.django_db
 MODELS = sorted(f"{m._meta.app_label}_{m._meta.model_name}" for m in admin.site._registry)
 
 
-@pytest.mark.parametrize("written", ["abc", "9" * 30, "-1", "%00"])
+@pytest.mark.parametrize("written", ["abc", "9" * 30, "-1", "%00", "²"])
 @pytest.mark.parametrize("model", MODELS)
 def test_an_address_that_names_no_row_is_not_an_error(model: str, written: str) -> None:
     client = Client()

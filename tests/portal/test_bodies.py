@@ -5,6 +5,7 @@ from io import BytesIO
 from typing import Any
 
 import pytest
+from gunicorn.http.errors import NoMoreData  # type: ignore[import-untyped]
 
 from portal import bodies
 from portal.bodies import Bodies
@@ -43,6 +44,23 @@ def test_a_chunked_body_is_read_as_any_other() -> None:
 
 def test_a_chunked_body_that_is_too_large_is_known_as_such_and_taken_to_its_end() -> None:
     assert ask(b"x" * 90, **CHUNKED) == ("21", b"x" * 9, 0)
+
+
+def test_a_chunked_body_that_breaks_off_is_known_to_lack_something() -> None:
+    """Its client went away, or was too slow: as one with a length, it is refused in words."""
+
+    class Cut(BytesIO):
+        def read(self, _size: int | None = -1) -> bytes:
+            raise NoMoreData
+
+    seen: list[Any] = []
+
+    def application(environ: dict[str, Any], _start: Any) -> Iterable[bytes]:
+        seen.extend((environ["CONTENT_LENGTH"], environ["wsgi.input"].read()))
+        return []
+
+    Bodies(application)({"wsgi.input": Cut(), **CHUNKED}, None)
+    assert seen == ["1", b""]
 
 
 def test_a_large_body_is_taken_after_the_answer_within_bounds() -> None:
