@@ -51,13 +51,14 @@ class CsvListMixin:
         audit.record(
             "data.exported",
             target=Target(f"api.{name}"),
-            data={
-                "filters": filters,
-                "format": "csv",
-                **audit.naming(request.query_params.get("service", "")),
-            },
+            data={"filters": filters, "format": "csv", **self._of_service(request)},
         )
         return csv.response(name, fields, self._rows(queryset, fields))
+
+    def _of_service(self: Any, request: Request) -> dict[str, Any]:
+        """Return the service whose rows are carried out: only where the list is filtered by one, else these are all."""
+        known = getattr(getattr(self, "filterset_class", None), "base_filters", {})
+        return audit.naming(request.query_params.get("service", "") if "service" in known else "")
 
     def _rows(self: Any, queryset: Any, fields: Sequence[str]) -> Iterator[Sequence[Any]]:
         """Yield the rows by keyset: a cursor would make PostgreSQL write all of them to its disk first."""

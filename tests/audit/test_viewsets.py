@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from audit import viewsets
 from portal.core.models import Service
+from tests.conftest import Trail
 from tests.factories import make_service, make_user, sign_in
 
 pytestmark = pytest.mark.django_db
@@ -48,3 +49,13 @@ def test_a_row_that_goes_meanwhile_takes_no_other_along(
     begun = next(blocks)
     Service.objects.filter(slug__in=[first, third]).delete()
     assert slugs([begun, *blocks]) == [first, second, fourth]
+
+
+@pytest.mark.parametrize(("path", "said"), [("checks", {"service": "shop"}), ("panels", {})])
+def test_an_export_concerns_a_service_only_where_the_list_is_filtered_by_it(
+    reader: Client, path: str, said: dict[str, str], trail: Trail
+) -> None:
+    """Elsewhere the word is ignored, and all rows are carried out."""
+    b"".join(reader.get(f"/api/v1/{path}/?format=csv&service=shop"))
+    (entry,) = trail()
+    assert {name: entry.data[name] for name in entry.data if name == "service"} == said
