@@ -16,6 +16,7 @@ _KEYS = {
     "event.id": "externalId",
     "event.action": "act",
     "event.outcome": "outcome",
+    "event.provider": "sourceServiceName",
     "user.id": "suid",
     "user.name": "suser",
     "http.request.method": "requestMethod",

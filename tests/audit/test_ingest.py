@@ -13,11 +13,12 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from audit import ingest, logfile
+from audit import ecs, ingest, logfile, services
 from audit.ingest_models import IngestedUid
 from audit.models import AuditEntry
 from security import tokens
 from security.audit_events import event_of
+from security.siem import bodies
 from tests.conftest import Trail
 from tests.factories import make_user
 from tests.payloads.recorded import FOLDER
@@ -69,6 +70,20 @@ def test_one_entry_is_kept_as_told_and_says_who_told_it(trail: Trail) -> None:
     assert "hunter2" not in json.dumps(row.data)
     assert row.recorded_at - row.occurred_at > timedelta(hours=2)
     assert told["uid"] in logfile.path_for(row.recorded_at).read_text()
+
+
+def test_what_is_told_passes_for_none_of_ours_however_long_it_is(trail: Trail) -> None:
+    """A line of the file that is too long loses its data, which say who told it."""
+    forged = {"action": "auth.login_succeeded", "code": "1003", "actor_name": "root"}
+    long = {str(n): "\u4e00" * 1900 for n in range(8)}
+    assert send(client_of(), [entry(**forged), entry(**forged, data=long)]).status_code == 201
+    (row, _long) = ingested(trail)
+    lines = logfile.path_for(row.recorded_at).read_text().splitlines()[-2:]
+    documents = [json.loads(line) for line in lines]
+    assert [line.get("portal.truncated", False) for line in documents] == [False, True]
+    assert [line["event.provider"] for line in documents] == ["shop", "shop"]
+    assert "sourceServiceName=shop" in bodies.cef(documents[1], version="1")
+    assert "event.provider" not in ecs.document(services.record("auth.login_succeeded"))
 
 
 def test_code_place_and_impersonator_are_kept_as_told(trail: Trail, settings: Any) -> None:
