@@ -11,6 +11,7 @@ from django.urls import URLPattern, path
 from unfold.sites import UnfoldAdminSite
 
 from portal import (
+    alert_analytics_page,
     dashboard_page,
     doctor_page,
     logs_page,
@@ -66,6 +67,11 @@ class PortalAdminSite(UnfoldAdminSite):
             path("timeline/", self.admin_view(timeline_page.timeline), name="timeline"),
             path("logs/", self.admin_view(logs_page.logs), name="logs"),
             path("doctor/", self.admin_view(doctor_page.doctor), name="doctor"),
+            path(
+                "alert-analytics/",
+                self.admin_view(alert_analytics_page.alert_analytics),
+                name="alert_analytics",
+            ),
             path("analytics/", self.admin_view(traffic_page.routes), name="traffic"),
             path("analytics/consumers/", self.admin_view(traffic_page.consumers), name="consumers"),
         ]

@@ -7,6 +7,7 @@ from rest_framework.routers import SimpleRouter
 
 from alerts import api as alerts_api
 from alerts import notification_api
+from alerts.analytics_api import AlertAnalyticsView
 from audit import api as audit_api
 from audit import api_filters
 from monitoring import api as monitoring_api
@@ -69,6 +70,7 @@ urlpatterns = [
     path("detections/replay/", api_replay.ReplayView.as_view(), name="detection-replay"),
     path("timeline/", TimelineView.as_view(), name="timeline"),
     path("services/<slug:slug>/timeline/", ServiceTimelineView.as_view(), name="service-timeline"),
+    path("alerts/analytics/", AlertAnalyticsView.as_view(), name="alert-analytics"),
     path("analytics/routes/", api_traffic.TrafficView.as_view(), name="analytics-routes"),
     path("analytics/consumers/", api_traffic.ConsumersView.as_view(), name="analytics-consumers"),
     path("discovery/prometheus/", PrometheusDiscoveryView.as_view(), name="discovery-prometheus"),

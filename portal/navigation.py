@@ -14,6 +14,7 @@ from django.urls import reverse
 # Pages that belong to no model, with the permission each asks for.
 PAGES: dict[str, str] = {
     "admin:timeline": "alerts.view_alert",
+    "admin:alert_analytics": "alerts.view_alert",
     "admin:traffic": "monitoring.view_panel",
     "admin:consumers": "monitoring.view_panel",  # reached from the one above
     "admin:logs": "monitoring.view_panel",
@@ -35,6 +36,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Targets", "radar", "monitoring.Target"),
             ("Deploys", "rocket_launch", "monitoring.Deploy"),
             ("Logs", "receipt_long", "admin:logs"),
+            ("Alert analytics", "bar_chart", "admin:alert_analytics"),
             ("API analytics", "query_stats", "admin:traffic"),
         ),
     ),

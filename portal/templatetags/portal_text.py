@@ -50,9 +50,13 @@ def severity_word(severity: str) -> str:
 @register.filter
 def age(moment: datetime | None, at: datetime) -> str:
     """Return how long ago `moment` was, in one or two units: "12 s", "5 min", "3 h 20 min", "4 d"."""
-    if moment is None:
-        return "never"
-    seconds = max(0, int((at - moment).total_seconds()))
+    return "never" if moment is None else lasting((at - moment).total_seconds())
+
+
+@register.filter
+def lasting(length: float) -> str:
+    """Return a length of time in seconds in one or two units."""
+    seconds = max(0, int(length))
     if seconds < 60:
         return f"{seconds} s"
     minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400

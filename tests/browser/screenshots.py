@@ -344,6 +344,7 @@ def test_demonstration(open_tab: Open) -> None:
     for name, path in DEMO_LISTS.items():
         _shoot(open_tab, path, name, ("light",))
     _shoot(open_tab, DEMO_LISTS["audit"], "audit", ("dark", "phone"))
+    _shoot(open_tab, "/admin/alert-analytics/?window=30d", "alert-analytics")
     for name, row in (
         ("audit-entry", AuditEntry.objects.latest("id")),
         ("export", ExportRecord.objects.latest("pk")),
