@@ -12,14 +12,20 @@ from alerts.attempts import LONGEST_RETRY_AFTER
 
 MARGIN = timedelta(minutes=1)
 # A group that nobody has looked at waits for its route's first wait; one that was, for times after its last words.
+# Locked in the order of routing and dispatch (alerts.router), so that none waits in a circle.
 _GROUPS = """
+WITH late AS (
+    SELECT g.id FROM alerts_notificationgroup g JOIN alerts_route r ON r.id = g.route_id
+    WHERE g.flushed_at > %(ahead)s
+        OR g.flush = 0 AND g.next_flush_at > %(ahead)s + r.group_wait_seconds * interval '1 second'
+    ORDER BY g.route_id, g.key FOR UPDATE OF g
+)
 UPDATE alerts_notificationgroup g SET flushed_at = CASE WHEN g.flushed_at > %(at)s THEN %(at)s ELSE g.flushed_at END,
     next_flush_at = CASE WHEN g.next_flush_at > %(at)s THEN %(at)s ELSE g.next_flush_at END,
     told = coalesce((SELECT jsonb_object_agg(channel, CASE WHEN (words ->> 0)::timestamptz > %(at)s
         THEN jsonb_set(words, '{0}', to_jsonb(%(written)s::text)) ELSE words END)
         FROM jsonb_each(g.told) AS t (channel, words)), '{}')
-FROM alerts_route r WHERE r.id = g.route_id AND (g.flushed_at > %(ahead)s
-    OR g.flush = 0 AND g.next_flush_at > %(ahead)s + r.group_wait_seconds * interval '1 second')
+FROM late WHERE late.id = g.id
 """
 _NOTIFICATIONS = """
 UPDATE alerts_notification SET next_attempt_at = %(at)s,

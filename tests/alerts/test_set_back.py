@@ -1,18 +1,22 @@
 """A clock that was ahead and is set back: what waits goes out at once, and what waits rightly goes on waiting."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from alerts import set_back
 from alerts.notification_models import Channel, Notification, NotificationGroup
 from alerts.tasks import catch_up_with_the_clock, dispatch_notifications
 from tests.factories import make_alert, make_channel, make_route, make_transition
+from tests.locks import somebody_waits
 from tests.receivers import Receiver, http_receiver
+from tests.stack import until
 
 pytestmark = pytest.mark.django_db
 HOURS = timedelta(hours=5)
@@ -110,3 +114,29 @@ def test_what_waits_rightly_goes_on_waiting(receiver: Receiver) -> None:
         for model in (Notification, NotificationGroup, Channel)
     ]
     assert before == after
+
+
+@pytest.mark.django_db(transaction=True)
+def test_groups_are_locked_in_the_order_of_those_who_look_at_them(another_connection: Any) -> None:
+    late, route = timezone.now() + HOURS, make_route(make_channel("json://127.0.0.1:9"))
+    second, first = (
+        NotificationGroup.objects.create(route=route, key=key, next_flush_at=late, flushed_at=late)
+        for key in ("b", "a")
+    )
+    lock = "SELECT FROM alerts_notificationgroup WHERE id = %s FOR UPDATE"
+    another_connection.execute("SET lock_timeout = '10s'")
+    another_connection.execute("BEGIN")
+    another_connection.execute(lock, [first.pk])
+    with ThreadPoolExecutor(1) as pool:
+        caught_up = pool.submit(catch_up)
+        until(somebody_waits, "nobody waits")
+        another_connection.execute(lock, [second.pk])
+        another_connection.execute("COMMIT")
+        assert caught_up.result(30) == 2
+
+
+def catch_up() -> int:
+    try:
+        return set_back.catch_up(at=timezone.now())
+    finally:
+        connection.close()
