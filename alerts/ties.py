@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from redis.exceptions import RedisError
 
 from alerts import rerouting
-from alerts.models import Alert
+from alerts.models import Alert, AlertQuerySet
 from portal.core.catalogue import Catalogue
 from portal.core.models import Upstream
 
@@ -37,26 +37,44 @@ def tie() -> int:
     return moved
 
 
-@transaction.atomic
 def _tie(upstream_id: int) -> int:
-    """Correct the alerts of one upstream, under the lock of its polls and webhooks.
+    """Correct the alerts of one upstream.
 
-    Whichever of them is about to write what the catalogue said before, is waited for.
+    Which they are is found without its lock, which polls and webhooks wait for: thousands of alerts
+    against hundreds of services take seconds. Whoever begins to write meanwhile goes by the catalogue of now.
     """
-    if not Upstream.objects.select_for_update().filter(pk=upstream_id).values_list("pk"):
-        return 0  # it was removed meanwhile, and its alerts with it
-    catalogue = Catalogue.load()
-    mine = Alert.objects.open().filter(upstream_id=upstream_id).order_by("pk")
-    moved: dict[int | None, list[int]] = defaultdict(list)
-    for pk, service_id, labels in mine.values_list("pk", "service_id", "labels").iterator():
-        if (belongs := catalogue.service_id(labels)) != service_id:
-            moved[belongs].append(pk)
-    numbers = [pk for pks in moved.values() for pk in pks]
+    with transaction.atomic():
+        _lock(upstream_id)  # who is about to write what the catalogue said before, is waited for
+    mine = Alert.objects.open().filter(upstream_id=upstream_id)
+    strayed = [pk for pks in _strayed(mine).values() for pk in pks]
+    return _correct(upstream_id, strayed) if strayed else 0
+
+
+@transaction.atomic
+def _correct(upstream_id: int, numbers: list[int]) -> int:
+    """Correct these, as far as they still belong elsewhere, and return how many."""
+    _lock(upstream_id)
+    mine = Alert.objects.open().filter(upstream_id=upstream_id, pk__in=numbers)
     # Locked in the order of their numbers, as polls and people do, so that none waits in a circle.
-    list(mine.filter(pk__in=numbers).select_for_update(of=("self",)).values_list("pk"))
+    list(mine.order_by("pk").select_for_update(of=("self",)).values_list("pk"))
+    moved = _strayed(mine)
     for belongs, pks in moved.items():
         Alert.objects.filter(pk__in=pks).update(service_id=belongs)
-    return len(numbers)
+    return sum(map(len, moved.values()))
+
+
+def _lock(upstream_id: int) -> None:
+    """Wait for the lock of an upstream's polls and webhooks, and hold it for this transaction."""
+    list(Upstream.objects.select_for_update().filter(pk=upstream_id).values_list("pk"))
+
+
+def _strayed(alerts: AlertQuerySet) -> dict[int | None, list[int]]:
+    """Return the alerts that belong to another service than they have, by the one they belong to."""
+    catalogue, moved = Catalogue.load(), defaultdict[int | None, list[int]](list)
+    for pk, service_id, labels in alerts.values_list("pk", "service_id", "labels").iterator():
+        if (belongs := catalogue.service_id(labels)) != service_id:
+            moved[belongs].append(pk)
+    return moved
 
 
 def _catalogue() -> str:

@@ -10,6 +10,7 @@ from django.db import connection
 from alerts import raised, ties
 from alerts.models import Alert
 from alerts.tasks import tie_alerts
+from portal.core.catalogue import Catalogue
 from tests.factories import make_alert, make_service
 from tests.locks import somebody_waits
 from tests.stack import until
@@ -81,3 +82,24 @@ def test_a_poll_that_still_goes_by_the_old_catalogue_is_waited_for(another_conne
     another_connection.execute("COMMIT")
     thread.join(30)
     assert (done, services()) == ([1], {alert.alertname: "db"})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_polls_do_not_wait_while_alerts_are_held_against_the_catalogue(
+    another_connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_alert(labels={"alertname": "Disk", "job": "db"})
+    make_service(slug="db", matchers=[])
+    load, held = Catalogue.load, []
+
+    def noted() -> Catalogue:
+        free = another_connection.execute("SELECT FROM core_upstream FOR UPDATE SKIP LOCKED")
+        held.append(free.rowcount == 0)
+        return load()
+
+    monkeypatch.setattr(Catalogue, "load", noted)
+    assert ties.tie() == 1
+    assert held == [False, True]  # the few that are corrected are looked at once more
+    cache.clear()
+    assert ties.tie() == 0
+    assert held == [False, True, False]
