@@ -82,6 +82,7 @@ class NewEntrySerializer(serializers.Serializer[Any]):
         min_value=1,
         max_value=2**32 - 1,
         required=False,
+        allow_null=True,
         help_text="Of the address, in the same way.",
     )
     user_agent = _text(512)

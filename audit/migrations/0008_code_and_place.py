@@ -9,12 +9,8 @@ ALTER TABLE audit_entry
     ADD COLUMN impersonator_name varchar(200) NOT NULL DEFAULT '',
     ADD COLUMN geo_country varchar(2) NOT NULL DEFAULT '',
     ADD COLUMN asn bigint;
--- "What did this person do as somebody else?" Hardly any entry is in it.
-CREATE INDEX audit_entry_impersonator ON audit_entry (impersonator_name, recorded_at DESC, id DESC)
-    WHERE impersonator_name <> '';
 """
 UNDO = """
-DROP INDEX audit_entry_impersonator;
 ALTER TABLE audit_entry DROP COLUMN code, DROP COLUMN impersonator_id, DROP COLUMN impersonator_name,
     DROP COLUMN geo_country, DROP COLUMN asn;
 """

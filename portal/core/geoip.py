@@ -47,8 +47,8 @@ class Database:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._reader: maxminddb.Reader | None = None
-        self._known: dict[str, Place] = {}
+        # One attribute: what is remembered belongs to the file it was read from.
+        self._open: tuple[maxminddb.Reader | None, dict[str, Place]] = (None, {})
         self._seen: tuple[int, ...] | None = None
         self._next_look = 0.0
         self._lock = threading.Lock()
@@ -56,7 +56,7 @@ class Database:
 
     def place(self, address: str) -> Place:
         self._look(time.monotonic())
-        reader, known = self._reader, self._known
+        reader, known = self._open
         if (found := known.get(address)) is not None or reader is None:
             return found or NOWHERE
         found = _read(reader, address)
@@ -67,9 +67,10 @@ class Database:
 
     def facts(self) -> FileFacts:
         self._look(time.monotonic())
-        if self._reader is None:
+        reader, _ = self._open
+        if reader is None:
             return FileFacts(self.path, self.problem)
-        said = self._reader.metadata()
+        said = reader.metadata()
         return FileFacts(self.path, "", str(said.database_type)[:100], _moment(said.build_epoch))
 
     def _look(self, now: float) -> None:
@@ -83,8 +84,8 @@ class Database:
                 stat = os.stat(self.path)
                 seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
                 if seen != self._seen or self.problem:
-                    self._reader = maxminddb.open_database(self.path, maxminddb.MODE_FILE)
-                    self._known, self._seen, self.problem = {}, seen, ""
+                    reader = maxminddb.open_database(self.path, maxminddb.MODE_FILE)
+                    self._open, self._seen, self.problem = (reader, {}), seen, ""
             except Exception as error:  # a broken file raises whatever its bytes lead to
                 self._refuse(error)
             self._next_look = now + LOOKED_AT_SECONDS
@@ -93,7 +94,7 @@ class Database:
         said = (error.strerror if isinstance(error, OSError) else "") or str(error)
         if said != self.problem:
             log.warning("%s of GEOIP_DATABASES cannot be used: %s", self.path, said[:200])
-        self._reader, self._known, self.problem = None, {}, said[:200] or type(error).__name__
+        self._open, self.problem = (None, {}), said[:200] or type(error).__name__
 
 
 def _read(reader: maxminddb.Reader, address: str) -> Place:

@@ -103,6 +103,11 @@ def test_code_place_and_impersonator_are_kept_as_told(trail: Trail, settings: An
     assert json.loads(line) | document == json.loads(line)
 
 
+def test_an_entry_that_has_no_place_is_taken_as_the_api_gives_it() -> None:
+    bare = {"asn": None, "geo_country": "", "code": "", "impersonator_id": "", "source_ip": None}
+    assert send(client_of(), entry(**bare)).status_code == 201
+
+
 @pytest.mark.parametrize(
     ("over", "sentence"),
     [

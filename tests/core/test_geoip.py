@@ -125,4 +125,4 @@ def test_what_is_remembered_is_bounded(settings: Any, monkeypatch: pytest.Monkey
     use(settings, COUNTRY)
     for last in range(50):
         geoip.place(f"10.0.0.{last}")
-    assert len(geoip._database(str(COUNTRY))._known) <= 10
+    assert len(geoip._database(str(COUNTRY))._open[1]) <= 10
