@@ -17,6 +17,7 @@ from portal.core.models import Upstream
 
 KEY = "alert-ties"
 SECONDS = 24 * 3600
+BATCH = 1000  # corrected under one lock
 CATALOGUE_SQL = """
 SELECT md5(coalesce(string_agg(concat_ws(' ', id, slug, array_to_json(matchers)), ',' ORDER BY id), ''))
 FROM core_service
@@ -47,7 +48,7 @@ def _tie(upstream_id: int) -> int:
         _lock(upstream_id)  # who is about to write what the catalogue said before, is waited for
     mine = Alert.objects.open().filter(upstream_id=upstream_id)
     strayed = [pk for pks in _strayed(mine).values() for pk in pks]
-    return _correct(upstream_id, strayed) if strayed else 0
+    return sum(_correct(upstream_id, strayed[n : n + BATCH]) for n in range(0, len(strayed), BATCH))
 
 
 @transaction.atomic

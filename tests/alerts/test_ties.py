@@ -11,7 +11,7 @@ from alerts import raised, ties
 from alerts.models import Alert
 from alerts.tasks import tie_alerts
 from portal.core.catalogue import Catalogue
-from tests.factories import make_alert, make_service
+from tests.factories import make_alert, make_service, make_upstream
 from tests.locks import somebody_waits
 from tests.stack import until
 
@@ -103,3 +103,14 @@ def test_polls_do_not_wait_while_alerts_are_held_against_the_catalogue(
     cache.clear()
     assert ties.tie() == 0
     assert held == [False, True, False]
+
+
+def test_many_alerts_are_corrected_batch_by_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ties, "BATCH", 2)
+    upstream = make_upstream()
+    for number in range(5):
+        name = f"Disk{number}"
+        make_alert(upstream=upstream, alertname=name, labels={"alertname": name, "job": "db"})
+    make_service(slug="db", matchers=[])
+    assert ties.tie() == 5
+    assert set(services().values()) == {"db"}
