@@ -7,7 +7,7 @@ so that its end, whatever it is, ends the COPY too.
 import hashlib
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from itertools import islice
@@ -54,7 +54,7 @@ def create(query: Mapping[str, Any], *, actor: Any) -> ExportRecord:
     )
 
 
-def begin(export: ExportRecord, *, actor: Any) -> Iterator[bytes]:
+def begin(export: ExportRecord, *, actor: Any) -> Generator[bytes, None, None]:
     """Claim the export and return its bytes, to be sent as they come. Raises BusyError, SpentError."""
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -80,7 +80,7 @@ class _Download:
         self.digest, self.bytes, self.rows = hashlib.sha256(), 0, 0
         self.beaten_at = time.monotonic()
 
-    def stream(self) -> Iterator[bytes]:
+    def stream(self) -> Generator[bytes, None, None]:
         """Yield the CSV. However it ends, the row and the trail say so."""
         try:
             with _own_cursor() as cursor:

@@ -3,12 +3,15 @@
 import csv
 import hashlib
 import io
+import os
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection
 from django.test import Client
 from django.utils import timezone
@@ -132,7 +135,7 @@ def test_a_client_that_goes_away_leaves_a_failure_and_no_running_copy(
     export = exports.create({}, actor=auditor)
     blocks = exports.begin(export, actor=auditor)
     first = next(blocks)
-    blocks.close()  # type: ignore[attr-defined]
+    blocks.close()
     export.refresh_from_db()
     assert (export.state, export.bytes) == (ExportState.FAILED, len(first))
     assert "went away" in next(e.reason for e in trail() if e.action == "audit.export_failed")
@@ -188,7 +191,7 @@ def test_a_machine_whose_clock_is_off_neither_loses_nor_keeps_an_export(
     ExportRecord.objects.filter(pk=export.pk).update(**dead)
     monkeypatch.setattr(exports, "timezone", SimpleNamespace(now=lambda: timezone.now() + off))
     assert exports.end_lost() == 1
-    blocks.close()  # type: ignore[attr-defined]
+    blocks.close()
 
 
 @pytest.mark.parametrize("end", ["pg_terminate_backend", "pg_cancel_backend"])
@@ -251,3 +254,60 @@ def test_a_viewer_exports_nothing(client: Client) -> None:
     assert client.post(URL, {"query": {}}, content_type="application/json").status_code == 403
     assert client.post("/admin/audit/exportrecord/create/").status_code == 403
     assert ExportRecord.objects.count() == 0
+
+
+def test_the_command_writes_the_same_and_says_its_hash(
+    tmp_path: Path, trail: Trail, capsys: pytest.CaptureFixture[str]
+) -> None:
+    services.record("secret.viewed", target=services.Target("vault", "1"))
+    services.record("config.changed")
+    path = tmp_path / "trail.csv"
+    call_command(
+        "audit_export", str(path), "--filter", "action=secret.viewed", "--filter", "last=1h"
+    )
+    content, export = path.read_bytes(), ExportRecord.objects.get()
+    assert {row["action"] for row in rows_of(content)} == {"secret.viewed"}
+    assert export.sha256 == hashlib.sha256(content).hexdigest()
+    assert export.sha256 in capsys.readouterr().err
+    assert (path.stat().st_mode & 0o777, [each.name for each in tmp_path.iterdir()]) == (
+        0o600,
+        ["trail.csv"],
+    )
+    assert "audit.exported" in [entry.action for entry in trail()]
+
+
+def test_the_command_writes_to_the_screen(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    call_command("audit_export", "--filter", "action=no.such")
+    said = capfdbinary.readouterr().out
+    assert said.startswith(b"uid,occurred_at,recorded_at")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--filter", "group"], "Write NAME=VALUE"), (["--filter", "actr=x"], "is no filter"),
+        (["--filter", "since=yesterday"], "since"), (["/proc/no/such/file"], "cannot be written: No such file"),
+    ],
+)  # fmt: skip
+def test_the_command_says_what_is_wrong(words: list[str], sentence: str) -> None:
+    with pytest.raises(CommandError, match=sentence):
+        call_command("audit_export", *words)
+    assert not ExportRecord.objects.exists()
+
+
+def test_a_full_disk_leaves_no_half_file_and_an_entry(
+    tmp_path: Path, trail: Trail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_entries(5_000, until=timezone.now(), days=1)
+    opened = os.open
+
+    def full(path: Any, *args: Any) -> int:
+        return opened(
+            *(("/dev/full", os.O_WRONLY) if str(path).endswith(".part") else (path, *args))
+        )
+
+    monkeypatch.setattr("os.open", full)
+    with pytest.raises(CommandError, match="No space left on device"):
+        call_command("audit_export", str(tmp_path / "trail.csv"))
+    assert list(tmp_path.iterdir()) == []
+    assert "audit.export_failed" in [entry.action for entry in trail()]
