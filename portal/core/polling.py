@@ -28,6 +28,10 @@ TOO_SLOW = (
     "Its answers took so long together that the poll was given up. Look at its load; or lower the option"
     " timeout_seconds, so that single answers are given up sooner."
 )
+KILLED = (
+    "No poll has succeeded yet, and the last one left no result: its worker was killed, or lost the database."
+    " Look at the worker's log, and at the memory it may use."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +120,29 @@ def run(upstream_id: int, poller: Poller) -> Outcome:
 
 
 def _begin(upstream_id: int) -> Upstream | None:
-    """Take the lease and return the row; None when it is disabled or somebody polls it already."""
-    now = timezone.now()
+    """Take the lease and return the row; None when it is disabled or somebody polls it already.
+
+    A lease that ran out was never given back: whoever held it was killed. Where no poll has succeeded
+    yet, nothing else would tell that from a first poll on its way.
+    """
     rows = Upstream.objects.raw(
         """
-        UPDATE core_upstream SET attempted_at = %s, lease_until = %s + %s
-            + coalesce((options ->> 'timeout_seconds')::float, %s) * interval '1 second'
-        WHERE id = %s AND enabled AND (lease_until IS NULL OR lease_until < %s) RETURNING *
+        UPDATE core_upstream SET attempted_at = %(now)s,
+            lease_until = %(now)s + %(margin)s
+                + coalesce((options ->> 'timeout_seconds')::float, %(timeout)s) * interval '1 second',
+            error = CASE WHEN lease_until < %(now)s AND succeeded_at IS NULL AND error = ''
+                THEN %(killed)s ELSE error END,
+            error_since = CASE WHEN lease_until < %(now)s AND succeeded_at IS NULL AND error = ''
+                THEN attempted_at ELSE error_since END
+        WHERE id = %(id)s AND enabled AND (lease_until IS NULL OR lease_until < %(now)s) RETURNING *
         """,
-        [now, now, LEASE_MARGIN, DEFAULT_TIMEOUT_SECONDS, upstream_id, now],
+        {
+            "id": upstream_id,
+            "now": timezone.now(),
+            "margin": LEASE_MARGIN,
+            "timeout": DEFAULT_TIMEOUT_SECONDS,
+            "killed": KILLED,
+        },
     )
     return next(iter(rows), None)
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from monitoring.tasks import poll_due_upstreams
 from portal.core import polling
-from portal.core.models import Upstream
+from portal.core.models import Freshness, Upstream
 from portal.core.polling import Report
 from portal.core.upstream_errors import Fault, UpstreamError
 from tests.factories import make_upstream
@@ -192,6 +192,31 @@ def test_a_tick_polls_what_is_due_and_a_failing_one_delays_no_other(
         assert upstream.alerts.count() == alerts
         assert bool(upstream.error) is (alerts == 0)
         assert upstream.next_run_at > timezone.now()
+
+
+def begin(upstream: Upstream) -> Upstream:
+    row = polling._begin(upstream.pk)
+    assert row is not None
+    return row
+
+
+def test_an_upstream_whose_every_poll_is_killed_is_unreachable_rather_than_new() -> None:
+    upstream = due(succeeded_at=None)
+    for error in ("", polling.KILLED, polling.KILLED):
+        assert begin(upstream).error == error
+        Upstream.objects.update(lease_until=timezone.now() - SECOND)
+    upstream.refresh_from_db()
+    assert upstream.freshness(at=timezone.now()) is Freshness.UNREACHABLE
+    assert upstream.error_since is not None
+    polling.run(upstream.pk, works)
+    upstream.refresh_from_db()
+    assert (upstream.error, upstream.freshness(at=timezone.now())) == ("", Freshness.LIVE)
+    assert upstream.error_since is None
+
+
+def test_a_killed_poll_of_an_upstream_that_has_answered_shows_by_its_age_alone() -> None:
+    upstream = due(succeeded_at=timezone.now(), lease_until=timezone.now() - SECOND)
+    assert begin(upstream).error == ""
 
 
 def test_a_poll_of_several_requests_prolongs_its_lease_before_it_ends() -> None:
