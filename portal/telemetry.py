@@ -36,7 +36,6 @@ def start_sentry(dsn: str, *, release: str, environment: str) -> None:
         release=f"devops-portal@{release}",
         environment=environment,
         integrations=[DjangoIntegration(), CeleryIntegration()],
-        send_default_pii=False,
         max_request_body_size="never",
         include_local_variables=False,
         before_send=without_query_values,

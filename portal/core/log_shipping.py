@@ -101,6 +101,7 @@ class Shipper:
                     while len(batch) < BATCH_LINES:
                         batch.append(self.queue.get_nowait())
                 self._deliver(batch)
+        self._disconnect()
 
     def _deliver(self, batch: list[bytes]) -> None:
         """Send the lines, again from the first unfinished one after a failure. Ends at the exit only."""

@@ -38,6 +38,7 @@ class Guard:
         self.var.mkdir(parents=True, exist_ok=True)
         self._up = (self.var / "up.lock").open("a+")
         if not self._wait(self._take_up, STOP_SECONDS, "an earlier run is still stopping"):
+            self._up.close()
             raise StartError(self._refusal())
         self.note("starting")
         self._children = (self.var / "up.children").open("a+")
