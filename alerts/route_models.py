@@ -154,11 +154,10 @@ class Route(models.Model):
         )
 
 
-def load_rules(*, at_most: int = 500) -> list[Rule]:
-    """Return the enabled routes in order; one whose matchers no longer parse is left out."""
+def load_rules() -> list[Rule]:
+    """Return all enabled routes in order; one whose matchers no longer parse is left out."""
     rules = []
-    routes = Route.objects.filter(enabled=True).in_order().prefetch_related("channels")
-    for route in routes[:at_most]:
+    for route in Route.objects.filter(enabled=True).in_order().prefetch_related("channels"):
         try:
             rules.append(route.rule(tuple(channel.pk for channel in route.channels.all())))
         except MatcherError:

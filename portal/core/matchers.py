@@ -28,7 +28,9 @@ _OPTIONS.dot_nl = True
 _OPTIONS.log_errors = False
 
 
-@lru_cache(maxsize=512)
+# As many as a large catalogue and its routes have together, each of some kilobytes: with fewer, each
+# look at all of them would compile all of them anew.
+@lru_cache(maxsize=10_000)
 def _compiled(pattern: str) -> Any:
     """Compile with RE2, as Alertmanager does: the same syntax, and linear time for any pattern."""
     return re2.compile(pattern, _OPTIONS)

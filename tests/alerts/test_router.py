@@ -79,3 +79,17 @@ def _until_somebody_waits() -> None:
                 return
         time.sleep(0.02)
     raise AssertionError("Nobody waits for the lock.")
+
+
+def test_the_last_of_very_many_routes_is_asked_as_well() -> None:
+    channel = make_channel()
+    Route.objects.bulk_create(
+        Route(name=f"team-{n}", matchers=[f'team="team-{n}"']) for n in range(600)
+    )
+    last = make_route(channel, position=1000)
+    alert = make_alert(upstream=make_upstream(), alertname="Disk")
+    make_transition(alert)
+    router.route_waiting()
+    assert GroupMember.objects.get(alert=alert).group.route == last
+    Route.objects.all().delete()
+    channels.delete(channel, actor=None)

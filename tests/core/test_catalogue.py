@@ -1,0 +1,65 @@
+"""To which service labels belong, and that thousands of services do not make it slow."""
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portal.core import matchers
+from portal.core.catalogue import Catalogue
+from portal.core.matchers import Matcher, all_match, build, parse
+
+NAMES, VALUES = ["service", "job", "zone", "team"], ["", "a", "b", "s1", "s3"]
+ASKED = (st.sampled_from(NAMES), st.sampled_from(matchers.OPERATORS), st.sampled_from(VALUES))
+ONE = st.builds(build, *ASKED)
+SERVICES = st.lists(st.lists(ONE, max_size=3).map(tuple), max_size=6)
+LABELS = st.dictionaries(st.sampled_from(NAMES), st.sampled_from(VALUES))
+
+
+def catalogue_of(services: Sequence[tuple[Matcher, ...]]) -> Catalogue:
+    catalogue = Catalogue()
+    for number, asked in enumerate(services):
+        catalogue.add(number, f"s{number}", asked)
+    return catalogue
+
+
+def one_by_one(services: list[tuple[Matcher, ...]], labels: dict[str, str]) -> int | None:
+    """What the documents promise, as slowly as can be."""
+    slugs = {f"s{number}": number for number in range(len(services))}
+    if (named := slugs.get(labels.get("service", ""))) is not None:
+        return named
+    fitting = (number for number, asked in enumerate(services) if all_match(asked, labels))
+    return next(fitting, slugs.get(labels.get("job", "")))
+
+
+@given(SERVICES, LABELS)
+def test_labels_belong_to_the_service_they_name_then_the_first_that_fits_then_their_job(
+    services: list[tuple[Matcher, ...]], labels: dict[str, str]
+) -> None:
+    assert catalogue_of(services).service_id(labels) == one_by_one(services, labels)
+
+
+def test_only_services_that_ask_for_a_label_of_the_alert_are_held_against_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    catalogue = catalogue_of([(parse(f'app="app-{n}"'), parse('env!="test"')) for n in range(5000)])
+    looked: list[Matcher] = []
+    matches = Matcher.matches
+
+    def noted(matcher: Matcher, labels: Mapping[str, str]) -> bool:
+        looked.append(matcher)
+        return matches(matcher, labels)
+
+    monkeypatch.setattr(Matcher, "matches", noted)
+    assert catalogue.service_id({"app": "app-4999", "env": "live"}) == 4999
+    assert len(looked) == 2
+
+
+def test_the_expressions_of_thousands_of_services_are_compiled_once() -> None:
+    services = [(parse(f'instance=~"shop-{n}-[0-9]+"'),) for n in range(5000)]
+    catalogue = catalogue_of(services)
+    catalogue.service_id({"instance": "other"})
+    before = matchers._compiled.cache_info().misses
+    assert catalogue.service_id({"instance": "shop-4999-1"}) == 4999
+    assert matchers._compiled.cache_info().misses == before
