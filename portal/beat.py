@@ -72,4 +72,4 @@ class TellingScheduler(PersistentScheduler):
         try:
             step()
         except (redis.RedisError, OSError) as error:
-            log.warning("Beat could not leave its sign of life: %s", error)
+            log.warning("Beat could not write its heartbeat to Redis: %s", error)

@@ -9,7 +9,7 @@ from portal.doctor.examination import examine
 from portal.doctor.findings import ORDER, Level
 
 PERMISSION = "core.change_upstream"
-LABELS = {Level.FAIL: "Broken", Level.WARN: "To mend", Level.OK: "Well"}
+LABELS = {Level.FAIL: "Failed", Level.WARN: "Warnings", Level.OK: "OK"}
 COLOURS = {Level.FAIL: "down", Level.WARN: "degraded", Level.OK: "up"}
 
 

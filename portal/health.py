@@ -65,7 +65,7 @@ def _migrations() -> Finding:
     try:
         pending = pending_migrations()
     except DatabaseError:
-        return False, "Not known while the database cannot be used."
+        return False, "Unknown while the database cannot be used."
     if pending:
         return False, f"{pending} migrations are not applied. Run: manage.py migrate."
     return True, "All migrations are applied."
@@ -83,12 +83,15 @@ def _worker() -> Finding:
     try:
         age = heartbeat_age_seconds()
     except (RedisError, OSError):
-        return False, "Not known while Redis cannot be used."
+        return False, "Unknown while Redis cannot be used."
     if age is None:
-        return False, "No worker has shown a sign of life. Start worker and beat."
+        return False, "No worker has sent a heartbeat. Start worker and beat."
     if age > HEARTBEAT_LIMIT_SECONDS:
-        return False, f"No sign of life of a worker for {age:.0f} s. Check worker and beat."
-    return True, f"A worker showed a sign of life {age:.0f} s ago."
+        return (
+            False,
+            f"No heartbeat from a worker for {age:.0f} s. Check that worker and beat are running.",
+        )
+    return True, f"The last heartbeat from a worker was {age:.0f} s ago."
 
 
 def _short(error: Exception) -> str:

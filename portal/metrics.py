@@ -61,7 +61,7 @@ def _heartbeat() -> Iterable[Metric]:
     if age is None:
         return []
     family = GaugeMetricFamily(
-        "portal_worker_heartbeat_age_seconds", "Time since the newest sign of life of a worker."
+        "portal_worker_heartbeat_age_seconds", "Time since the latest heartbeat of any worker."
     )
     family.add_metric([], age)
     return [family]

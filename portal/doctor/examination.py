@@ -38,7 +38,9 @@ def _examined(name: str, part: Part) -> list[Finding]:
     except ProgrammingError:
         return [
             fail(
-                name, "Its tables are not there, or not of this version.", "Run manage.py prepare."
+                name,
+                "Its tables are missing, or from another version of the portal.",
+                "Run manage.py prepare.",
             )
         ]
     except DatabaseError as error:
@@ -48,8 +50,8 @@ def _examined(name: str, part: Part) -> list[Finding]:
         return [fail(name, f"Redis cannot be used: {_short(error)}.", "Check REDIS_URL.")]
     except Exception as error:  # a part that breaks must not hide the others
         log.exception("The examination of %s failed", name)
-        said = f"It could not be examined: {_short(error)}."
-        return [fail(name, said, "The log has the details; this is a fault of the portal.")]
+        said = f"It could not be checked: {_short(error)}."
+        return [fail(name, said, "This is a bug in the portal; see its log for details.")]
 
 
 def worst(findings: list[Finding]) -> Level:

@@ -38,7 +38,7 @@ def configuration() -> list[Finding]:
     """Return what Django's system checks say: each has a hint."""
     found = [m for m in checks.run_checks() if not m.is_silenced()]
     if not found:
-        return [ok("configuration", "The configuration has no fault.")]
+        return [ok("configuration", "No problems found in the configuration.")]
     return [
         (fail if m.level >= checks.ERROR else warn)(
             f"configuration {m.id or ''}".strip(), str(m.msg), str(m.hint or "")
@@ -123,13 +123,13 @@ def backlogs() -> list[Finding]:
         found = rows.aggregate(count=Count("id"), oldest=Min(column))
         return found["count"], (now - found["oldest"]).total_seconds() if found["oldest"] else 0.0
 
-    log = "Look in the worker's log for the task"
+    log = "Check the worker's log for the task"
     transitions = waiting(Transition.objects.filter(routed_at__isnull=True), "recorded_at")
     hooks = waiting(HookDelivery.objects.filter(processed_at__isnull=True), "received_at")
     return [
-        work.backlog("routing", *transitions, what="changes of alerts wait to be routed",
+        work.backlog("routing", *transitions, what="changes of alerts waiting to be routed",
                      cure=f"{log} dispatch_notifications."),
-        work.backlog("webhooks", *hooks, what="webhooks wait to be worked on",
+        work.backlog("webhooks", *hooks, what="webhooks waiting to be processed",
                      cure=f"{log} process_waiting_deliveries."),
         work.detector(detection.lag_seconds()),
         work.checks(Check.objects.overdue(at=now).count()),
@@ -154,10 +154,10 @@ def places() -> list[Finding]:
     """Look at the folders the portal writes into, and at the room left there."""
     found = [
         servers.folder("audit file", settings.AUDIT_LOG_DIR, problem=_problem(settings.AUDIT_LOG_DIR),
-                       used_for="entries are kept in the database only")
+                       used_for="audit entries are stored in the database only")
     ]  # fmt: skip
     if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        lost = "web and worker cannot count together"
+        lost = "web and worker cannot share their metrics"
         found.append(
             servers.folder("metrics folder", folder, problem=_problem(folder), used_for=lost)
         )

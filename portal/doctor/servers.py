@@ -44,7 +44,7 @@ def _version(number: int) -> Finding:
     if major < OLDEST_POSTGRESQL:
         return fail(
             "postgresql",
-            f"PostgreSQL {major} answers, and the portal needs {OLDEST_POSTGRESQL} or later.",
+            f"PostgreSQL {major} is too old: the portal needs {OLDEST_POSTGRESQL} or later.",
             "Upgrade the server, or point DATABASE_URL to a newer one.",
         )
     return ok("postgresql", f"PostgreSQL {major} answers.")
@@ -68,14 +68,14 @@ def _connections(used: int, most: int) -> Finding:
 
 def _partitions(rows: int | None) -> Finding:
     if rows is None:
-        return warn("audit partitions", "They are not known while migrations are missing.")
+        return warn("audit partitions", "Unknown while migrations are missing.")
     if rows:
         return warn(
             "audit partitions",
-            "The default partition of the audit trail holds rows, so a month had no partition of its own.",
-            "Start beat and a worker, which make partitions ahead, and set the clock of the machine by NTP.",
+            "The default partition of the audit trail contains rows, so a month had no partition of its own.",
+            "Start beat and a worker, which create partitions in advance, and synchronise the machine's clock with NTP.",
         )
-    return ok("audit partitions", "Every month of the audit trail has its partition.")
+    return ok("audit partitions", "Every month of the audit trail has a partition.")
 
 
 def _clock(skew: float) -> Finding:
@@ -84,9 +84,9 @@ def _clock(skew: float) -> Finding:
         return warn(
             "clock",
             f"The database server's clock is {abs(skew):.0f} s {side} this machine's.",
-            "Set both by NTP.",
+            "Synchronise both with NTP.",
         )
-    return ok("clock", "This machine and the database server agree on the time.")
+    return ok("clock", "The clocks of this machine and of the database server agree.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +108,9 @@ def _eviction(facts: RedisFacts) -> Finding:
     if facts.max_bytes and facts.eviction != "noeviction":
         return fail(
             "redis",
-            f"Redis {facts.version} answers, but its policy {facts.eviction} throws queued tasks and limits away when"
-            " memory is short.",
-            "Set maxmemory-policy noeviction.",
+            f"Redis {facts.version} answers, but with its policy {facts.eviction} it deletes queued tasks and rate limits when"
+            " memory runs low.",
+            "Set maxmemory-policy noeviction in its configuration.",
         )
     return ok("redis", f"Redis {facts.version} answers and evicts nothing.")
 
@@ -119,14 +119,14 @@ def _persistence(facts: RedisFacts) -> Finding:
     if not facts.last_save_ok:
         return fail(
             "redis persistence",
-            "The last write of Redis to its disk failed.",
-            "Look at its log; the disk may be full.",
+            "Redis failed to write to its disk.",
+            "Check the Redis log; the disk may be full.",
         )
     if not (facts.append_only or facts.saves):
         return warn(
             "redis persistence",
-            "Redis keeps nothing on disk, so a restart loses queued tasks and running limits.",
-            "Set appendonly yes.",
+            "Redis does not persist its data, so a restart loses queued tasks and rate limits.",
+            "Set appendonly yes in its configuration.",
         )
     kept = "an append-only file" if facts.append_only else "snapshots"
     return ok("redis persistence", f"Redis keeps its data in {kept}.")
@@ -135,9 +135,9 @@ def _persistence(facts: RedisFacts) -> Finding:
 def _memory(facts: RedisFacts) -> Finding:
     used = f"{facts.used_bytes / 1024**2:.0f} MB"
     if not facts.max_bytes:
-        return ok("redis memory", f"Redis uses {used}; it has no limit of its own.")
+        return ok("redis memory", f"Redis uses {used}; no memory limit is configured.")
     said = f"Redis uses {used} of {facts.max_bytes / 1024**2:.0f} MB."
-    cure = "Raise maxmemory, or find out what fills it with redis-cli --bigkeys."
+    cure = "Raise maxmemory, or run redis-cli --bigkeys to find out what uses the memory."
     share = facts.used_bytes / facts.max_bytes
     if share >= FULL:
         return fail("redis memory", said, cure)
@@ -147,7 +147,7 @@ def _memory(facts: RedisFacts) -> Finding:
 def disk(name: str, *, free_bytes: int) -> Finding:
     """Judge the space left where `name` lies."""
     thing, free = f"disk of {name}", f"{free_bytes / 1024**3:.1f} GB"
-    cure = "Delete what is not needed there, or give it a larger disk."
+    cure = "Delete files that are not needed, or use a larger disk."
     if free_bytes < NO_SPACE:
         return fail(thing, f"Only {free_bytes / 1024**2:.0f} MB are free.", cure)
     if free_bytes < LITTLE_SPACE:
@@ -160,24 +160,29 @@ def folder(thing: str, path: str, *, problem: str, used_for: str) -> Finding:
     if problem:
         return fail(
             thing,
-            f"{path} cannot be written ({problem}), so {used_for}.",
-            "Create it, and give it to the account the portal runs under.",
+            f"{path} is not writable ({problem}), so {used_for}.",
+            "Create the folder, and make the account that runs the portal its owner.",
         )
-    return ok(thing, f"{path} can be written.")
+    return ok(thing, f"{path} is writable.")
 
 
 def geoip(
     path: str, *, problem: str, kind: str, built_at: datetime | None, now: datetime
 ) -> Finding:
     """Judge a file of GEOIP_DATABASES; `problem` is why it cannot be read, `kind` the type it names."""
-    thing, lost = "country and network", "entries of the trail go without what it knows"
+    thing, lost = (
+        "country and network",
+        "audit entries lack the country or network it would provide",
+    )
     if problem:
         said = f"{path} cannot be used ({problem.rstrip('.')}), so {lost}."
-        return fail(thing, said, "Name a readable file in MaxMind's format in GEOIP_DATABASES.")
+        return fail(thing, said, "Set GEOIP_DATABASES to readable files in MaxMind's format.")
     if not any(word in kind for word in PLACES):
-        said = f"{path} holds {kind or 'something without a name'}: neither country nor network."
-        return fail(thing, said, "Name a database of countries, cities or autonomous systems.")
+        said = (
+            f"{path} is of type {kind or 'unknown'}, which contains neither countries nor networks."
+        )
+        return fail(thing, said, "Use a database of countries, cities or autonomous systems.")
     if built_at is not None and now - built_at > OLD_PLACES:
-        said = f"{path} ({kind}) was made {(now - built_at).days} days ago, and addresses move."
-        return warn(thing, said, "Fetch a new one regularly, for example with geoipupdate.")
-    return ok(thing, f"{path} ({kind}) tells where addresses lie.")
+        said = f"{path} ({kind}) is {(now - built_at).days} days old, so some of its entries are outdated."
+        return warn(thing, said, "Update it regularly, for example with geoipupdate.")
+    return ok(thing, f"{path} ({kind}) is in use.")

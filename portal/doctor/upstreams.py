@@ -34,7 +34,9 @@ def examine() -> list[Finding]:
     rows = list(Upstream.objects.enabled().servers().order_by("name"))
     if not rows:
         cure = "Set PROMETHEUS_URL and ALERTMANAGER_URL, or add servers under Upstreams."
-        return [warn("upstreams", "No upstream is enabled, so there is nothing to show.", cure)]
+        return [
+            warn("upstreams", "No upstream is enabled, so the portal has no data to show.", cure)
+        ]
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="doctor") as pool:
         futures: list[Future[Asked]] = [pool.submit(_ask, row) for row in rows]
         asked = [_result(row, future) for row, future in zip(rows, futures, strict=True)]
@@ -60,7 +62,7 @@ def _result(upstream: Upstream, future: Future[Asked]) -> Asked:
         return Asked(upstream, str(error), None)
     except Exception as error:  # one that breaks must not hide the others
         log.exception("Asking %s failed inside the portal.", upstream.name)
-        said = f"The portal itself failed while asking ({type(error).__name__}). Its log has the details."
+        said = f"This is a bug in the portal ({type(error).__name__}); see its log for details."
         return Asked(upstream, said, None)
 
 

@@ -9,31 +9,33 @@ HEARTBEAT_LIMIT_SECONDS = 60
 MANY_TASKS = 200
 WAITS_LONG_SECONDS = 60
 WAITS_TOO_LONG_SECONDS = 600
-START_BOTH = "Start the worker and beat; see their logs when they do run."
+START_BOTH = "Start worker and beat; if they are running, check their logs."
 
 
 def worker(age_seconds: float | None) -> Finding:
     """Judge the age of the newest sign of life of any worker."""
     if age_seconds is None:
-        return fail("worker", "No worker has shown a sign of life.", START_BOTH)
+        return fail("worker", "No worker has sent a heartbeat.", START_BOTH)
     if age_seconds > HEARTBEAT_LIMIT_SECONDS:
         return fail(
-            "worker", f"No worker has shown a sign of life for {age_seconds:.0f} s.", START_BOTH
+            "worker", f"No worker has sent a heartbeat for {age_seconds:.0f} s.", START_BOTH
         )
-    return ok("worker", f"A worker showed a sign of life {age_seconds:.0f} s ago.")
+    return ok("worker", f"The last heartbeat from a worker was {age_seconds:.0f} s ago.")
 
 
 def beat(live: Sequence[str]) -> Finding:
     """Judge which schedulers have ticked in the last seconds, as `host:pid`."""
     if not live:
         return fail(
-            "beat", "No beat is running, so nothing is polled or checked.", "Start one beat."
+            "beat",
+            "Beat is not running, so no upstream is polled and no check runs.",
+            "Start beat, exactly once.",
         )
     if len(live) > 1:
         return fail(
             "beat",
             f"{len(live)} beats are running ({', '.join(sorted(live)[:5])}), so every tick is sent more than once.",
-            "Stop all but one; a beat that was just replaced is forgotten within 20 seconds.",
+            "Stop all but one; a beat that has just been replaced disappears within 20 seconds.",
         )
     return ok("beat", f"One beat is running ({live[0]}).")
 
@@ -47,8 +49,8 @@ class QueueFacts:
 
 
 def queue(facts: QueueFacts) -> Finding:
-    said = f"{facts.tasks} tasks wait in the queue"
-    cure = "Start more workers, or look in the worker's log for what holds them."
+    said = f"{facts.tasks} tasks are waiting in the queue"
+    cure = "Start more workers, or check the worker's log for tasks that take too long."
     if facts.expired_seconds > WAITS_LONG_SECONDS:
         return fail(
             "queue",
@@ -69,18 +71,23 @@ def backlog(thing: str, count: int, oldest_seconds: float, *, what: str, cure: s
 def detector(lag_seconds: float) -> Finding:
     if lag_seconds > WAITS_LONG_SECONDS:
         said = f"The detection rules are {lag_seconds:.0f} s behind the audit trail."
-        cure = "Look in the worker's log for the task detect_threats."
+        cure = "Check the worker's log for the task detect_threats."
         return (fail if lag_seconds > WAITS_TOO_LONG_SECONDS else warn)("detector", said, cure)
-    return ok("detector", "The detection rules have read the audit trail.")
+    return ok("detector", "The detection rules are up to date with the audit trail.")
 
 
 def retention(holding: Mapping[str, Sequence[str]]) -> list[Finding]:
     """Judge which readers of the trail keep months past the policy from being dropped."""
     if not holding:
-        return [ok("retention", "No month of the audit trail is kept longer than the policy says.")]
+        return [
+            ok(
+                "retention",
+                "No month of the audit trail is kept longer than AUDIT_RETENTION_MONTHS.",
+            )
+        ]
     return [
-        fail("retention", f"{', '.join(months)} of the audit trail stay past AUDIT_RETENTION_MONTHS, because {reader}"
-             " has not read them.", "Mend it, or disable it if it is not needed: the next hourly tick then drops them.")
+        fail("retention", f"{', '.join(months)} of the audit trail are kept past AUDIT_RETENTION_MONTHS, because {reader}"
+             " has not read them.", "Repair it, or disable it if it is not needed: the next hourly tick then drops them.")
         for reader, months in holding.items()
     ]  # fmt: skip
 
@@ -88,10 +95,10 @@ def retention(holding: Mapping[str, Sequence[str]]) -> list[Finding]:
 def siem(failing: Sequence[tuple[str, str]], *, enabled: int) -> list[Finding]:
     """Judge the SIEM destinations by the names and errors of those that fail."""
     if not failing:
-        said = f"{enabled} SIEM destinations take the audit trail."
-        return [ok("siem", said if enabled else "The audit trail is forwarded nowhere.")]
+        said = f"{enabled} SIEM destinations receive the audit trail."
+        return [ok("siem", said if enabled else "The audit trail is not forwarded to a SIEM.")]
     return [
-        fail(f"siem {name}", f"It does not take the audit trail: {_ended(error)}", "Correct its URL, or its receiver.")
+        fail(f"siem {name}", f"It does not accept the audit trail: {_ended(error)}", "Correct its URL, or repair the receiver.")
         for name, error in failing
     ]  # fmt: skip
 
@@ -100,10 +107,10 @@ def checks(overdue: int) -> Finding:
     if overdue:
         return warn(
             "checks",
-            f"{overdue} checks should have run a minute ago.",
-            "Start more workers, or lengthen the intervals and shorten the timeouts of checks.",
+            f"{overdue} checks are more than a minute overdue.",
+            "Start more workers, or use longer intervals and shorter timeouts for the checks.",
         )
-    return ok("checks", "Every check runs in time.")
+    return ok("checks", "All checks run on time.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +125,15 @@ def channels(failing: Sequence[ChannelFacts], *, enabled: int) -> list[Finding]:
         return [
             warn(
                 "channels",
-                "Nobody is told of alerts: there is no enabled channel.",
-                "Add one under Channels.",
+                "Nobody is notified of alerts: no channel is enabled.",
+                "Add a channel under Channels, and a route under Routes.",
             )
         ]
     if not failing:
-        return [ok("channels", f"{enabled} channels deliver.")]
+        return [ok("channels", f"{enabled} channels deliver without errors.")]
     return [
         fail(f"channel {row.name}", f"Its last {row.failures} attempts failed: {_ended(row.error)}",
-             "Correct its URL, and press its test button.")
+             "Correct its URL, then send a test message.")
         for row in failing
     ]  # fmt: skip
 
@@ -140,7 +147,7 @@ def scraping(name: str, *, series: int, down_because: str) -> Finding:
         return fail(
             thing,
             f"Its target for the portal is down: {_ended(down_because)}",
-            "Compare its token with METRICS_TOKEN, and its address with PORTAL_URL and ALLOWED_HOSTS.",
+            "Check that its token is METRICS_TOKEN, and that its address matches PORTAL_URL and ALLOWED_HOSTS.",
         )
     return warn(
         thing,

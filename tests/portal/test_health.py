@@ -51,7 +51,7 @@ def parts(client: Client) -> dict[str, Any]:
 def test_not_ready_without_a_sign_of_life_of_a_worker(client: Client) -> None:
     assert parts(client)["worker"] == {
         "ready": False,
-        "detail": "No worker has shown a sign of life. Start worker and beat.",
+        "detail": "No worker has sent a heartbeat. Start worker and beat.",
     }
     cache.set(HEARTBEAT_KEY, time.time() - 600)
     assert "for 600 s" in parts(client)["worker"]["detail"]

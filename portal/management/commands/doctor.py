@@ -13,13 +13,11 @@ from portal.doctor.findings import Finding, Level
 
 
 class Command(BaseCommand):
-    help = (
-        "Examine everything the portal depends on; one line each; exit 1 when something is broken."
-    )
+    help = "Check everything the portal depends on, one line each; exit with 1 if something failed."
     requires_system_checks: list[str] = []  # they are part of the examination
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--json", action="store_true", help="as a JSON list")
+        parser.add_argument("--json", action="store_true", help="print the findings as a JSON list")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         findings = examine()
@@ -39,5 +37,5 @@ class Command(BaseCommand):
             self.stdout.write(f"{level}  {finding.thing:{width}}  {finding.text}")
         counts = Counter(finding.level for finding in findings)
         said = [f"{counts[level]} {word}" for level, word in
-                ((Level.FAIL, "broken"), (Level.WARN, "to mend"), (Level.OK, "well")) if counts[level]]  # fmt: skip
+                ((Level.FAIL, "failed"), (Level.WARN, "with warnings"), (Level.OK, "OK")) if counts[level]]  # fmt: skip
         self.stdout.write(", ".join(said) + ".")

@@ -71,7 +71,7 @@ def test_two_beats_are_found_and_one_that_stopped_is_forgotten(broker: redis.Red
     broker.zrem(beat.KEY, "other:7")
     assert examined()["beat"].level == "ok"
     beat.withdraw()
-    assert "Start one beat" in examined()["beat"].text
+    assert "Start beat, exactly once" in examined()["beat"].text
 
 
 def test_a_task_past_its_time_is_a_backlog(broker: redis.Redis) -> None:
@@ -127,7 +127,7 @@ def _raise(error: Exception) -> Any:
     "error, words",
     [(OperationalError("server closed"), "DATABASE_URL"), (RedisDown("refused"), "REDIS_URL"),
      (DatabaseError("x"), "x."),
-     (ProgrammingError("no table"), "manage.py prepare"), (ValueError("odd"), "fault of the portal")],
+     (ProgrammingError("no table"), "manage.py prepare"), (ValueError("odd"), "bug in the portal")],
 )  # fmt: skip
 def test_a_part_that_breaks_stops_no_other(
     error: Exception, words: str, monkeypatch: pytest.MonkeyPatch
@@ -145,7 +145,7 @@ def test_an_upstream_whose_asking_breaks_is_told_in_words_and_logged(
     make_upstream(name="odd")
     monkeypatch.setattr("monitoring.connection_test.ask", _raise(ValueError("hunter2")))
     said = examined()["upstream odd"].text
-    assert "The portal itself failed while asking (ValueError)" in said
+    assert "This is a bug in the portal (ValueError)" in said
     assert "hunter2" not in said
     assert "hunter2" in caplog.text  # with its stack, in the log
 
@@ -163,7 +163,7 @@ def test_a_target_of_the_portal_that_is_down_is_told_with_prometheus_s_reason() 
     make_target(prometheus, job="shop", health="down", error="connection refused")
     asked = upstreams.Asked(prometheus, Answer("It answers.", 0.0), None, scraped_series=0)
     (said,) = (f for f in upstreams._findings(asked) if f.thing == "scraping by prom")
-    assert (said.level, "server returned 403. Compare" in said.text) == ("fail", True)
+    assert (said.level, "server returned 403. Check" in said.text) == ("fail", True)
 
 
 def test_upstreams_are_asked_at_once_and_a_hanging_one_hides_no_other(
@@ -194,7 +194,7 @@ def test_the_command_has_a_line_for_each_and_its_status_tells() -> None:
         call_command("doctor", stdout=said, no_color=True)
     assert ended.value.code == 1
     assert "FAIL  worker" in said.getvalue()
-    assert said.getvalue().strip().endswith("well.")
+    assert said.getvalue().strip().endswith("OK.")
     said = StringIO()
     with pytest.raises(SystemExit):
         call_command("doctor", "--json", stdout=said)
@@ -205,10 +205,10 @@ def test_the_command_has_a_line_for_each_and_its_status_tells() -> None:
 def test_the_page_examines_only_when_told_to(client: Client) -> None:
     sign_in(client)
     path = reverse("admin:doctor")
-    assert "Nothing has been examined yet" in client.get(path).content.decode()
+    assert "The checks have not been run yet" in client.get(path).content.decode()
     page = client.post(path).content.decode()
-    assert "Start one beat" in page
-    assert "Broken" in page
+    assert "Start beat, exactly once" in page
+    assert "Failed" in page
     sign_in(client, make_user(is_superuser=False))
     assert client.post(path).status_code == 403
 
