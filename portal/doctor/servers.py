@@ -73,7 +73,7 @@ def _partitions(rows: int | None) -> Finding:
         return warn(
             "audit partitions",
             "The default partition of the audit trail contains rows, so a month had no partition of its own.",
-            "Start beat and a worker, which create partitions in advance, and synchronise the machine's clock with NTP.",
+            "Start beat and a worker, which create partitions in advance, and set the machine's clock by NTP.",
         )
     return ok("audit partitions", "Every month of the audit trail has a partition.")
 
@@ -108,8 +108,8 @@ def _eviction(facts: RedisFacts) -> Finding:
     if facts.max_bytes and facts.eviction != "noeviction":
         return fail(
             "redis",
-            f"Redis {facts.version} answers, but with its policy {facts.eviction} it deletes queued tasks and rate limits when"
-            " memory runs low.",
+            f"Redis {facts.version} answers, but with its policy {facts.eviction} it deletes queued tasks and rate"
+            " limits when memory runs low.",
             "Set maxmemory-policy noeviction in its configuration.",
         )
     return ok("redis", f"Redis {facts.version} answers and evicts nothing.")

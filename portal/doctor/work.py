@@ -86,8 +86,9 @@ def retention(holding: Mapping[str, Sequence[str]]) -> list[Finding]:
             )
         ]
     return [
-        fail("retention", f"{', '.join(months)} of the audit trail are kept past AUDIT_RETENTION_MONTHS, because {reader}"
-             " has not read them.", "Repair it, or disable it if it is not needed: the next hourly tick then drops them.")
+        fail("retention", f"{', '.join(months)} of the audit trail are kept past AUDIT_RETENTION_MONTHS, because"
+             f" {reader} has not read them.",
+             "Repair it, or disable it if it is not needed: the next hourly tick then drops them.")
         for reader, months in holding.items()
     ]  # fmt: skip
 
@@ -98,7 +99,8 @@ def siem(failing: Sequence[tuple[str, str]], *, enabled: int) -> list[Finding]:
         said = f"{enabled} SIEM destinations receive the audit trail."
         return [ok("siem", said if enabled else "The audit trail is not forwarded to a SIEM.")]
     return [
-        fail(f"siem {name}", f"It does not accept the audit trail: {_ended(error)}", "Correct its URL, or repair the receiver.")
+        fail(f"siem {name}", f"It does not accept the audit trail: {_ended(error)}",
+             "Correct its URL, or repair the receiver.")
         for name, error in failing
     ]  # fmt: skip
 
