@@ -19,7 +19,9 @@ from alerts.models import Alert
 from alerts.notification_models import GroupMember, NotificationGroup, load_rules
 from alerts.router import Key, labels_for_routing
 from alerts.routing import Rule
+from portal.core import locks
 
+LOCK = 0x706F7274616C03  # names the lock in PostgreSQL
 MARK = "routes-mark"
 AGAIN = "routes-again"
 STATE_SQL = """
@@ -30,19 +32,35 @@ LABELS = ("id", "labels", "severity", "service__slug", "service__team")
 
 
 def route_anew_if_changed() -> int:
-    """Put what fires and was not told to everybody it should be back into the queue; return how many alerts."""
-    rules = load_rules()
-    enabled, teams = _state()
+    """Put what fires and was not told to everybody it should be back into the queue; return how many alerts.
+
+    By one worker at a time: with thousands of both it takes a while, in which the next ticks have other work.
+    """
     try:
-        known = cache.get_many((MARK, AGAIN))
-        mark = _mark(rules, sorted(enabled), teams, known.get(AGAIN))
-        if known.get(MARK) == mark:
+        if _looked()[0]:
             return 0
-        untold = _untold(rules, enabled)
-        _requeue(untold)
-        cache.set(MARK, mark, timeout=None)
+        with locks.alone(LOCK) as is_alone:
+            return _route_anew() if is_alone else 0
     except (RedisError, OSError):
         return 0  # without a memory of the routes, every tick would find them changed
+
+
+def _looked() -> tuple[bool, str, list[Rule], frozenset[int]]:
+    """Return whether what fires was held against the routes as they are: these, their mark, and the channels."""
+    rules = load_rules()
+    enabled, teams = _state()
+    known = cache.get_many((MARK, AGAIN))
+    mark = _mark(rules, sorted(enabled), teams, known.get(AGAIN))
+    return known.get(MARK) == mark, mark, rules, enabled
+
+
+def _route_anew() -> int:
+    is_known, mark, rules, enabled = _looked()
+    if is_known:
+        return 0
+    untold = _untold(rules, enabled)
+    _requeue(untold)
+    cache.set(MARK, mark, timeout=None)
     return len(untold)
 
 
@@ -81,12 +99,11 @@ def _untold(rules: Sequence[Rule], enabled: frozenset[int]) -> list[int]:
     """Return the firing alerts that a channel should have heard of and has not. Who is at work is not disturbed."""
     firing = Alert.objects.firing().filter(acknowledged_at__isnull=True)
     groups = _groups(firing.only("pk")) if rules else {}
+    routes = routing.Routes(rules)
     found = []
     for pk, labels, severity, slug, team in firing.values_list(*LABELS).iterator() if rules else ():
         known = labels_for_routing(labels, severity=severity, service=slug, team=team)
-        if any(
-            _is_news(pk, rule, known, groups, enabled) for rule in routing.matching(rules, known)
-        ):
+        if any(_is_news(pk, rule, known, groups, enabled) for rule in routes.matching(known)):
             found.append(pk)
     return found
 

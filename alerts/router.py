@@ -65,9 +65,9 @@ def route_batch() -> int:
     claimed = _claim()
     if not claimed:
         return 0
-    rules = load_rules()
+    routes = routing.Routes(load_rules())
     steps = _load(claimed)
-    places = [(rule, step) for step in steps for rule in routing.matching(rules, step.labels)]
+    places = [(rule, step) for step in steps for rule in routes.matching(step.labels)]
     members = _groups_of(places, steps, now)
     _upsert_members(members)
     known = {step.id for _group, step in members}

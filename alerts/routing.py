@@ -12,6 +12,7 @@ from datetime import datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from portal.core.matcher_index import Index
 from portal.core.matchers import Matcher
 
 EACH_ALERT = "..."  # Alertmanager's word for "group by all labels"
@@ -127,8 +128,23 @@ def walk(rules: Sequence[Rule], labels: Mapping[str, str]) -> list[Looked]:
     return looked
 
 
-def matching(rules: Sequence[Rule], labels: Mapping[str, str]) -> list[Rule]:
-    return [looked.rule for looked in walk(rules, labels) if looked.fit is Fit.MATCHED]
+class Routes:
+    """Routes in their order, to hold many alerts against: each is only asked about labels it can match."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._rules = rules
+        self._index = Index(rule.matchers for rule in rules)
+
+    def matching(self, labels: Mapping[str, str]) -> list[Rule]:
+        """Return those that `walk` finds matched."""
+        found: list[Rule] = []
+        for place in self._index.candidates(labels):
+            rule = self._rules[place]
+            if all(matcher.matches(labels) for matcher in rule.matchers):
+                found.append(rule)
+                if not rule.goes_on:
+                    break
+        return found
 
 
 def group_labels(rule: Rule, labels: Mapping[str, str]) -> dict[str, str]:

@@ -12,9 +12,11 @@ from redis.exceptions import RedisError
 
 from alerts import rerouting
 from alerts.models import Alert, AlertQuerySet
+from portal.core import locks
 from portal.core.catalogue import Catalogue
 from portal.core.models import Upstream
 
+LOCK = 0x706F7274616C02  # names the lock in PostgreSQL
 KEY = "alert-ties"
 SECONDS = 24 * 3600
 BATCH = 1000  # corrected under one lock
@@ -26,6 +28,17 @@ FROM core_service
 
 def tie() -> int:
     """Correct the service of open alerts when the catalogue has changed; return of how many.
+
+    By one worker at a time: with thousands of both it takes a while, in which the next ticks have other work.
+    """
+    if _tied() == _catalogue():
+        return 0
+    with locks.alone(LOCK) as is_alone:
+        return _tie_all() if is_alone else 0
+
+
+def _tie_all() -> int:
+    """Correct all upstreams, unless another worker just has.
 
     The portal's own alerts are left alone: whoever raised them said which service they are about.
     """

@@ -9,12 +9,10 @@ than a round may last, there are never more than two.
 
 import logging
 import time
-from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from django.db import InterfaceError, connection
+from django.db import InterfaceError
 from django.utils import timezone
 
 from monitoring.checks import results
@@ -23,6 +21,7 @@ from monitoring.checks.probes import probe
 from monitoring.checks.results import Outcome
 from monitoring.models import Check
 from monitoring.panels import default_prometheus
+from portal.core import locks
 from portal.core.models import Upstream
 
 log = logging.getLogger(__name__)
@@ -32,7 +31,7 @@ HANGS_AFTER_SECONDS = 1.0
 LOOK_SECONDS = 0.25
 MAX_AT_ONCE = 128
 LEASE_MARGIN = timedelta(seconds=30)
-# Names the lock in PostgreSQL; it falls with the connection of a runner that dies.
+# Names the lock in PostgreSQL.
 LOCK = 0x706F7274616C01
 
 
@@ -45,27 +44,14 @@ def run_round(*, seconds: float = ROUND_SECONDS) -> int:
     out: Out = {}
     pool = ThreadPoolExecutor(MAX_AT_ONCE, thread_name_prefix="check")
     try:
-        with _only_runner() as alone:
-            if not alone:
+        with locks.alone(LOCK) as is_alone:
+            if not is_alone:
                 return 0
             written = _claim_and_collect(pool, out, seconds=seconds)
         return written + _collect_rest(out)
     finally:
         # A thread that hangs in a name look-up cannot be stopped, and is not waited for.
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-@contextmanager
-def _only_runner() -> Iterator[bool]:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
-        alone = bool(cursor.fetchone()[0])
-    try:
-        yield alone
-    finally:
-        if alone:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
 
 
 def _claim_and_collect(pool: ThreadPoolExecutor, out: Out, *, seconds: float) -> int:

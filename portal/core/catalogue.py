@@ -1,8 +1,9 @@
 """Which service an alert or target belongs to, from its labels."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
+from portal.core.matcher_index import Index
 from portal.core.matchers import Matcher, all_match
 from portal.core.models import Service
 
@@ -11,43 +12,31 @@ Matchers = tuple[Matcher, ...]
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The services with their matchers, loaded once per batch.
+    """The services with their matchers, loaded once per batch."""
 
-    A service with a matcher such as job="api" is only held against labels that have this one, for
-    thousands of alerts meet thousands of services.
-    """
-
-    by_slug: dict[str, int] = field(default_factory=dict)
-    with_matchers: list[tuple[int, Matchers]] = field(default_factory=list)
-    # Positions in `with_matchers`: by the label one of their matchers asks for, and of all others.
-    by_label: dict[tuple[str, str], list[int]] = field(default_factory=dict)
-    others: list[int] = field(default_factory=list)
+    by_slug: dict[str, int]
+    with_matchers: tuple[tuple[int, Matchers], ...]
+    index: Index
 
     @classmethod
     def load(cls) -> "Catalogue":
-        catalogue = cls()
-        for service in Service.objects.in_order().only("id", "slug", "matchers"):
-            catalogue.add(service.pk, service.slug, tuple(service.parsed_matchers()))
-        return catalogue
+        services = Service.objects.in_order().only("id", "slug", "matchers")
+        return cls.of((s.pk, s.slug, tuple(s.parsed_matchers())) for s in services)
 
-    def add(self, service_id: int, slug: str, matchers: Matchers) -> None:
-        """Add the next service in order."""
-        self.by_slug[slug] = service_id
-        if not matchers:
-            return
-        # An empty value is what an absent label has, and cannot be found among those that are there.
-        asked = next(((m.name, m.value) for m in matchers if m.operator == "=" and m.value), None)
-        places = self.by_label.setdefault(asked, []) if asked else self.others
-        places.append(len(self.with_matchers))
-        self.with_matchers.append((service_id, matchers))
+    @classmethod
+    def of(cls, services: Iterable[tuple[int, str, Matchers]]) -> "Catalogue":
+        """Return a catalogue of services, in their order, given by id, slug and matchers."""
+        known = list(services)
+        with_matchers = tuple((number, matchers) for number, _slug, matchers in known if matchers)
+        index = Index(matchers for _number, matchers in with_matchers)
+        return cls({slug: number for number, slug, _matchers in known}, with_matchers, index)
 
     def service_id(self, labels: Mapping[str, str]) -> int | None:
         """Return the service named by the label `service`, else by matchers, else by `job`."""
         named = self.by_slug.get(labels.get("service", ""))
         if named is not None:
             return named
-        places = [place for label in labels.items() for place in self.by_label.get(label, ())]
-        for place in sorted(self.others + places):  # the first service in order wins
+        for place in self.index.candidates(labels):
             service_id, matchers = self.with_matchers[place]
             if all_match(matchers, labels):
                 return service_id

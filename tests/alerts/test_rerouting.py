@@ -1,6 +1,7 @@
 """What fires when routes or channels change: told to whom it should be, and to nobody twice."""
 
 from collections.abc import Iterator
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -194,3 +195,17 @@ def test_a_service_that_is_given_to_a_team_has_its_alerts_told_there(receiver: R
     shop.save()
     dispatch_notifications()
     assert log()[1:] == [("sent", "first")]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_worker_holds_what_fires_against_the_routes_and_the_others_have_other_work(
+    another_connection: Any,
+) -> None:
+    make_route(make_channel())
+    alert = make_alert()
+    make_transition(alert, routed_at=timezone.now())
+    another_connection.execute("SELECT pg_advisory_lock(%s)", [rerouting.LOCK])
+    assert rerouting.route_anew_if_changed() == 0
+    another_connection.execute("SELECT pg_advisory_unlock(%s)", [rerouting.LOCK])
+    assert rerouting.route_anew_if_changed() == 1
+    assert rerouting.route_anew_if_changed() == 0

@@ -1,5 +1,6 @@
 """Decisions about notifications, as tables: which routes, which group, send or not, and why."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
@@ -44,7 +45,19 @@ ALL = rule(9)
 def test_the_first_match_wins_unless_it_goes_on(
     rules: list[Rule], labels: dict[str, str], found: list[int]
 ) -> None:
-    assert [found.id for found in routing.matching(rules, labels)] == found
+    assert [found.id for found in routing.Routes(rules).matching(labels)] == found
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([CRITICAL, TEAM, NOT_INFO, NOT_DEV, ALL]), st.booleans())),
+    st.dictionaries(st.sampled_from(["severity", "team", "env"]), st.sampled_from(["", "critical", "payments", "dev"])),
+)  # fmt: skip
+def test_what_matches_is_what_a_walk_finds_matched(
+    drawn: list[tuple[Rule, bool]], labels: dict[str, str]
+) -> None:
+    rules = [replace(one, goes_on=goes_on) for one, goes_on in drawn]
+    walked = [looked.rule for looked in routing.walk(rules, labels) if looked.fit is Fit.MATCHED]
+    assert routing.Routes(rules).matching(labels) == walked
 
 
 def test_a_walk_names_the_matcher_that_said_no() -> None:

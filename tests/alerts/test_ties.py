@@ -114,3 +114,13 @@ def test_many_alerts_are_corrected_batch_by_batch(monkeypatch: pytest.MonkeyPatc
     make_service(slug="db", matchers=[])
     assert ties.tie() == 5
     assert set(services().values()) == {"db"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_worker_ties_at_a_time_and_the_others_have_other_work(another_connection: Any) -> None:
+    make_alert(alertname="Disk", labels={"alertname": "Disk", "job": "db"})
+    make_service(slug="db", matchers=[])
+    another_connection.execute("SELECT pg_advisory_lock(%s)", [ties.LOCK])
+    assert (ties.tie(), services()) == (0, {"Disk": None})
+    another_connection.execute("SELECT pg_advisory_unlock(%s)", [ties.LOCK])
+    assert (ties.tie(), services()) == (1, {"Disk": "db"})
