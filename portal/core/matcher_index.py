@@ -5,8 +5,9 @@ matchers ask for one value, or for one of a few, or for a beginning: those are l
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from portal.core.matchers import Matcher
 
@@ -15,7 +16,13 @@ _VALUES = re.compile(rf"{_LITERAL}+(?:\|{_LITERAL}+)*")
 # What follows it must not make its last character optional.
 _PREFIX = re.compile(rf"{_LITERAL}+(?![*?{{])")
 
-Place = tuple[str, str]  # a label, and its value or the beginning of it
+
+class Key(NamedTuple):
+    """What a label has to be, or to begin with."""
+
+    label: str
+    text: str
+    is_prefix: bool = False
 
 
 def values_of(matcher: Matcher) -> set[str]:
@@ -37,36 +44,41 @@ def prefix_of(matcher: Matcher) -> str:
     return found[0] if found else ""
 
 
+def keys_of(matcher: Matcher) -> list[Key]:
+    """Return keys of which one fits whatever a matcher holds for; none when it cannot be told."""
+    if values := values_of(matcher):
+        return [Key(matcher.name, value) for value in values]
+    prefix = prefix_of(matcher)
+    return [Key(matcher.name, prefix, is_prefix=True)] if prefix else []
+
+
 class Index:
-    """Lists of matchers, filed by what one of each asks for."""
+    """Lists of matchers, each filed by what the rarest of its matchers asks for."""
 
     def __init__(self, lists: Iterable[Sequence[Matcher]]) -> None:
-        self._by_value: dict[Place, list[int]] = defaultdict(list)
-        self._by_prefix: dict[Place, list[int]] = defaultdict(list)
+        self._by_key: dict[Key, list[int]] = defaultdict(list)
         self._lengths: dict[str, set[int]] = defaultdict(set)  # of the prefixes of a label
         self._others: list[int] = []
-        for number, matchers in enumerate(lists):
-            self._file(number, matchers)
+        asked = [[keys for matcher in one if (keys := keys_of(matcher))] for one in lists]
+        often = Counter(key for choices in asked for keys in choices for key in keys)
+        for number, choices in enumerate(asked):
+            rarest = min(choices, key=lambda keys: sum(often[key] for key in keys), default=())
+            self._file(number, rarest)
 
-    def _file(self, number: int, matchers: Sequence[Matcher]) -> None:
-        for matcher in matchers:
-            if values := values_of(matcher):
-                for value in values:
-                    self._by_value[matcher.name, value].append(number)
-                return
-        for matcher in matchers:
-            if prefix := prefix_of(matcher):
-                self._by_prefix[matcher.name, prefix].append(number)
-                self._lengths[matcher.name].add(len(prefix))
-                return
-        self._others.append(number)
+    def _file(self, number: int, keys: Sequence[Key]) -> None:
+        for key in keys:
+            self._by_key[key].append(number)
+            if key.is_prefix:
+                self._lengths[key.label].add(len(key.text))
+        if not keys:
+            self._others.append(number)
 
     def candidates(self, labels: Mapping[str, str]) -> list[int]:
         """Return the numbers, ascending, of the lists that may hold; no other one does."""
         found = list(self._others)
         for name, value in labels.items():
-            found += self._by_value.get((name, value), ())
+            found += self._by_key.get(Key(name, value), ())
             for length in self._lengths.get(name, ()):
                 if length <= len(value):
-                    found += self._by_prefix.get((name, value[:length]), ())
+                    found += self._by_key.get(Key(name, value[:length], is_prefix=True), ())
         return sorted(found)

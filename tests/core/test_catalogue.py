@@ -41,7 +41,7 @@ def test_labels_belong_to_the_service_they_name_then_the_first_that_fits_then_th
 def test_only_services_that_ask_for_a_label_of_the_alert_are_held_against_it(
     app: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    services = [(parse(app.format(n, n)), parse('env!="test"')) for n in range(1000, 6000)]
+    services = [(parse(app.format(n, n)), parse('env="live"')) for n in range(1000, 6000)]
     catalogue = catalogue_of(services)
     looked: list[Matcher] = []
     matches = Matcher.matches
