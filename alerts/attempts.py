@@ -1,4 +1,4 @@
-"""What an attempt to deliver came to (pure): delivered, worth another try, or final; and when to try again."""
+"""Judges an attempt to deliver (pure): delivered, retryable or failed for good; and when to retry."""
 
 import re
 from collections.abc import Callable
@@ -11,7 +11,7 @@ MAX_ATTEMPTS = 8
 GIVE_UP_AFTER = timedelta(hours=6)
 FIRST_WAIT = timedelta(seconds=15)
 LONGEST_WAIT = timedelta(minutes=15)
-# A provider that asks for more than this is not obeyed to the second, or it could mute a channel for days.
+# A longer Retry-After is cut to this, or a provider could mute a channel for days.
 LONGEST_RETRY_AFTER = timedelta(hours=1)
 CUT_OFF = "An earlier attempt ended with its worker before the answer was noted: it may have arrived twice."
 _SMTP_CODE = re.compile(r"\(([2-5]\d\d), b?['\"]")
@@ -19,20 +19,20 @@ _SMTP_CODE = re.compile(r"\(([2-5]\d\d), b?['\"]")
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What was seen of one attempt. `status` is that of the last HTTP answer, None without one."""
+    """What was observed. `status` is that of the last HTTP response, `words` the provider's error text."""
 
     delivered: bool
     status: int | None = None
     words: str = ""
     retry_after: str = ""
     timed_out: bool = False
-    refused: bool = False  # by our own address rule
+    refused: bool = False  # by our address rule (portal.core.sockets)
     seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`wait` is the least time the provider asked for; `sentence` is for people."""
+    """`wait` is the Retry-After of the provider; `sentence` is shown in the delivery log."""
 
     delivered: bool
     retryable: bool
@@ -58,17 +58,19 @@ def judge(attempt: Attempt, *, now: datetime) -> Verdict:
     if code := _SMTP_CODE.search(attempt.words):
         # RFC 5321 4.2.1: 4yz is transient, 5yz is permanent.
         final = code[1].startswith("5")
-        todo = (
+        advice = (
             "Correct user, password or addresses in the URL."
             if final
             else "That may pass by itself."
         )
-        return Verdict(False, not final, f"The mail server refused it with {code[1]}. {todo}{said}")
+        return Verdict(
+            False, not final, f"The mail server refused it with {code[1]}. {advice}{said}"
+        )
     return Verdict(False, True, f"The service could not be reached. Check host and port in the URL.{said}")  # fmt: skip
 
 
-def worn_out(attempts: int) -> Verdict:
-    """Return the verdict on a message whose workers ended before they noted an answer, each time."""
+def cut_off_verdict(attempts: int) -> Verdict:
+    """Return the verdict on a message whose worker died at each attempt, before the answer was stored."""
     sentence = (
         f"Given up after {attempts} attempts, the last of which ended with its worker: it was killed, or ran out of"
         " memory. The worker's log and the system's say why."
@@ -102,16 +104,16 @@ def retry_after(header: str, *, now: datetime) -> timedelta | None:
     return None if until is None else min(until - now, LONGEST_RETRY_AFTER)
 
 
-def back_off(failures: int, *, luck: Callable[[], float]) -> timedelta:
-    """Return the wait after so many failures: doubling, at most 15 minutes, half of it by chance.
+def backoff(failures: int, *, jitter: Callable[[], float]) -> timedelta:
+    """Return the wait after `failures` failures: exponential, at most 15 minutes, half of it jitter.
 
-    Without the chance part, channels that failed together would come back together.
+    `jitter` returns a number from 0 to 1. Without it, channels that failed together would retry together.
     """
     doublings: int = 1 << min(max(failures - 1, 0), 10)
     longest = min(FIRST_WAIT * doublings, LONGEST_WAIT)
-    return longest / 2 + longest / 2 * luck()
+    return longest / 2 + longest / 2 * jitter()
 
 
-def is_hopeless(attempts: int, *, queued_at: datetime, now: datetime) -> bool:
-    """True when a message has been tried often enough, or is too old to be news."""
+def should_give_up(attempts: int, *, queued_at: datetime, now: datetime) -> bool:
+    """True when a message has been tried often enough, or is too old to be of use."""
     return attempts >= MAX_ATTEMPTS or now - queued_at >= GIVE_UP_AFTER

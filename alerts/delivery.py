@@ -43,7 +43,7 @@ def _deliver(channel: Channel, ends_at: float) -> int:
     """Deliver until nothing waits, the time is over, or the channel needs a rest."""
     sent = 0
     while time.monotonic() < ends_at:
-        queue = storm.next_in_line(channel, at=timezone.now(), limit=CHUNK)
+        queue = storm.messages_to_send(channel, at=timezone.now(), limit=CHUNK)
         if not queue:
             break
         for notification in queue:
@@ -78,7 +78,7 @@ def _attempt(channel: Channel, notification: Notification) -> tuple[Verdict, boo
     """Try one message once; return what came of it, and whether this worker may go on."""
     was_cut_off = notification.attempts > 0 and not notification.answer
     if notification.attempts >= attempts.MAX_ATTEMPTS:
-        verdict = attempts.worn_out(notification.attempts)
+        verdict = attempts.cut_off_verdict(notification.attempts)
         notification.answer = verdict.sentence
         return verdict, _failed(channel, notification, verdict, timezone.now())
     notification.attempts += 1
@@ -149,9 +149,9 @@ def _failed(channel: Channel, notification: Notification, verdict: Verdict, now:
     channel.failures += 1
     channel.failing_since = channel.failing_since or now
     channel.error = verdict.sentence
-    hopeless = attempts.is_hopeless(notification.attempts, queued_at=notification.queued_at, now=now)  # fmt: skip
+    hopeless = attempts.should_give_up(notification.attempts, queued_at=notification.queued_at, now=now)  # fmt: skip
     rest = max(
-        attempts.back_off(channel.failures, luck=random.random), verdict.wait or timedelta(0)
+        attempts.backoff(channel.failures, jitter=random.random), verdict.wait or timedelta(0)
     )
     channel.not_before = now + rest if verdict.retryable else None
     log.warning("Channel %s: %s", channel.name, verdict.sentence)

@@ -1,8 +1,8 @@
-"""Looks at due groups and writes what each channel is told, or why it is not told.
+"""Flushes due alert groups: writes which message each channel gets, or why it gets none.
 
-A look is one transaction: claim groups, read their alerts, decide (alerts.look), write
-notifications, and note in the group what was said. The notification is the promise; sending it is
-alerts.delivery's work.
+A flush is one transaction: claim groups, read their alerts, decide (alerts.group_flush), write
+notifications, and store in the group what was sent. A pending notification is a promise; sending it
+is the work of alerts.delivery.
 """
 
 import json
@@ -14,7 +14,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection, transaction
 from django.utils import timezone
 
-from alerts.look import Look, decide
+from alerts.group_flush import GroupFlush, decide
 from alerts.models import State, Transition, TransitionKind
 from alerts.notification_models import (
     Channel,
@@ -23,51 +23,51 @@ from alerts.notification_models import (
     NotificationGroup,
     load_rules,
 )
-from alerts.routing import Rule
+from alerts.routing import RoutingRule
 
 log = logging.getLogger(__name__)
 BATCH = 200
-AFTER_FAILURE = timedelta(minutes=1)
+RETRY_FAILED_AFTER = timedelta(minutes=1)
 
 
-def look_at_due(*, batches: int = 50) -> int:
-    """Look at the groups that are due; return at how many."""
+def flush_due(*, batches: int = 50) -> int:
+    """Flush the groups that are due; return how many."""
     done = 0
     for _ in range(batches):
-        looked = _look_at_batch_or_each()
-        done += looked
-        if looked < BATCH:
+        flushed = _flush_batch_or_each()
+        done += flushed
+        if flushed < BATCH:
             break
     return done
 
 
-def _look_at_batch_or_each() -> int:
-    """Look at a batch; when that fails, at each of its groups alone, so that one cannot stop the others."""
+def _flush_batch_or_each() -> int:
+    """Flush a batch; when that fails, each of its groups alone, so that one cannot stop the others."""
     try:
-        return look_at_batch()
+        return flush_batch()
     except SoftTimeLimitExceeded:
         raise
     except Exception:
-        # Whatever it is: a channel deleted since, or a fault of ours with one group. Where the database is
-        # away, the next statement says so.
-        log.exception("A batch of groups could not be looked at; now one by one.")
+        # For example a channel that was deleted meanwhile, or a bug that one group triggers. When the
+        # database is down, the next statement raises.
+        log.exception("A batch of groups could not be flushed; trying each of them alone.")
     due = NotificationGroup.objects.filter(next_flush_at__lte=timezone.now())
     numbers = list(due.order_by("route_id", "key").values_list("pk", flat=True)[:BATCH])
     for number in numbers:
         try:
-            look_at_batch(only=number)
+            flush_batch(only=number)
         except SoftTimeLimitExceeded:
             raise
         except Exception:
-            log.exception("The group %d could not be looked at; tried again in a while.", number)
-            rest = timezone.now() + AFTER_FAILURE
-            NotificationGroup.objects.filter(pk=number).update(next_flush_at=rest)
+            log.exception("The group %d could not be flushed; it is retried later.", number)
+            retry_at = timezone.now() + RETRY_FAILED_AFTER
+            NotificationGroup.objects.filter(pk=number).update(next_flush_at=retry_at)
     return len(numbers)
 
 
 @transaction.atomic
-def look_at_batch(*, only: int | None = None) -> int:
-    """Look at one batch of due groups that no other worker holds, or at one group; return its size."""
+def flush_batch(*, only: int | None = None) -> int:
+    """Flush one batch of due groups that no other worker holds, or the group `only`; return its size."""
     now = timezone.now()
     due = NotificationGroup.objects.filter(next_flush_at__lte=now).order_by("route_id", "key")
     due = due if only is None else due.filter(pk=only)
@@ -76,43 +76,48 @@ def look_at_batch(*, only: int | None = None) -> int:
         return 0
     rules = {rule.id: rule for rule in load_rules()}
     channels = Channel.objects.in_bulk({c for rule in rules.values() for c in rule.channels})
-    looks = [_load_rule(group, rules, now) for group in groups]
-    _load_alerts(looks)
-    for look in looks:
-        decide(look, channels)
-    _insert([row for look in looks for row in look.rows])
+    flushes = [_load_rule(group, rules, now) for group in groups]
+    _load_alerts(flushes)
+    for flush in flushes:
+        decide(flush, channels)
+    _insert([row for flush in flushes for row in flush.rows])
     _update(groups)
-    _forget_members(looks)
+    _clear_members(flushes)
     return len(groups)
 
 
-def _load_rule(group: NotificationGroup, rules: dict[int, Rule], now: datetime) -> Look:
-    """A route that was switched off keeps its groups, without channels, until they are empty."""
-    rule = rules.get(group.route_id) or Rule(id=group.route_id, name="")
-    return Look(group, rule, now)
+def _load_rule(
+    group: NotificationGroup, rules: dict[int, RoutingRule], now: datetime
+) -> GroupFlush:
+    """A disabled route keeps its groups, without channels, until they are empty."""
+    rule = rules.get(group.route_id) or RoutingRule(id=group.route_id, name="")
+    return GroupFlush(group, rule, now)
 
 
-def _load_alerts(looks: Sequence[Look]) -> None:
-    by_group = {look.group.pk: look for look in looks}
+def _load_alerts(flushes: Sequence[GroupFlush]) -> None:
+    by_group = {flush.group.pk: flush for flush in flushes}
     members = GroupMember.objects.filter(group__in=by_group).select_related("alert__service")
     for member in members.order_by("id"):
-        look = by_group[member.group_id]
-        look.alerts[member.alert_id] = member.alert
+        flush = by_group[member.group_id]
+        flush.alerts[member.alert_id] = member.alert
         if member.transitions:
-            look.fresh[member.alert_id] = member.transitions
-    fresh = [number for look in looks for news in look.fresh.values() for number in news]
-    severity = Transition.objects.filter(id__in=fresh, kind=TransitionKind.SEVERITY)
-    changed = set(severity.values_list("alert_id", flat=True)) if fresh else set()
-    for look in looks:
-        look.changed = changed & look.fresh.keys()
+            flush.unseen[member.alert_id] = member.transitions
+    unseen = [number for flush in flushes for news in flush.unseen.values() for number in news]
+    severity = Transition.objects.filter(id__in=unseen, kind=TransitionKind.SEVERITY)
+    changed = set(severity.values_list("alert_id", flat=True)) if unseen else set()
+    for flush in flushes:
+        flush.changed = changed & flush.unseen.keys()
 
 
-_COLUMNS = [(field.attname, str(field.column)) for field in Notification._meta.concrete_fields
-            if not field.primary_key]  # fmt: skip
+_COLUMNS = [
+    (field.attname, str(field.column))
+    for field in Notification._meta.concrete_fields
+    if not field.primary_key
+]
 
 
 def _insert(rows: Sequence[Notification]) -> None:
-    """Add notifications by COPY; the lock on their groups rules out that they are there already."""
+    """Add notifications by COPY; the locks on their groups rule out duplicates."""
     if not rows:
         return
     names = ", ".join(column for _attribute, column in _COLUMNS)
@@ -141,14 +146,14 @@ def _update(groups: Sequence[NotificationGroup]) -> None:
         )
 
 
-def _forget_members(looks: Sequence[Look]) -> None:
-    """Resolved alerts leave their groups; of the others, the transitions are dealt with."""
-    groups = [look.group.pk for look in looks]
+def _clear_members(flushes: Sequence[GroupFlush]) -> None:
+    """Remove resolved alerts from their groups, and mark the transitions of the others as handled."""
+    groups = [flush.group.pk for flush in flushes]
     with connection.cursor() as cursor:
         cursor.execute(
             "DELETE FROM alerts_groupmember m USING alerts_alert a"
             " WHERE m.group_id = ANY(%s) AND a.id = m.alert_id AND a.id = ANY(%s)",
-            [groups, [pk for look in looks for pk in look.ids(State.RESOLVED) - look.kept]],
+            [groups, [pk for flush in flushes for pk in flush.ids(State.RESOLVED) - flush.kept]],
         )
         cursor.execute(
             "UPDATE alerts_groupmember SET transitions = '{}'"

@@ -1,21 +1,21 @@
-"""Why somebody was told about an alert, or was not: routes, groups, deliveries, and what comes next."""
+"""Explains why somebody was or was not notified of an alert: routes, groups, deliveries, next step."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from alerts import routing
-from alerts.look import routing_labels
+from alerts.group_flush import routing_labels
 from alerts.models import Alert
 from alerts.notification_models import Channel, GroupMember, Notification, Route, load_rules
-from alerts.routing import Fit, Looked
+from alerts.routing import Fit, RouteMatch
 
 DELIVERIES = 50
 
 
 @dataclass(frozen=True, slots=True)
 class RouteLine:
-    """A route held against the alert's labels, in words."""
+    """How a route compares with the labels of the alert, as text."""
 
     route: str
     url: str
@@ -26,7 +26,7 @@ class RouteLine:
 
 @dataclass(frozen=True, slots=True)
 class GroupLine:
-    """A group the alert is in: how many share its messages, what was said last, what is due when."""
+    """A group the alert is in: its number of members, its last message, and when it is flushed next."""
 
     route: str
     labels: dict[str, str]
@@ -42,11 +42,11 @@ class Explanation:
     routes: list[RouteLine]
     groups: list[GroupLine]
     deliveries: list[Notification]
-    waiting: int  # transitions of the alert that were not routed yet
+    waiting: int  # number of transitions that are not routed yet
 
 
 def explain(alert: Alert, *, at: datetime) -> Explanation:
-    """Return everything that decides about the alert's notifications, with the routes as they are now."""
+    """Return everything that decides about the notifications of the alert, by the routes as they are now."""
     labels = routing_labels(alert)
     rules = load_rules()
     wanted = {number for rule in rules for number in rule.channels}
@@ -55,24 +55,24 @@ def explain(alert: Alert, *, at: datetime) -> Explanation:
     deliveries = Notification.objects.about(alert.pk).select_related("channel", "route")
     return Explanation(
         labels=labels,
-        routes=[_route(looked, names) for looked in routing.walk(rules, labels)],
+        routes=[_route(match, names) for match in routing.walk(rules, labels)],
         groups=[_group(member, at) for member in members.order_by("id")],
         deliveries=list(deliveries.order_by("-id")[:DELIVERIES]),
         waiting=alert.transitions.filter(routed_at__isnull=True).count(),
     )
 
 
-def _route(looked: Looked, names: dict[int, str]) -> RouteLine:
-    rule = looked.rule
+def _route(match: RouteMatch, names: dict[int, str]) -> RouteLine:
+    rule = match.rule
     channels = [names[number] for number in rule.channels if number in names]
-    told = ", ".join(channels) or "nobody: the route has no channel"
+    recipients = ", ".join(channels) or "nobody: the route has no channel"
     sentences = {
-        Fit.MATCHED: f"Matches; tells {told}." + (" The next routes are asked too." if rule.goes_on else ""),
-        Fit.MISMATCH: f"Does not match: {looked.because} does not hold.",
+        Fit.MATCHED: f"Matches; tells {recipients}." + (" The next routes are asked too." if rule.goes_on else ""),
+        Fit.MISMATCH: f"Does not match: {match.failed} does not hold.",
         Fit.NOT_REACHED: "Not asked: a route before it has taken the alert.",
     }  # fmt: skip
     url = Route(pk=rule.id).get_absolute_url()
-    return RouteLine(rule.name, url, looked.fit.value, sentences[looked.fit], channels)
+    return RouteLine(rule.name, url, match.fit.value, sentences[match.fit], channels)
 
 
 def _group(member: GroupMember, at: datetime) -> GroupLine:
@@ -83,12 +83,12 @@ def _group(member: GroupMember, at: datetime) -> GroupLine:
         members=group.members.count(),
         said_at=group.flushed_at,
         next_look_at=group.next_flush_at,
-        sentence=_next(member, at),
+        sentence=_next_step(member, at),
     )
 
 
-def _next(member: GroupMember, at: datetime) -> str:
-    """Return what happens next to a group, as one sentence."""
+def _next_step(member: GroupMember, at: datetime) -> str:
+    """Return in one sentence what happens next to the group."""
     due = member.group.next_flush_at
     if due is None:
         return "Nothing is due: what is open is acknowledged or suppressed. A change is looked at."
@@ -99,7 +99,7 @@ def _next(member: GroupMember, at: datetime) -> str:
 
 
 def as_json(found: Explanation) -> dict[str, Any]:
-    """Return the explanation as plain values, deliveries aside."""
+    """Return the explanation as JSON values, without the deliveries."""
     return {
         "labels": found.labels,
         "routes": [

@@ -1,19 +1,19 @@
-"""The words of a notification (pure): a subject that says it all, and a body with links."""
+"""The text of a notification (pure): a subject that is enough on its own, and a body with links."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-SHOWN = 10
+MAX_ALERTS = 10
 SUBJECT_LENGTH = 200
-# Named in the subject or by links already, or long and of no use at three in the morning.
+# Labels that the subject or the links repeat, or that do not help whoever is on call.
 LEFT_OUT = frozenset({"alertname", "severity", "service", "prometheus", "replica"})
 SEVERITIES = ("critical", "error", "warning", "info")
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """One alert as a message needs it."""
+class MessageAlert:
+    """The fields of an alert that a message shows."""
 
     id: int
     alertname: str
@@ -27,7 +27,9 @@ class Said:
     runbook_url: str = ""
 
 
-def subject(firing: Sequence[Said], resolved: Sequence[Said], *, repeated: bool = False) -> str:
+def subject(
+    firing: Sequence[MessageAlert], resolved: Sequence[MessageAlert], *, repeated: bool = False
+) -> str:
     """Return "[FIRING] HighCPU on checkout (critical)", with a count when there are several."""
     about = firing or resolved
     word = ("STILL FIRING" if repeated else "FIRING") if firing else "RESOLVED"
@@ -52,8 +54,10 @@ def _one_line(text: str, limit: int) -> str:
     return clean if len(clean) <= limit else f"{clean[: limit - 1]}…"
 
 
-def body(firing: Sequence[Said], resolved: Sequence[Said], *, group_url: str = "") -> str:
-    """Return the text: each alert with summary, since, labels and links; ten at most, the rest counted."""
+def body(
+    firing: Sequence[MessageAlert], resolved: Sequence[MessageAlert], *, group_url: str = ""
+) -> str:
+    """Return the body: per alert its summary, start, labels and links; at most ten, the rest is counted."""
     parts = []
     for word, alerts in (("Firing", firing), ("Resolved", resolved)):
         if not alerts:
@@ -61,19 +65,21 @@ def body(firing: Sequence[Said], resolved: Sequence[Said], *, group_url: str = "
         if firing and resolved:
             parts.append(f"{word}:")
         ordered = sorted(alerts, key=lambda alert: (_rank(alert.severity), alert.starts_at))
-        parts += [_paragraph(alert) for alert in ordered[:SHOWN]]
-        if len(alerts) > SHOWN:
-            parts.append(f"… and {len(alerts) - SHOWN} more {word.lower()}.")
+        parts += [_paragraph(alert) for alert in ordered[:MAX_ALERTS]]
+        if len(alerts) > MAX_ALERTS:
+            parts.append(f"… and {len(alerts) - MAX_ALERTS} more {word.lower()}.")
     if group_url and len(firing) + len(resolved) > 1:
         parts.append(f"All of them: {group_url}")
     return "\n\n".join(parts)
 
 
-def _paragraph(alert: Said) -> str:
+def _paragraph(alert: MessageAlert) -> str:
     lines = [_one_line(alert.summary or alert.alertname, 500)]
     ended = f", until {_time(alert.ends_at)}" if alert.ends_at else ""
     lines.append(f"{alert.alertname}, since {_time(alert.starts_at)}{ended}")
-    labels = [f"{name}={value}" for name, value in sorted(alert.labels.items()) if name not in LEFT_OUT]  # fmt: skip
+    labels = [
+        f"{name}={value}" for name, value in sorted(alert.labels.items()) if name not in LEFT_OUT
+    ]
     if labels:
         lines.append(_one_line(", ".join(labels), 600))
     if alert.runbook_url:
@@ -87,21 +93,21 @@ def _time(moment: datetime) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A message that the storm budget kept back."""
+class WithheldMessage:
+    """A message that was over the storm budget."""
 
     subject: str
     firing: int
     resolved: int
 
 
-def digest(held: Sequence[Held], *, budget: str, url: str) -> tuple[str, str]:
-    """Return subject and body of the one message that stands for those held back."""
-    firing = sum(message.firing for message in held)
-    resolved = sum(message.resolved for message in held)
-    head = f"[DIGEST] {len(held)} messages held back: {firing} firing, {resolved} resolved"
+def digest(withheld: Sequence[WithheldMessage], *, budget: str, url: str) -> tuple[str, str]:
+    """Return subject and body of the one message that counts the withheld ones."""
+    firing = sum(message.firing for message in withheld)
+    resolved = sum(message.resolved for message in withheld)
+    head = f"[DIGEST] {len(withheld)} messages held back: {firing} firing, {resolved} resolved"
     counted: dict[str, int] = {}
-    for message in held:
+    for message in withheld:
         counted[message.subject] = counted.get(message.subject, 0) + 1
     lines = [f"More than {budget} were due for this channel, so the rest is counted here.", ""]
     ordered = sorted(counted.items(), key=lambda item: (-item[1], item[0]))

@@ -12,9 +12,9 @@ from django.utils import timezone
 from alerts.route_models import Channel as Channel
 from alerts.route_models import Route as Route
 from alerts.route_models import load_rules as load_rules
-from alerts.routing import WORDS, Reason
+from alerts.routing import REASON_TEXTS, Reason
 
-REASONS = [(reason.value, WORDS[reason]) for reason in Reason]
+REASONS = [(reason.value, REASON_TEXTS[reason]) for reason in Reason]
 
 
 class NotificationGroup(models.Model):
@@ -162,7 +162,7 @@ class Notification(models.Model):
         )  # fmt: skip
 
     def __str__(self) -> str:
-        return self.subject or f"{self.get_outcome_display()}: {WORDS.get(self.reason, '')}"
+        return self.subject or f"{self.get_outcome_display()}: {REASON_TEXTS.get(self.reason, '')}"
 
     def get_absolute_url(self) -> str:
         return reverse("admin:alerts_notification_change", args=[self.pk])

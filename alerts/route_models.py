@@ -10,7 +10,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.urls import reverse
 
-from alerts.routing import Quiet, Rule
+from alerts.routing import QuietHours, RoutingRule
 from portal.core.crypto import EncryptedJSONField
 from portal.core.matchers import MatcherError, parse
 from portal.core.validators import validate_matchers
@@ -124,22 +124,24 @@ class Route(models.Model):
 
     def clean(self) -> None:
         if (self.quiet_from is None) != (self.quiet_until is None):
-            raise ValidationError({"quiet_until": "Quiet hours need both a beginning and an end."})
+            raise ValidationError(
+                {"quiet_until": "QuietHours hours need both a beginning and an end."}
+            )
         if self.quiet_from is not None and self.quiet_from == self.quiet_until:
-            said = "Quiet hours that end when they begin are none. Choose another end, or leave both empty."
+            said = "QuietHours hours that end when they begin are none. Choose another end, or leave both empty."
             raise ValidationError({"quiet_until": said})
         if self.quiet_zone not in available_timezones():
             raise ValidationError(
                 {"quiet_zone": "Use a name of the time zone database, for example Europe/Paris."}
             )
 
-    def rule(self, channels: tuple[int, ...]) -> Rule:
+    def rule(self, channels: tuple[int, ...]) -> RoutingRule:
         """Return the route as the decisions need it. Raises MatcherError."""
         quiet = None
         if self.quiet_from is not None and self.quiet_until is not None:
             unless = tuple(parse(written) for written in self.quiet_unless)
-            quiet = Quiet(self.quiet_from, self.quiet_until, self.quiet_zone, unless)
-        return Rule(
+            quiet = QuietHours(self.quiet_from, self.quiet_until, self.quiet_zone, unless)
+        return RoutingRule(
             id=self.pk,
             name=self.name,
             matchers=tuple(parse(written) for written in self.matchers),
@@ -154,7 +156,7 @@ class Route(models.Model):
         )
 
 
-def load_rules() -> list[Rule]:
+def load_rules() -> list[RoutingRule]:
     """Return all enabled routes in order; one whose matchers no longer parse is left out."""
     rules = []
     for route in Route.objects.filter(enabled=True).in_order().prefetch_related("channels"):

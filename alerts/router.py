@@ -1,8 +1,8 @@
-"""Hands new transitions to groups: the transition that is not yet routed is the queue.
+"""Routes new transitions into alert groups; transitions without `routed_at` are the queue.
 
 Each batch is one transaction with a fixed number of statements: claim, load, groups, members, mark.
-Rows are locked in one order everywhere (groups by route and key, then members), so that any number
-of workers may do this at once.
+Rows are locked in the same order everywhere (groups by route and key, then members), so that any
+number of workers may do this at once without a deadlock.
 """
 
 import json
@@ -16,11 +16,11 @@ from django.utils import timezone
 from alerts import routing
 from alerts.models import Source, Transition, TransitionKind
 from alerts.notification_models import GroupMember, Notification, Outcome, load_rules
-from alerts.routing import Reason, Rule
+from alerts.routing import Reason, RoutingRule
 
 BATCH = 1000
-# What may change what people have been told. The others are marked as routed, and no more.
-NEWS = (
+# Transitions that may cause a notification. The others are only marked as routed.
+NOTIFIABLE = (
     TransitionKind.OPENED,
     TransitionKind.REOPENED,
     TransitionKind.RESOLVED,
@@ -31,8 +31,8 @@ NEWS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """A transition on its way into groups, with the labels of its alert."""
+class PendingTransition:
+    """A transition that is being routed, with the labels of its alert."""
 
     id: int
     alert_id: int
@@ -48,7 +48,7 @@ def labels_for_routing(
 
 
 def route_waiting(*, batches: int = 20) -> int:
-    """Route what waits, at most so many batches; return how many transitions were routed."""
+    """Route waiting transitions in at most `batches` batches; return how many were routed."""
     done = 0
     for _ in range(batches):
         routed = route_batch()
@@ -66,12 +66,16 @@ def route_batch() -> int:
     if not claimed:
         return 0
     routes = routing.Routes(load_rules())
-    steps = _load(claimed)
-    places = [(rule, step) for step in steps for rule in routes.matching(step.labels)]
-    members = _groups_of(places, steps, now)
+    transitions = _load(claimed)
+    matches = [
+        (rule, transition)
+        for transition in transitions
+        for rule in routes.matching(transition.labels)
+    ]
+    members = _assign_groups(matches, transitions, now)
     _upsert_members(members)
-    known = {step.id for _group, step in members}
-    _note_unrouted([step for step in steps if step.id not in known], now)
+    known = {transition.id for _group, transition in members}
+    _note_unrouted([transition for transition in transitions if transition.id not in known], now)
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE alerts_transition SET routed_at = %s WHERE id = ANY(%s)", [now, claimed]
@@ -89,69 +93,77 @@ def _claim() -> list[int]:
         return [int(row[0]) for row in cursor.fetchall()]
 
 
-def _load(ids: list[int]) -> list[Step]:
-    """Return the news among the claimed transitions. Demonstration data is news to nobody."""
-    news = Transition.objects.filter(id__in=ids, kind__in=NEWS).exclude(source=Source.DEMO)
+def _load(ids: list[int]) -> list[PendingTransition]:
+    """Return the claimed transitions that may notify somebody; demonstration data never does."""
+    notifiable = Transition.objects.filter(id__in=ids, kind__in=NOTIFIABLE).exclude(
+        source=Source.DEMO
+    )
     alert = ("labels", "severity", "service__slug", "service__team")
-    rows = news.order_by("id").values_list("id", "alert_id", *(f"alert__{name}" for name in alert))
+    rows = notifiable.order_by("id").values_list(
+        "id", "alert_id", *(f"alert__{name}" for name in alert)
+    )
     return [
-        Step(number, alert_id, labels_for_routing(labels, severity=severity, service=slug, team=team))
+        PendingTransition(number, alert_id, labels_for_routing(labels, severity=severity, service=slug, team=team))
         for number, alert_id, labels, severity, slug, team in rows
     ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A group on its way into the table; one that is `held` is looked at now."""
+class PendingGroup:
+    """A group to be inserted or updated. `holds_alert`: an alert is a member already, so it is flushed now."""
 
     labels: dict[str, str]
     wait: timedelta = timedelta(0)
     interval: timedelta = timedelta(0)
-    held: bool = False
+    holds_alert: bool = False
 
 
-Key = tuple[int, str]  # route and key: what groups are ordered and locked by
+Key = tuple[int, str]  # (route id, group key): the order in which groups are locked
 
 
-def _groups_of(
-    places: Sequence[tuple[Rule, Step]], steps: Sequence[Step], now: datetime
-) -> list[tuple[int, Step]]:
-    """Make the groups that are missing, and set when each is looked at; return group ids with steps.
+def _assign_groups(
+    matches: Sequence[tuple[RoutingRule, PendingTransition]],
+    transitions: Sequence[PendingTransition],
+    now: datetime,
+) -> list[tuple[int, PendingTransition]]:
+    """Create missing groups and set when each is flushed; return group ids with transitions.
 
-    Groups that hold an alert although its route leads elsewhere now belong to it: routes and labels
-    change while alerts fire, and whoever was told of the beginning hears of the end. They are locked by
-    the same statement: two workers that each wait for a group of the other would be a deadlock.
+    Groups that hold an alert although routes no longer lead it there are included: routes and labels
+    change while alerts fire, and whoever was told of the start must be told of the end. They are locked
+    by the same statement, because two workers that wait for a group of each other would deadlock.
     """
-    wanted: dict[Key, Place] = {}
-    keyed: dict[tuple[Key, int], Step] = {}
-    for rule, step in places:
-        labels = routing.group_labels(rule, step.labels)
+    wanted: dict[Key, PendingGroup] = {}
+    keyed: dict[tuple[Key, int], PendingTransition] = {}
+    for rule, transition in matches:
+        labels = routing.group_labels(rule, transition.labels)
         key = (rule.id, routing.group_key(labels))
-        wanted.setdefault(key, Place(labels, rule.group_wait, rule.group_interval))
-        keyed[key, step.id] = step
-    for key, labels, step in _held(steps):
-        if (key, step.id) not in keyed:
-            wanted[key] = replace(wanted.get(key, Place(labels)), held=True)
-            keyed[key, step.id] = step
+        wanted.setdefault(key, PendingGroup(labels, rule.group_wait, rule.group_interval))
+        keyed[key, transition.id] = transition
+    for key, labels, transition in _groups_holding(transitions):
+        if (key, transition.id) not in keyed:
+            wanted[key] = replace(wanted.get(key, PendingGroup(labels)), holds_alert=True)
+            keyed[key, transition.id] = transition
     ids = _upsert_groups(wanted, now)
-    return [(ids[key], step) for (key, _number), step in keyed.items()]
+    return [(ids[key], transition) for (key, _number), transition in keyed.items()]
 
 
-def _held(steps: Sequence[Step]) -> list[tuple[Key, dict[str, str], Step]]:
-    """Return the groups that the alerts of `steps` are members of already."""
-    of_alert: dict[int, list[Step]] = {}
-    for step in steps:
-        of_alert.setdefault(step.alert_id, []).append(step)
+def _groups_holding(
+    transitions: Sequence[PendingTransition],
+) -> list[tuple[Key, dict[str, str], PendingTransition]]:
+    """Return the groups that the alerts of `transitions` are members of already."""
+    of_alert: dict[int, list[PendingTransition]] = {}
+    for transition in transitions:
+        of_alert.setdefault(transition.alert_id, []).append(transition)
     members = GroupMember.objects.filter(alert__in=of_alert)
     rows = members.values_list("group__route_id", "group__key", "group__labels", "alert_id")
     return [
-        ((route, key), labels, step)
+        ((route, key), labels, transition)
         for route, key, labels, alert in rows
-        for step in of_alert[alert]
+        for transition in of_alert[alert]
     ]
 
 
-def _upsert_groups(wanted: Mapping[Key, Place], now: datetime) -> dict[Key, int]:
+def _upsert_groups(wanted: Mapping[Key, PendingGroup], now: datetime) -> dict[Key, int]:
     if not wanted:
         return {}
     ordered = sorted(wanted)
@@ -165,31 +177,31 @@ def _upsert_groups(wanted: Mapping[Key, Place], now: datetime) -> dict[Key, int]
                 "keys": [key for _route, key in ordered],
                 "labels": [json.dumps(row.labels) for row in rows],
                 "waits": [row.wait for row in rows],
-                "places": [f"{route}:{key}" for route, key in ordered],
+                "group_keys": [f"{route}:{key}" for route, key in ordered],
                 "intervals": [row.interval for row in rows],
-                "held": [row.held for row in rows],
+                "holds_alert": [row.holds_alert for row in rows],
             },
         )
         return {(int(route), str(key)): int(number) for number, route, key in cursor.fetchall()}
 
 
-# A group that was spoken of waits for its interval; one that never was, for its wait.
+# A group that has sent a message waits for its group interval; one that has not, for its group wait.
 _UPSERT_GROUPS = """
 INSERT INTO alerts_notificationgroup AS g (route_id, key, labels, flush, next_flush_at, told)
 SELECT v.route, v.key, v.labels, 0, %(now)s + v.wait, '{}'
 FROM unnest(%(routes)s::bigint[], %(keys)s::text[], %(labels)s::jsonb[], %(waits)s::interval[])
     AS v (route, key, labels, wait)
 ON CONFLICT (route_id, key) DO UPDATE SET next_flush_at = CASE
-    WHEN (%(held)s::bool[])[array_position(%(places)s::text[], g.route_id || ':' || g.key)]
+    WHEN (%(holds_alert)s::bool[])[array_position(%(group_keys)s::text[], g.route_id || ':' || g.key)]
         THEN least(g.next_flush_at, %(now)s)
     WHEN g.flushed_at IS NULL THEN least(g.next_flush_at, excluded.next_flush_at)
     ELSE least(g.next_flush_at, greatest(%(now)s, g.flushed_at + (
-        (%(intervals)s::interval[])[array_position(%(places)s::text[], g.route_id || ':' || g.key)]))) END
+        (%(intervals)s::interval[])[array_position(%(group_keys)s::text[], g.route_id || ':' || g.key)]))) END
 RETURNING id, route_id, key
 """
 
 
-def _upsert_members(members: Sequence[tuple[int, Step]]) -> None:
+def _upsert_members(members: Sequence[tuple[int, PendingTransition]]) -> None:
     if not members:
         return
     with connection.cursor() as cursor:
@@ -200,23 +212,23 @@ def _upsert_members(members: Sequence[tuple[int, Step]]) -> None:
             " GROUP BY g, a ORDER BY g, a ON CONFLICT (group_id, alert_id)"
             " DO UPDATE SET transitions = m.transitions || excluded.transitions",
             [
-                [group for group, _step in members],
-                [step.alert_id for _group, step in members],
-                [step.id for _group, step in members],
+                [group for group, _transition in members],
+                [transition.alert_id for _group, transition in members],
+                [transition.id for _group, transition in members],
             ],
         )
 
 
-def _note_unrouted(steps: Sequence[Step], now: datetime) -> None:
-    """Write one line of the log for the transitions of a batch that no route wants."""
-    if not steps:
+def _note_unrouted(transitions: Sequence[PendingTransition], now: datetime) -> None:
+    """Write one row of the delivery log for the transitions of a batch that no route matches."""
+    if not transitions:
         return
     Notification.objects.create(
-        batch=f"unrouted:{steps[0].id}",
+        batch=f"unrouted:{transitions[0].id}",
         outcome=Outcome.WITHHELD,
         reason=Reason.NO_ROUTE,
-        alert_ids=sorted({step.alert_id for step in steps}),
-        transition_ids=[step.id for step in steps],
+        alert_ids=sorted({transition.alert_id for transition in transitions}),
+        transition_ids=[transition.id for transition in transitions],
         created_at=now,
         finished_at=now,
     )

@@ -1,4 +1,4 @@
-"""Which alerts go where, and whether a message is due (pure): rules and facts in, decisions out.
+"""Decides which alerts go to which channels, and whether a message is due (pure).
 
 The decisions follow Alertmanager (dispatch and notify/needsUpdate), with a reason for each, so that
 the delivery log and `explain` can say why somebody was told, or was not.
@@ -44,7 +44,7 @@ class Reason(StrEnum):
     STORM = "storm"
 
 
-WORDS: dict[str, str] = {
+REASON_TEXTS: dict[str, str] = {
     Reason.FIRST: "The first message about this group.",
     Reason.NEW_FIRING: "An alert fires that the last message did not name.",
     Reason.SEVERITY: "An alert fires with another severity than the last message said.",
@@ -68,7 +68,7 @@ WORDS: dict[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Quiet:
+class QuietHours:
     """Hours of every day in which a route sends nothing; `until` before `since` spans midnight."""
 
     since: time
@@ -79,8 +79,8 @@ class Quiet:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """A route as the decisions need it. No matchers match everything, as Alertmanager's root does."""
+class RoutingRule:
+    """A route as the decisions need it. Without matchers it matches everything, as Alertmanager's root does."""
 
     id: int
     name: str
@@ -91,12 +91,12 @@ class Rule:
     group_interval: timedelta = timedelta(minutes=5)
     repeat_interval: timedelta = timedelta(hours=4)
     send_resolved: bool = True
-    quiet: Quiet | None = None
+    quiet: QuietHours | None = None
     channels: tuple[int, ...] = ()
 
 
 class Fit(StrEnum):
-    """What became of a route when an alert was held against it."""
+    """How a route compares with the labels of an alert."""
 
     MATCHED = "matched"
     MISMATCH = "mismatch"
@@ -104,42 +104,42 @@ class Fit(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """One line of `explain`: a route, what became of it, and the matcher that said no."""
+class RouteMatch:
+    """A route, how it compares with the labels, and the first matcher that failed, if any."""
 
-    rule: Rule
+    rule: RoutingRule
     fit: Fit
-    because: Matcher | None = None
+    failed: Matcher | None = None
 
 
-def walk(rules: Sequence[Rule], labels: Mapping[str, str]) -> list[Looked]:
-    """Hold labels against the routes in their order; a match ends the walk unless it goes on."""
-    looked: list[Looked] = []
+def walk(rules: Sequence[RoutingRule], labels: Mapping[str, str]) -> list[RouteMatch]:
+    """Match labels against the routes in order; the first match ends the walk unless it continues."""
+    results: list[RouteMatch] = []
     ended = False
     for rule in rules:
-        wrong = next((m for m in rule.matchers if not m.matches(labels)), None)
+        failed = next((m for m in rule.matchers if not m.matches(labels)), None)
         if ended:
-            looked.append(Looked(rule, Fit.NOT_REACHED))
-        elif wrong is not None:
-            looked.append(Looked(rule, Fit.MISMATCH, wrong))
+            results.append(RouteMatch(rule, Fit.NOT_REACHED))
+        elif failed is not None:
+            results.append(RouteMatch(rule, Fit.MISMATCH, failed))
         else:
-            looked.append(Looked(rule, Fit.MATCHED))
+            results.append(RouteMatch(rule, Fit.MATCHED))
             ended = not rule.goes_on
-    return looked
+    return results
 
 
 class Routes:
-    """Routes in their order, to hold many alerts against: each is only asked about labels it can match."""
+    """Routes in their order, indexed so that an alert is only compared with those that it may match."""
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
+    def __init__(self, rules: Sequence[RoutingRule]) -> None:
         self._rules = rules
         self._index = Index(rule.matchers for rule in rules)
 
-    def matching(self, labels: Mapping[str, str]) -> list[Rule]:
-        """Return those that `walk` finds matched."""
-        found: list[Rule] = []
-        for place in self._index.candidates(labels):
-            rule = self._rules[place]
+    def matching(self, labels: Mapping[str, str]) -> list[RoutingRule]:
+        """Return the routes that `walk` reports as matched."""
+        found: list[RoutingRule] = []
+        for position in self._index.candidates(labels):
+            rule = self._rules[position]
             if all(matcher.matches(labels) for matcher in rule.matchers):
                 found.append(rule)
                 if not rule.goes_on:
@@ -147,7 +147,7 @@ class Routes:
         return found
 
 
-def group_labels(rule: Rule, labels: Mapping[str, str]) -> dict[str, str]:
+def group_labels(rule: RoutingRule, labels: Mapping[str, str]) -> dict[str, str]:
     """Return the labels that name the alert's group; an absent one counts as empty."""
     if EACH_ALERT in rule.group_by:
         return dict(sorted(labels.items()))
@@ -162,7 +162,7 @@ def group_key(labels: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a channel was last told about a group. Alertmanager calls it the notification log."""
+    """What a channel was last told about a group: an entry of Alertmanager's notification log (nflog)."""
 
     at: datetime
     firing: frozenset[int] = frozenset()
@@ -170,10 +170,10 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Now:
-    """The group as it is: ids of its alerts by state. `acknowledged` is a subset of `firing`.
+class GroupState:
+    """The current state of a group: alert ids by state. `acknowledged` is a subset of `firing`.
 
-    `changed` are those whose severity has become another since the last look.
+    `changed` are those whose severity has changed since the last flush.
     """
 
     firing: frozenset[int]
@@ -189,26 +189,27 @@ class Decision:
 
 
 def decide(
-    entry: Entry | None, group: Now, *, send_resolved: bool, repeat_interval: timedelta, now: datetime
+    entry: Entry | None, group: GroupState, *, send_resolved: bool, repeat_interval: timedelta, now: datetime
 ) -> Decision:  # fmt: skip
     """Return whether one channel gets a message about a group now, and why."""
     if entry is None or not (entry.firing or entry.resolved):
-        # Nobody was told anything: a group that only holds resolved alerts is not worth a message.
+        # The channel was told nothing yet: a group of resolved alerts only is not worth a message.
         if group.firing:
             return Decision(True, Reason.FIRST)
         return Decision(False, Reason.NEVER_ANNOUNCED)
     if group.firing - entry.firing:
-        # Somebody who was told of three alerts does not know of the fourth.
+        # An alert joined the group that the channel does not know of.
         return Decision(True, Reason.NEW_FIRING)
     if group.firing & group.changed:
-        # Who sleeps through a warning gets up for what is critical by now.
+        # A warning that was ignored may be critical now.
         return Decision(True, Reason.SEVERITY)
     if group.resolved and not group.firing:
         if not group.resolved & entry.firing:
-            # Good news about what was never bad news, or good news twice.
+            # Never announced as firing, or already announced as resolved.
             return Decision(False, Reason.NEVER_ANNOUNCED)
-        # The end of what was announced; without it people work on a problem that is gone.
-        return Decision(send_resolved, Reason.ALL_RESOLVED if send_resolved else Reason.RESOLVED_OFF)  # fmt: skip
+        # Everything announced has ended; without a message people work on a problem that is gone.
+        reason = Reason.ALL_RESOLVED if send_resolved else Reason.RESOLVED_OFF
+        return Decision(send_resolved, reason)
     if send_resolved and (group.resolved & entry.firing) - entry.resolved:
         # Part of what was announced has ended.
         return Decision(True, Reason.SOME_RESOLVED)
@@ -216,34 +217,34 @@ def decide(
         # All that is left is suppressed, or already known to have ended.
         return Decision(False, Reason.NOTHING_NEW)
     if group.firing <= group.acknowledged:
-        # Somebody works on every one of them: reminding would only disturb.
+        # Somebody works on each of them: a reminder would only disturb.
         return Decision(False, Reason.ACKNOWLEDGED)
     if now - entry.at >= repeat_interval:
-        # Nobody has, and it was long ago.
+        # Still unacknowledged, and the last message was long ago.
         return Decision(True, Reason.REPEAT)
     return Decision(False, Reason.NOT_YET)
 
 
-def next_look(
-    entries: Sequence[Entry], group: Now, *, rule: Rule, now: datetime
+def next_flush(
+    entries: Sequence[Entry], group: GroupState, *, rule: RoutingRule, now: datetime
 ) -> datetime | None:
-    """Return when a group that gets no transition must be looked at again; None: never."""
+    """Return when a group must be flushed if no transition arrives before; None: never."""
     if not group.firing or group.firing <= group.acknowledged:
         return None
-    told = [entry.at for entry in entries if entry.firing]
-    if not told:
+    sent_at = [entry.at for entry in entries if entry.firing]
+    if not sent_at:
         return None
-    return max(now + rule.group_interval, min(told) + rule.repeat_interval)
+    return max(now + rule.group_interval, min(sent_at) + rule.repeat_interval)
 
 
-def quiet_until(quiet: Quiet | None, now: datetime) -> datetime | None:
-    """Return when the quiet hours that hold now end; None when it is not quiet."""
+def quiet_until(quiet: QuietHours | None, now: datetime) -> datetime | None:
+    """Return when the current quiet hours end; None outside of quiet hours."""
     if quiet is None or quiet.since == quiet.until:
         return None
     zone = ZoneInfo(quiet.zone)
     local = now.astimezone(zone)
     spans_midnight = quiet.until < quiet.since
-    # Yesterday's quiet hours may still hold this morning.
+    # QuietHours hours that began yesterday may last into this morning.
     for day in (local.date() - timedelta(days=1), local.date()):
         begins = datetime.combine(day, quiet.since, zone)
         ends = datetime.combine(day + timedelta(days=spans_midnight), quiet.until, zone)
@@ -252,8 +253,8 @@ def quiet_until(quiet: Quiet | None, now: datetime) -> datetime | None:
     return None
 
 
-def speaks_up(quiet: Quiet | None, labels: Mapping[str, str]) -> bool:
-    """True when an alert goes out in quiet hours too."""
+def ignores_quiet_hours(quiet: QuietHours | None, labels: Mapping[str, str]) -> bool:
+    """True when an alert is sent in quiet hours as well."""
     return bool(quiet and quiet.unless) and all(m.matches(labels) for m in quiet.unless)  # type: ignore[union-attr]
 
 
@@ -266,7 +267,7 @@ class Budget:
 
 
 def room_at(budget: Budget, sent: Sequence[datetime], now: datetime) -> datetime | None:
-    """Return None when a message may go now, else when the window has room for one again."""
+    """Return None when a message may be sent now, else when the window has room for the next."""
     recent = sorted(at for at in sent if at > now - budget.window)
     if len(recent) < budget.messages:
         return None

@@ -1,12 +1,13 @@
-"""Sends one message through Apprise, within bounds of our own, and returns what was seen.
+"""Sends one message through Apprise, within time and address bounds, and returns how it went.
 
-Apprise answers yes or no. What the provider answered is seen by standing between a plugin and the
-`requests` it imports: HTTP status, Retry-After and words. Mail and other protocols speak through
-Apprise's log. Nothing of either is logged: both may hold the secrets of the URL.
+Apprise only returns true or false. HTTP status, Retry-After and error text of the provider are captured
+by a stand-in for the `requests` module that a plugin imports; errors of mail and other protocols are
+taken from Apprise's log (alerts.apprise_capture). Neither is logged: both may hold secrets of the URL.
 """
 
 import importlib
 import logging
+import re
 import sys
 import time
 import traceback
@@ -19,15 +20,16 @@ import requests
 import sentry_sdk
 from sentry_sdk.integrations.logging import ignore_logger
 
+from alerts.apprise_capture import CapturingRequests, LogCapture, RateLimitedError, captured
 from alerts.attempts import Attempt
-from alerts.listening import Ear, Requests, ThrottledError, heard
 from alerts.opsgenie import opsgenie_plugin
 from portal.core import sanitize
 from portal.core.outbound import guarded
 from portal.core.sockets import ForbiddenAddressError, is_forbidden
 
 log = logging.getLogger(__name__)
-WORDS_LENGTH = 300
+PROVIDER_TEXT_LIMIT = 300
+SECRET_LENGTH = 6  # shorter parts of a URL, such as a port, are no secrets
 CONNECT_SECONDS = 5.0
 # They act on the machine the worker runs on, or need its desktop.
 LOCAL_ONLY = frozenset(
@@ -44,9 +46,9 @@ def _apprise() -> Any:
     """Import Apprise when it is first needed: it costs half a second and 26 MB in each process."""
     library = importlib.import_module("apprise")
     logger = logging.getLogger("apprise")
-    logger.setLevel(logging.DEBUG)  # the reason of a failed mail is only said at this level
+    logger.setLevel(logging.DEBUG)  # the reason of a failed mail is only messages at this level
     logger.propagate = False
-    logger.addHandler(Ear())
+    logger.addHandler(LogCapture())
     ignore_logger("apprise")
     return library
 
@@ -74,19 +76,19 @@ def load(url: str) -> Any:
             f"{scheme}:// speaks to the desktop or log of the one machine a worker happens to run on."
         )
     library = _apprise()
-    heard.lines = []
+    captured.lines = []
     try:
         plugin = library.Apprise.instantiate(url, asset=_asset())
     finally:
-        said, heard.lines = heard.lines, None
+        messages, captured.lines = captured.lines, None
     if plugin is None:
-        raise ChannelUrlError(_objection(scheme, said))
+        raise ChannelUrlError(_url_error(scheme, messages))
     _refuse_forbidden_host(url, plugin)
     _refuse_template_file(plugin)
-    return _bounded(opsgenie_plugin(plugin))
+    return _restricted(opsgenie_plugin(plugin))
 
 
-def _objection(scheme: str, said: list[str]) -> str:
+def _url_error(scheme: str, messages: list[str]) -> str:
     known = scheme in _apprise().manager_plugins.NotificationManager()
     if not known:
         return f"Apprise knows no service {scheme[:30]!r}. Its list is at https://appriseit.com/services/."
@@ -103,26 +105,30 @@ def _refuse_forbidden_host(url: str, plugin: Any) -> None:
     except ValueError:
         hosts.add("")
     if any(is_forbidden(host) for host in hosts):
-        raise ChannelUrlError("The host is an address of a cloud metadata service, which is never asked.")  # fmt: skip
+        raise ChannelUrlError(
+            "The host is an address of a cloud metadata service, which is never asked."
+        )
 
 
 def _refuse_template_file(plugin: Any) -> None:
-    """Slack, Discord and others would send what a file of the worker's machine holds."""
-    template = getattr(plugin, "template", None)  # elsewhere a number that the service knows
+    """Refuse `template=`: Slack, Discord and others would send the content of a file on the worker's machine."""
+    template = getattr(plugin, "template", None)  # for other services it is the id of a template
     if isinstance(template, _apprise().AppriseAttachment) and len(template):
-        raise ChannelUrlError("Leave template out of the URL: it names a file of the one machine a worker happens to"
-                              " run on.")  # fmt: skip
+        raise ChannelUrlError(
+            "Leave template out of the URL: it names a file of the one machine a worker happens to run on."
+        )
 
 
-def _bounded(plugin: Any) -> Any:
-    """Take from a plugin what would wait or wander on its own."""
+def _restricted(plugin: Any) -> Any:
+    """Disable a plugin's own waiting, redirects and message splitting, and capture its responses."""
     plugin.request_rate_per_sec = 0
     plugin.redirects = False
     plugin.overflow_mode = _apprise().OverflowMode.TRUNCATE  # one message stays one message
     module = sys.modules[type(plugin).__module__]
     for owner in {module, *(sys.modules[c.__module__] for c in type(plugin).__mro__[:-1])}:
-        if getattr(owner, "requests", None) is requests and owner.__name__.startswith("apprise.plugins"):  # fmt: skip
-            owner.requests = Requests()  # type: ignore[attr-defined]
+        is_plugin = owner.__name__.startswith("apprise.plugins")
+        if is_plugin and getattr(owner, "requests", None) is requests:
+            owner.requests = CapturingRequests()  # type: ignore[attr-defined]
     return plugin
 
 
@@ -136,7 +142,7 @@ def describe(url: str) -> tuple[str, str]:
 def send(
     url: str, *, title: str, body: str, firing: bool, key: str = "", timeout_seconds: float = 10.0
 ) -> Attempt:
-    """Deliver one message and return what was seen; never raises for what the other side does.
+    """Deliver one message and return how it went; never raises for what the provider does.
 
     `key` is the same for the messages about one group: services that close what they opened need it.
     """
@@ -148,23 +154,25 @@ def send(
     plugin.socket_connect_timeout = min(CONNECT_SECONDS, timeout_seconds)
     plugin.socket_read_timeout = timeout_seconds
     began = time.monotonic()
-    heard.reply, heard.lines = None, []
+    captured.reply, captured.lines = None, []
     delivered, error_words, refused = False, "", False
-    # Breadcrumbs of an error report would hold the address, which is the secret.
+    # Breadcrumbs of an error report would hold the URL, which is a secret.
     with sentry_sdk.isolation_scope(), _untraced(), guarded(timeout_seconds) as guard:
         try:
             delivered = bool(_notify(plugin, title, body, firing))
-        except (ThrottledError, ForbiddenAddressError, TimeoutError):
+        except (RateLimitedError, ForbiddenAddressError, TimeoutError):
             pass
         except Exception as error:
-            # A plugin is foreign code and may raise anything; the words of an error may hold the URL.
+            # A plugin is third-party code and may raise anything; the text of the error may hold the URL.
             error_words = f"{type(error).__name__} in the Apprise plugin."
-            log.error("Apprise's plugin failed with %s at %s.", type(error).__name__, _place(error))
+            log.error(
+                "Apprise's plugin failed with %s at %s.", type(error).__name__, _location(error)
+            )
         refused = bool(guard.refused)
         timed_out = guard.expired
-    reply, lines = heard.reply, heard.lines
-    heard.reply = heard.lines = None
-    words = _words(reply, lines, secrets_of(url)) or error_words
+    reply, lines = captured.reply, captured.lines
+    captured.reply = captured.lines = None
+    words = _provider_text(reply, lines, secrets_of(url)) or error_words
     if refused:
         words = "the host leads to an address of a cloud metadata service, which is never asked."
     return Attempt(
@@ -178,14 +186,14 @@ def send(
     )
 
 
-def _place(error: BaseException) -> str:
+def _location(error: BaseException) -> str:
     """Return file and line where an error was raised."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"{last.filename.rpartition('/')[2]}:{last.lineno}"
 
 
 def _untraced() -> AbstractContextManager[Any]:
-    """Keep the address out of traces, where OpenTelemetry is loaded; it is looked up, never imported."""
+    """Keep the URL out of OpenTelemetry's traces, when it is loaded; it is never imported here."""
     instrumentation: Any = sys.modules.get("opentelemetry.instrumentation.utils")
     return instrumentation.suppress_http_instrumentation() if instrumentation else nullcontext()
 
@@ -201,20 +209,19 @@ def _notify(plugin: Any, title: str, body: str, firing: bool) -> Any:
 def secrets_of(url: str) -> list[str]:
     """Return the parts of a URL that must not be repeated, longest first."""
     rest = url.partition("://")[2]
-    parts = {part for part in rest.replace("@", "/").replace(":", "/").replace("?", "/")
-             .replace("&", "/").replace("=", "/").split("/") if len(part) >= 6}  # fmt: skip
+    parts = {part for part in re.split("[/@:?&=]", rest) if len(part) >= SECRET_LENGTH}
     return sorted(parts, key=len, reverse=True)
 
 
-def _words(reply: requests.Response | None, lines: list[str], secrets: list[str]) -> str:
-    """Return the provider's own words, shortened, harmless, and without parts of the URL."""
+def _provider_text(reply: requests.Response | None, lines: list[str], secrets: list[str]) -> str:
+    """Return the provider's error text: shortened, sanitised, and without secrets of the URL."""
     if reply is not None:
         html = "html" in reply.headers.get("Content-Type", "")
-        said = "" if html else reply.content[:2000].decode("utf-8", "replace")
+        messages = "" if html else reply.content[:2000].decode("utf-8", "replace")
     else:
-        said = " ".join(
+        messages = " ".join(
             line.partition(": ")[2] for line in lines if line.startswith(("Socket Exc", "I/O Exc"))
         )
     for secret in secrets:
-        said = said.replace(secret, "…")
-    return sanitize.line(said, WORDS_LENGTH)
+        messages = messages.replace(secret, "…")
+    return sanitize.line(messages, PROVIDER_TEXT_LIMIT)

@@ -1,6 +1,6 @@
-"""The storm budget: a channel gets so many messages in a window, the rest becomes one digest.
+"""The storm budget: a channel gets a limited number of messages in a window, the rest becomes one digest.
 
-What is held back stays in the log, withheld with its reason and tied to the digest that counts it.
+Messages over the budget stay in the log as withheld, with a reference to the digest that counts them.
 """
 
 from datetime import datetime, timedelta
@@ -11,18 +11,18 @@ from django.db.models import QuerySet
 from django.urls import reverse
 
 from alerts import messages, routing
-from alerts.messages import Held
+from alerts.messages import WithheldMessage
 from alerts.notification_models import Channel, Kind, Notification, Outcome
 from alerts.routing import Budget, Reason
 from alerts.wording import link
 
 
-def next_in_line(channel: Channel, *, at: datetime, limit: int) -> list[Notification]:
-    """Return what may be sent now, oldest first; what the budget has no room for is held back."""
+def messages_to_send(channel: Channel, *, at: datetime, limit: int) -> list[Notification]:
+    """Return the messages that may be sent now, oldest first; those over the budget are withheld."""
     waiting = channel.notifications.waiting(at=at).order_by("id")
     digest = channel.notifications.filter(kind=Kind.DIGEST, outcome=Outcome.PENDING).first()
     if digest is not None:
-        _hold(channel, digest, at)
+        _withhold(channel, digest, at)
         is_due = digest.next_attempt_at is not None and digest.next_attempt_at <= at
         return [digest] if is_due else []
     budget = Budget(channel.budget_messages, timedelta(seconds=channel.budget_seconds))
@@ -32,7 +32,7 @@ def next_in_line(channel: Channel, *, at: datetime, limit: int) -> list[Notifica
         recent = [when for when in sent[: budget.messages] if when]
         if waiting.exists():
             again_at = routing.room_at(budget, recent, at) or at
-            _hold(channel, _open_digest(channel, again_at, at), at)
+            _withhold(channel, _open_digest(channel, again_at, at), at)
         return []
     return list(waiting[: min(limit, budget.messages - used)])
 
@@ -40,7 +40,7 @@ def next_in_line(channel: Channel, *, at: datetime, limit: int) -> list[Notifica
 def _sent_between(
     channel: Channel, since: datetime, until: datetime
 ) -> QuerySet[Notification, datetime | None]:
-    """Return when messages were sent. What a clock that was ahead has dated later holds nothing back."""
+    """Return when messages were sent, newest first. Times after `until`, from a clock that ran ahead, do not count."""
     sent = channel.notifications.filter(
         outcome=Outcome.SENT, finished_at__gt=since, finished_at__lte=until
     )
@@ -50,7 +50,7 @@ def _sent_between(
 
 
 def _open_digest(channel: Channel, due: datetime, at: datetime) -> Notification:
-    """Create the digest that will count what is held back; the database allows one that waits."""
+    """Create the digest that will count withheld messages; a constraint allows one pending per channel."""
     return Notification.objects.create(
         batch=f"digest:{at.isoformat()}",
         channel=channel,
@@ -65,8 +65,8 @@ def _open_digest(channel: Channel, due: datetime, at: datetime) -> Notification:
 
 
 @transaction.atomic
-def _hold(channel: Channel, digest: Notification, at: datetime) -> int:
-    """Take the waiting messages out of the queue and into the digest."""
+def _withhold(channel: Channel, digest: Notification, at: datetime) -> int:
+    """Mark the waiting messages as withheld and tie them to the digest."""
     waiting = channel.notifications.waiting(at=at).filter(kind=Kind.MESSAGE)
     return waiting.update(
         outcome=Outcome.WITHHELD,
@@ -78,14 +78,14 @@ def _hold(channel: Channel, digest: Notification, at: datetime) -> int:
 
 
 def compose(channel: Channel, digest: Notification) -> None:
-    """Write subject and body from what was held back up to now."""
+    """Write subject and body of the digest from the messages withheld so far."""
     rows = digest.held.order_by("id").values_list("subject", "firing", "resolved")
-    held = [Held(*row) for row in rows]
+    withheld = [WithheldMessage(*row) for row in rows]
     query = urlencode({"digest__id__exact": digest.pk})
     url = link(f"{reverse('admin:alerts_notification_changelist')}?{query}")
     minutes = channel.budget_seconds / 60
     budget = f"{channel.budget_messages} messages in {minutes:g} minutes"
-    digest.subject, digest.body = messages.digest(held, budget=budget, url=url)
-    digest.firing = sum(message.firing for message in held)
-    digest.resolved = sum(message.resolved for message in held)
+    digest.subject, digest.body = messages.digest(withheld, budget=budget, url=url)
+    digest.firing = sum(message.firing for message in withheld)
+    digest.resolved = sum(message.resolved for message in withheld)
     digest.save(update_fields=["subject", "body", "firing", "resolved"])

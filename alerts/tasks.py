@@ -4,6 +4,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from alerts import (
+    clock_correction,
     delivery,
     dispatch,
     hooks,
@@ -12,8 +13,7 @@ from alerts import (
     rerouting,
     retention,
     router,
-    set_back,
-    ties,
+    service_assignment,
 )
 
 
@@ -38,18 +38,18 @@ def apply_own_silences() -> None:
 
 @shared_task(expires=10)
 def tie_alerts() -> None:
-    """The tick: what fires belongs to the service that the catalogue says now."""
-    ties.tie()
+    """The tick: assigns open alerts to services again after the catalogue has changed."""
+    service_assignment.reassign_if_changed()
 
 
 @shared_task(expires=10)
 def dispatch_notifications() -> None:
-    """The tick: route new transitions, look at due groups, and hand each due channel to a worker."""
+    """The tick: route new transitions, flush due groups, and hand each due channel to a worker."""
     try:
-        rerouting.route_anew_if_changed()
+        rerouting.reroute_if_changed()
         router.route_waiting()
-        dispatch.look_at_due()
-    finally:  # what was decided before goes out, whatever is wrong with what is new
+        dispatch.flush_due()
+    finally:  # pending messages are delivered even when routing fails
         for channel_id in leases.due_channels(at=timezone.now()):
             deliver_channel.delay(channel_id)
 
@@ -62,8 +62,8 @@ def deliver_channel(channel_id: int) -> None:
 
 @shared_task(expires=60)
 def catch_up_with_the_clock() -> None:
-    """The tick: what a clock that has been set back since has dated waits no longer."""
-    set_back.catch_up(at=timezone.now())
+    """The tick: makes due what a clock that has been set back since has dated in the future."""
+    clock_correction.make_due(at=timezone.now())
 
 
 @shared_task(expires=600)

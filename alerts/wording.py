@@ -1,4 +1,4 @@
-"""Turns alerts into the words of a message: the shell of alerts.messages, which knows our URLs."""
+"""Composes messages about alerts: adds the portal's URLs, which the pure alerts.messages does not know."""
 
 from collections.abc import Sequence
 from urllib.parse import urlencode
@@ -7,7 +7,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from alerts import messages
-from alerts.messages import Said
+from alerts.messages import MessageAlert
 from alerts.models import Alert
 from alerts.notification_models import NotificationGroup
 
@@ -16,8 +16,8 @@ def link(path: str) -> str:
     return f"{settings.PORTAL_URL}{path}"
 
 
-def said(alert: Alert) -> Said:
-    return Said(
+def _message_alert(alert: Alert) -> MessageAlert:
+    return MessageAlert(
         id=alert.pk,
         alertname=alert.alertname,
         severity=alert.severity,
@@ -39,11 +39,12 @@ def compose(
     group: NotificationGroup,
 ) -> tuple[str, str]:
     """Return subject and body of the message about a group."""
-    burning, over = [said(alert) for alert in firing], [said(alert) for alert in resolved]
+    now_firing = [_message_alert(alert) for alert in firing]
+    now_resolved = [_message_alert(alert) for alert in resolved]
     name = group.labels.get("alertname", "")
     query = urlencode({"state": "all", **({"q": name} if name else {})})
     listed = link(f"{reverse('admin:alerts_alert_changelist')}?{query}")
     return (
-        messages.subject(burning, over, repeated=repeated),
-        messages.body(burning, over, group_url=listed),
+        messages.subject(now_firing, now_resolved, repeated=repeated),
+        messages.body(now_firing, now_resolved, group_url=listed),
     )

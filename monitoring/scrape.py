@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.text import slugify
 
-from alerts import ties
+from alerts import service_assignment
 from monitoring import payloads, status
 from monitoring.models import ServiceStatus, Target
 from monitoring.payloads import ActiveTarget, AlertingRule
@@ -55,7 +55,7 @@ def poll(upstream: Upstream) -> Report:
     catalogue = Catalogue.load()
     if upstream.option("discover_services", True) and _discover(fetched.targets, catalogue):
         catalogue = Catalogue.load()
-        ties.tie()
+        service_assignment.reassign_if_changed()
     known = _known_targets(upstream)
     changes = plan_targets(
         known, fetched.targets, service_of=catalogue.service_id, complete=not fetched.bad

@@ -68,7 +68,7 @@ def test_a_message_is_given_up_after_eight_attempts_or_six_hours(
     tried: int, hours: float, hopeless: bool
 ) -> None:
     queued = NOW - timedelta(hours=hours)
-    assert attempts.is_hopeless(tried, queued_at=queued, now=NOW) is hopeless
+    assert attempts.should_give_up(tried, queued_at=queued, now=NOW) is hopeless
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -78,10 +78,10 @@ def test_what_a_busy_service_asks_for_is_waited(status: int) -> None:
 
 
 @given(st.integers(0, 1000), st.floats(0, 1))
-def test_the_wait_grows_and_stays_within_bounds(failures: int, luck: float) -> None:
-    wait = attempts.back_off(failures, luck=lambda: luck)
+def test_the_wait_grows_and_stays_within_bounds(failures: int, jitter: float) -> None:
+    wait = attempts.backoff(failures, jitter=lambda: jitter)
     assert attempts.FIRST_WAIT / 2 <= wait <= attempts.LONGEST_WAIT
-    assert attempts.back_off(failures + 1, luck=lambda: luck) >= wait
+    assert attempts.backoff(failures + 1, jitter=lambda: jitter) >= wait
 
 
 @given(st.text(max_size=60))

@@ -11,7 +11,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection
 from django.utils import timezone
 
-from alerts import channels, delivery, dispatch, leases, look, router, sender, wording
+from alerts import channels, delivery, dispatch, group_flush, leases, router, sender, wording
 from alerts.models import Alert, Transition
 from alerts.notification_models import Channel, Notification, NotificationGroup
 from alerts.tasks import dispatch_notifications
@@ -47,7 +47,7 @@ def end(alert: Alert) -> None:
 
 
 def later(**ago: float) -> None:
-    """Let time pass for the groups: their next look is due, their last words lie further back."""
+    """Let time pass for the groups: their next flush is due, and their last message is older."""
     for group in NotificationGroup.objects.all():
         group.next_flush_at = timezone.now() if group.next_flush_at else None
         group.flushed_at = group.flushed_at and group.flushed_at - timedelta(**ago)
@@ -299,7 +299,7 @@ def test_what_waited_for_hours_behind_a_failure_is_given_up_with_it(receiver: Re
     fire()
     fire()
     router.route_waiting()
-    dispatch.look_at_due()
+    dispatch.flush_due()
     waiting = Notification.objects.order_by("id")
     waiting.filter(pk=waiting[0].pk).update(attempts=7)
     waiting.filter(pk=waiting[1].pk).update(queued_at=timezone.now() - timedelta(hours=7))
@@ -346,14 +346,14 @@ def test_what_was_decided_goes_out_although_deciding_fails(
     make_route(make_channel(receiver.url()))
     fire()
     router.route_waiting()
-    dispatch.look_at_due()
+    dispatch.flush_due()
     monkeypatch.setattr(router, "route_batch", lambda: 1 // 0)
     with pytest.raises(ZeroDivisionError):
         dispatch_notifications()
     assert len(receiver.requests) == 1
 
 
-def test_a_group_that_cannot_be_looked_at_costs_only_itself(
+def test_a_group_that_cannot_be_flushed_does_not_stop_the_others(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_route(make_channel(receiver.url()), group_by=["alertname"])
@@ -365,7 +365,7 @@ def test_a_group_that_cannot_be_looked_at_costs_only_itself(
         assert firing[0].alertname != "Bad"
         return real(firing, *args, **kwargs)
 
-    monkeypatch.setattr(look, "compose", compose)
+    monkeypatch.setattr(group_flush, "compose", compose)
     dispatch_notifications()
     assert len(receiver.requests) == 1
     assert NotificationGroup.objects.filter(next_flush_at__gt=timezone.now()).count() == 2
@@ -375,7 +375,7 @@ def test_a_group_that_cannot_be_looked_at_costs_only_itself(
     assert len(receiver.requests) == 2
 
 
-def test_a_look_that_runs_out_of_time_ends_and_is_no_fault_of_its_groups(
+def test_a_flush_that_runs_out_of_time_ends_and_does_not_postpone_its_groups(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_route(make_channel(receiver.url()))
@@ -385,9 +385,9 @@ def test_a_look_that_runs_out_of_time_ends_and_is_no_fault_of_its_groups(
     def compose(*_args: Any, **_options: Any) -> tuple[str, str]:
         raise SoftTimeLimitExceeded
 
-    monkeypatch.setattr(look, "compose", compose)
+    monkeypatch.setattr(group_flush, "compose", compose)
     with pytest.raises(SoftTimeLimitExceeded):
-        dispatch.look_at_due()
+        dispatch.flush_due()
     assert NotificationGroup.objects.get().next_flush_at <= timezone.now()  # type: ignore[operator]
 
 
@@ -474,7 +474,7 @@ def test_a_channel_that_hangs_does_not_delay_the_others(receiver: Receiver) -> N
         make_route(hanging, make_channel(receiver.url()))
         fire()
         router.route_waiting()
-        dispatch.look_at_due()
+        dispatch.flush_due()
 
         def hang() -> None:
             delivery.deliver(hanging.pk)
@@ -503,7 +503,7 @@ def test_two_workers_send_each_message_once(receiver: Receiver) -> None:
         start.wait()
         for _ in range(4):
             router.route_waiting()
-            dispatch.look_at_due()
+            dispatch.flush_due()
             for channel in leases.due_channels(at=timezone.now()):
                 delivery.deliver(channel)
         connection.close()
@@ -548,7 +548,7 @@ def test_what_a_killed_worker_held_is_free_again_soon(
     make_route(channel)
     fire()
     router.route_waiting()
-    dispatch.look_at_due()
+    dispatch.flush_due()
     held: list[datetime] = []
 
     def look(taken: Channel, _ends_at: float) -> int:
@@ -573,7 +573,7 @@ def waiting(receiver: Receiver, **over: Any) -> tuple[Channel, Notification]:
     make_route(channel, group_by=["..."])
     fire()
     router.route_waiting()
-    dispatch.look_at_due()
+    dispatch.flush_due()
     return channel, Notification.objects.get()
 
 
@@ -611,7 +611,7 @@ def test_a_change_of_the_channel_stops_the_worker_that_is_sending(
         channel, _row = waiting(receiver)
         fire()
         router.route_waiting()
-        dispatch.look_at_due()
+        dispatch.flush_due()
 
         def save() -> None:
             seen = Channel.objects.get()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from alerts import listening, sender
+from alerts import apprise_capture, sender
 from alerts.models import Alert
 from alerts.notification_models import Notification
 from alerts.tasks import dispatch_notifications
@@ -120,9 +120,9 @@ def test_opsgenie_opens_with_an_alias_and_closes_by_it(receiver: Receiver) -> No
 def test_an_answer_without_end_is_read_up_to_a_bound(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listening, "MAX_ANSWER_BYTES", 1000)
+    monkeypatch.setattr(apprise_capture, "MAX_ANSWER_BYTES", 1000)
     receiver.body = b"x" * 3_000_000
-    reply = listening.Requests().post(receiver.url("http"), b"", timeout=5)
+    reply = apprise_capture.CapturingRequests().post(receiver.url("http"), b"", timeout=5)
     assert (reply.status_code, len(reply.content)) == (200, 1000)
     make_route(make_channel(receiver.url()))
     fire()

@@ -39,11 +39,11 @@ def test_another_severity_reaches_the_route_that_waits_for_it() -> None:
     make_route(pager, matchers=['severity="critical"'])
     raise_one(severity="warning")
     router.route_waiting()
-    dispatch.look_at_due()
+    dispatch.flush_due()
     assert not Notification.objects.filter(channel=pager).exists()
     raise_one(severity="critical")
     router.route_waiting()
-    dispatch.look_at_due()
+    dispatch.flush_due()
     assert Notification.objects.get(channel=pager).outcome == "pending"
 
 
@@ -53,7 +53,7 @@ def test_another_severity_is_told_to_who_was_told_the_first_one_once() -> None:
         raise_one(severity=severity)
         router.route_waiting()
         NotificationGroup.objects.update(next_flush_at=timezone.now())
-        dispatch.look_at_due()
+        dispatch.flush_due()
     reasons = Notification.objects.order_by("id").values_list("reason", flat=True)
     assert list(reasons) == ["first", "severity"]
 

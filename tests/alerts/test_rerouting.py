@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from alerts import channels, rerouting, services, ties
+from alerts import channels, rerouting, service_assignment, services
 from alerts.models import Transition
 from alerts.notification_models import Notification
 from alerts.tasks import dispatch_notifications
@@ -114,9 +114,9 @@ def test_a_change_of_severity_is_not_told_twice(receiver: Receiver) -> None:
 def test_a_tick_in_which_no_route_changed_looks_at_no_alert(receiver: Receiver) -> None:
     make_route(make_channel(receiver.url()))
     fire()
-    rerouting.route_anew_if_changed()
+    rerouting.reroute_if_changed()
     with CaptureQueriesContext(connection) as asked:
-        assert rerouting.route_anew_if_changed() == 0
+        assert rerouting.reroute_if_changed() == 0
     assert not any("alerts_alert" in query["sql"] for query in asked)
     assert len(asked) <= 3
 
@@ -126,7 +126,7 @@ def test_an_alert_that_waits_for_its_first_message_is_not_queued_again(receiver:
     fire()
     dispatch_notifications()
     make_route(make_channel(receiver.url()), matchers=['severity="nothing like it"'])
-    assert rerouting.route_anew_if_changed() == 0
+    assert rerouting.reroute_if_changed() == 0
     assert not Notification.objects.exists()
     assert not Transition.objects.filter(routed_at=None, at__lt=timezone.now()).exists()
 
@@ -137,7 +137,7 @@ def test_an_alert_whose_service_is_found_later_goes_the_way_of_its_team(receiver
     dispatch_notifications()
     assert log() == [("withheld", "no_route")]
     make_service(slug="shop", team="tills")
-    assert ties.tie() == 1
+    assert service_assignment.reassign_if_changed() == 1
     dispatch_notifications()
     dispatch_notifications()
     assert log()[1:] == [("sent", "first")]
@@ -158,9 +158,9 @@ def test_a_worker_that_ties_an_alert_and_dies_leaves_the_telling_to_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(rerouting, "look_again", Mock(side_effect=RedisConnectionError))
-        assert ties.tie() == 1
-    assert ties.tie() == 0
+        patched.setattr(rerouting, "request_reroute", Mock(side_effect=RedisConnectionError))
+        assert service_assignment.reassign_if_changed() == 1
+    assert service_assignment.reassign_if_changed() == 0
     dispatch_notifications()
     dispatch_notifications()
     assert log()[1:] == [("sent", "first")]
@@ -172,14 +172,14 @@ def test_what_is_tied_while_the_routes_are_held_against_it_is_told(
 ) -> None:
     requeue = rerouting._requeue
 
-    def meanwhile(untold: list[int]) -> None:
-        assert (untold, ties.tie()) == ([], 1)
-        requeue(untold)
+    def meanwhile(unnotified: list[int]) -> None:
+        assert (unnotified, service_assignment.reassign_if_changed()) == ([], 1)
+        requeue(unnotified)
 
     with monkeypatch.context() as patched:
         patched.setattr(rerouting, "_requeue", meanwhile)
-        cache.delete(rerouting.MARK)
-        assert rerouting.route_anew_if_changed() == 0
+        cache.delete(rerouting.FINGERPRINT_KEY)
+        assert rerouting.reroute_if_changed() == 0
     dispatch_notifications()
     dispatch_notifications()
     assert log()[1:] == [("sent", "first")]
@@ -205,7 +205,7 @@ def test_one_worker_holds_what_fires_against_the_routes_and_the_others_have_othe
     alert = make_alert()
     make_transition(alert, routed_at=timezone.now())
     another_connection.execute("SELECT pg_advisory_lock(%s)", [rerouting.LOCK])
-    assert rerouting.route_anew_if_changed() == 0
+    assert rerouting.reroute_if_changed() == 0
     another_connection.execute("SELECT pg_advisory_unlock(%s)", [rerouting.LOCK])
-    assert rerouting.route_anew_if_changed() == 1
-    assert rerouting.route_anew_if_changed() == 0
+    assert rerouting.reroute_if_changed() == 1
+    assert rerouting.reroute_if_changed() == 0

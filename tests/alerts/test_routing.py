@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts import routing
-from alerts.routing import Budget, Entry, Fit, Now, Quiet, Reason, Rule
+from alerts.routing import Budget, Entry, Fit, GroupState, QuietHours, Reason, RoutingRule
 from portal.core.matchers import parse
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-def rule(number: int, *matchers: str, **over: object) -> Rule:
-    return Rule(number, f"route-{number}", tuple(map(parse, matchers)), **over)  # type: ignore[arg-type]
+def rule(number: int, *matchers: str, **over: object) -> RoutingRule:
+    return RoutingRule(number, f"route-{number}", tuple(map(parse, matchers)), **over)  # type: ignore[arg-type]
 
 
 CRITICAL = rule(1, 'severity="critical"')
@@ -43,7 +43,7 @@ ALL = rule(9)
     ],
 )
 def test_the_first_match_wins_unless_it_goes_on(
-    rules: list[Rule], labels: dict[str, str], found: list[int]
+    rules: list[RoutingRule], labels: dict[str, str], found: list[int]
 ) -> None:
     assert [found.id for found in routing.Routes(rules).matching(labels)] == found
 
@@ -53,7 +53,7 @@ def test_the_first_match_wins_unless_it_goes_on(
     st.dictionaries(st.sampled_from(["severity", "team", "env"]), st.sampled_from(["", "critical", "payments", "dev"])),
 )  # fmt: skip
 def test_what_matches_is_what_a_walk_finds_matched(
-    drawn: list[tuple[Rule, bool]], labels: dict[str, str]
+    drawn: list[tuple[RoutingRule, bool]], labels: dict[str, str]
 ) -> None:
     rules = [replace(one, goes_on=goes_on) for one, goes_on in drawn]
     walked = [looked.rule for looked in routing.walk(rules, labels) if looked.fit is Fit.MATCHED]
@@ -62,7 +62,7 @@ def test_what_matches_is_what_a_walk_finds_matched(
 
 def test_a_walk_names_the_matcher_that_said_no() -> None:
     looked = routing.walk([CRITICAL, NOT_INFO, ALL], {"severity": "warning"})
-    assert [(line.rule.id, line.fit, str(line.because)) for line in looked] == [
+    assert [(line.rule.id, line.fit, str(line.failed)) for line in looked] == [
         (1, Fit.MISMATCH, 'severity="critical"'),
         (3, Fit.MATCHED, "None"),
         (9, Fit.NOT_REACHED, "None"),
@@ -92,36 +92,51 @@ def entry(ago: timedelta, firing: frozenset[int], resolved: frozenset[int] = ids
 @pytest.mark.parametrize(
     "told, group, send, reason",
     [
-        (None, Now(ids(1)), True, Reason.FIRST),
-        (None, Now(ids(), ids(1)), False, Reason.NEVER_ANNOUNCED),
-        (entry(HOUR, ids(), ids()), Now(ids(1)), True, Reason.FIRST),
-        (entry(HOUR, ids(1)), Now(ids(1)), False, Reason.NOT_YET),
-        (entry(HOUR, ids(1)), Now(ids(1, 2)), True, Reason.NEW_FIRING),
-        (entry(HOUR, ids(1, 2)), Now(ids(1)), False, Reason.NOT_YET),
-        (entry(HOUR, ids(1)), Now(ids(1), changed=ids(1)), True, Reason.SEVERITY),
+        (None, GroupState(ids(1)), True, Reason.FIRST),
+        (None, GroupState(ids(), ids(1)), False, Reason.NEVER_ANNOUNCED),
+        (entry(HOUR, ids(), ids()), GroupState(ids(1)), True, Reason.FIRST),
+        (entry(HOUR, ids(1)), GroupState(ids(1)), False, Reason.NOT_YET),
+        (entry(HOUR, ids(1)), GroupState(ids(1, 2)), True, Reason.NEW_FIRING),
+        (entry(HOUR, ids(1, 2)), GroupState(ids(1)), False, Reason.NOT_YET),
+        (entry(HOUR, ids(1)), GroupState(ids(1), changed=ids(1)), True, Reason.SEVERITY),
         (
             entry(HOUR, ids(1)),
-            Now(ids(1), acknowledged=ids(1), changed=ids(1)),
+            GroupState(ids(1), acknowledged=ids(1), changed=ids(1)),
             True,
             Reason.SEVERITY,
         ),
-        (entry(HOUR, ids(1)), Now(ids(), ids(1), changed=ids(1)), True, Reason.ALL_RESOLVED),
-        (None, Now(ids(1), changed=ids(1)), True, Reason.FIRST),
-        (entry(HOUR, ids(1)), Now(ids(), ids(1)), True, Reason.ALL_RESOLVED),
-        (entry(HOUR, ids(1)), Now(ids(), ids(2)), False, Reason.NEVER_ANNOUNCED),
-        (entry(HOUR, ids(), ids(1)), Now(ids(), ids(1)), False, Reason.NEVER_ANNOUNCED),
-        (entry(HOUR, ids(), ids(1)), Now(ids(1)), True, Reason.NEW_FIRING),
-        (entry(HOUR, ids(1, 2)), Now(ids(1), ids(2)), True, Reason.SOME_RESOLVED),
-        (entry(HOUR, ids(1), ids(2)), Now(ids(1), ids(2)), False, Reason.NOT_YET),
-        (entry(HOUR, ids(1)), Now(ids()), False, Reason.NOTHING_NEW),
-        (entry(4 * HOUR, ids(1)), Now(ids(1)), True, Reason.REPEAT),
-        (entry(4 * HOUR, ids(1)), Now(ids(1), acknowledged=ids(1)), False, Reason.ACKNOWLEDGED),
-        (entry(4 * HOUR, ids(1, 2)), Now(ids(1, 2), acknowledged=ids(1)), True, Reason.REPEAT),
-        (entry(HOUR, ids(1)), Now(ids(1, 2), acknowledged=ids(1, 2)), True, Reason.NEW_FIRING),
+        (entry(HOUR, ids(1)), GroupState(ids(), ids(1), changed=ids(1)), True, Reason.ALL_RESOLVED),
+        (None, GroupState(ids(1), changed=ids(1)), True, Reason.FIRST),
+        (entry(HOUR, ids(1)), GroupState(ids(), ids(1)), True, Reason.ALL_RESOLVED),
+        (entry(HOUR, ids(1)), GroupState(ids(), ids(2)), False, Reason.NEVER_ANNOUNCED),
+        (entry(HOUR, ids(), ids(1)), GroupState(ids(), ids(1)), False, Reason.NEVER_ANNOUNCED),
+        (entry(HOUR, ids(), ids(1)), GroupState(ids(1)), True, Reason.NEW_FIRING),
+        (entry(HOUR, ids(1, 2)), GroupState(ids(1), ids(2)), True, Reason.SOME_RESOLVED),
+        (entry(HOUR, ids(1), ids(2)), GroupState(ids(1), ids(2)), False, Reason.NOT_YET),
+        (entry(HOUR, ids(1)), GroupState(ids()), False, Reason.NOTHING_NEW),
+        (entry(4 * HOUR, ids(1)), GroupState(ids(1)), True, Reason.REPEAT),
+        (
+            entry(4 * HOUR, ids(1)),
+            GroupState(ids(1), acknowledged=ids(1)),
+            False,
+            Reason.ACKNOWLEDGED,
+        ),
+        (
+            entry(4 * HOUR, ids(1, 2)),
+            GroupState(ids(1, 2), acknowledged=ids(1)),
+            True,
+            Reason.REPEAT,
+        ),
+        (
+            entry(HOUR, ids(1)),
+            GroupState(ids(1, 2), acknowledged=ids(1, 2)),
+            True,
+            Reason.NEW_FIRING,
+        ),
     ],
 )
 def test_whether_a_channel_is_told(
-    told: Entry | None, group: Now, send: bool, reason: Reason
+    told: Entry | None, group: GroupState, send: bool, reason: Reason
 ) -> None:
     decision = routing.decide(
         told, group, send_resolved=True, repeat_interval=4 * HOUR, now=NOW
@@ -132,11 +147,13 @@ def test_whether_a_channel_is_told(
 @pytest.mark.parametrize(
     "told, group, reason",
     [
-        (entry(HOUR, ids(1)), Now(ids(), ids(1)), Reason.RESOLVED_OFF),
-        (entry(HOUR, ids(1, 2)), Now(ids(1), ids(2)), Reason.NOT_YET),
+        (entry(HOUR, ids(1)), GroupState(ids(), ids(1)), Reason.RESOLVED_OFF),
+        (entry(HOUR, ids(1, 2)), GroupState(ids(1), ids(2)), Reason.NOT_YET),
     ],
 )
-def test_without_send_resolved_an_end_is_not_said(told: Entry, group: Now, reason: Reason) -> None:
+def test_without_send_resolved_an_end_is_not_said(
+    told: Entry, group: GroupState, reason: Reason
+) -> None:
     decision = routing.decide(told, group, send_resolved=False, repeat_interval=4 * HOUR, now=NOW)
     assert (decision.send, decision.reason) == (False, reason)
 
@@ -150,7 +167,7 @@ def test_a_decision_is_final_until_something_changes(
     hours: int, send_resolved: bool,
 ) -> None:  # fmt: skip
     """Whoever was told this moment is not told the same again, whatever the state was."""
-    group = Now(firing, resolved - firing)
+    group = GroupState(firing, resolved - firing)
     options = {"send_resolved": send_resolved, "repeat_interval": 4 * HOUR, "now": NOW}
     before = Entry(NOW - hours * HOUR, told, over)
     if routing.decide(before, group, **options).send:  # type: ignore[arg-type]
@@ -159,8 +176,8 @@ def test_a_decision_is_final_until_something_changes(
         assert not routing.decide(after, group, **options).send or not after.firing | after.resolved  # type: ignore[arg-type]
 
 
-NIGHT = Quiet(time(22), time(7))
-SHIFTED = Quiet(time(22), time(7), "Europe/Paris")
+NIGHT = QuietHours(time(22), time(7))
+SHIFTED = QuietHours(time(22), time(7), "Europe/Paris")
 
 
 @pytest.mark.parametrize(
@@ -173,11 +190,11 @@ SHIFTED = Quiet(time(22), time(7), "Europe/Paris")
         (NIGHT, "2026-03-05T07:00", None),
         (SHIFTED, "2026-03-04T21:30", "2026-03-05T06:00"),
         (SHIFTED, "2026-03-29T00:30", "2026-03-29T05:00"),  # the night summer time begins
-        (Quiet(time(12), time(13)), "2026-03-04T12:30", "2026-03-04T13:00"),
-        (Quiet(time(12), time(12)), "2026-03-04T12:30", None),
+        (QuietHours(time(12), time(13)), "2026-03-04T12:30", "2026-03-04T13:00"),
+        (QuietHours(time(12), time(12)), "2026-03-04T12:30", None),
     ],
 )
-def test_quiet_hours(quiet: Quiet | None, now: str, ends: str | None) -> None:
+def test_quiet_hours(quiet: QuietHours | None, now: str, ends: str | None) -> None:
     moment = datetime.fromisoformat(now).replace(tzinfo=UTC)
     expected = datetime.fromisoformat(ends).replace(tzinfo=UTC) if ends else None
     assert routing.quiet_until(quiet, moment) == expected

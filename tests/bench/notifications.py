@@ -37,7 +37,7 @@ def _measure(port: int) -> Iterator[Row]:
     channel = make_channel(f"json://127.0.0.1:{port}/", name="bench", budget_messages=100_000)
     make_route(channel, name="bench", group_by=["..."])
     _fire(upstream)
-    routing = seconds(lambda: (router.route_waiting(), dispatch.look_at_due()))
+    routing = seconds(lambda: (router.route_waiting(), dispatch.flush_due()))
     waiting = Notification.objects.filter(outcome="pending")
     assert waiting.count() == TRANSITIONS
     delivering = seconds(lambda: delivery.deliver(channel.pk, seconds=600))
@@ -72,7 +72,7 @@ def _grouped(upstream: Upstream, channel_id: int) -> Iterator[Row]:
 
     def work() -> None:
         router.route_waiting()
-        dispatch.look_at_due()
+        dispatch.flush_due()
         delivery.deliver(channel_id)
 
     taken = seconds(work)
@@ -89,7 +89,7 @@ def _grouped(upstream: Upstream, channel_id: int) -> Iterator[Row]:
 
 
 def _fire(upstream: Upstream) -> None:
-    names = [f"Rule{number}" for number in range(8)]
+    names = [f"RoutingRule{number}" for number in range(8)]
     alerts = [build_alert(upstream, alertname=names[n % 8]) for n in range(TRANSITIONS)]
     Alert.objects.bulk_create(alerts, batch_size=1000)
     now = timezone.now()

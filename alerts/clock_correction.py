@@ -1,6 +1,7 @@
-"""Brings forward what a clock that was ahead has dated: set back, it would let all of that wait until it catches up.
+"""Corrects due times that were written while the clock ran ahead.
 
-A minute of difference is left alone: clocks of workers differ.
+After the clock is set back, groups, messages and channels with such times would wait until it has caught
+up. Differences up to MARGIN are left alone, because the clocks of workers differ.
 """
 
 from datetime import datetime, timedelta
@@ -11,8 +12,8 @@ from django.db import connection, transaction
 from alerts.attempts import LONGEST_RETRY_AFTER
 
 MARGIN = timedelta(minutes=1)
-# A group that nobody has looked at waits for its route's first wait; one that was, for times after its last words.
-# Locked in the order of routing and dispatch (alerts.router), so that none waits in a circle.
+# A group that was never flushed is due after its route's group wait; for one that was, `flushed_at` tells.
+# Locked in the order of routing and dispatch (alerts.router), which rules out a deadlock.
 _GROUPS = """
 WITH late AS (
     SELECT g.id FROM alerts_notificationgroup g JOIN alerts_route r ON r.id = g.route_id
@@ -22,9 +23,9 @@ WITH late AS (
 )
 UPDATE alerts_notificationgroup g SET flushed_at = CASE WHEN g.flushed_at > %(at)s THEN %(at)s ELSE g.flushed_at END,
     next_flush_at = CASE WHEN g.next_flush_at > %(at)s THEN %(at)s ELSE g.next_flush_at END,
-    told = coalesce((SELECT jsonb_object_agg(channel, CASE WHEN (words ->> 0)::timestamptz > %(at)s
-        THEN jsonb_set(words, '{0}', to_jsonb(%(written)s::text)) ELSE words END)
-        FROM jsonb_each(g.told) AS t (channel, words)), '{}')
+    told = coalesce((SELECT jsonb_object_agg(channel, CASE WHEN (entry ->> 0)::timestamptz > %(at)s
+        THEN jsonb_set(entry, '{0}', to_jsonb(%(at_text)s::text)) ELSE entry END)
+        FROM jsonb_each(g.told) AS t (channel, entry)), '{}')
 FROM late WHERE late.id = g.id
 """
 _NOTIFICATIONS = """
@@ -41,11 +42,11 @@ WHERE failing_since > %(ahead)s OR not_before > %(ahead)s + %(longest)s
 
 
 @transaction.atomic
-def catch_up(*, at: datetime) -> int:
-    """Let groups, messages and channels that a clock ahead of `at` has dated be due now; return how many."""
+def make_due(*, at: datetime) -> int:
+    """Set times that lie after `at` to `at`, in groups, messages and channels; return how many rows changed."""
     facts: dict[str, Any] = {
         "at": at,
-        "written": at.isoformat(),
+        "at_text": at.isoformat(),
         "ahead": at + MARGIN,
         "longest": LONGEST_RETRY_AFTER,
     }

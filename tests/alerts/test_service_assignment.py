@@ -7,7 +7,7 @@ import pytest
 from django.core.cache import cache
 from django.db import connection
 
-from alerts import raised, ties
+from alerts import raised, service_assignment
 from alerts.models import Alert
 from alerts.tasks import tie_alerts
 from portal.core.catalogue import Catalogue
@@ -35,10 +35,10 @@ def test_what_fires_follows_the_catalogue_and_what_is_over_stays() -> None:
     assert services() == {"Disk": "db", "Heat": "north", "Past": None}
     north.matchers = ['alertname="Disk"']
     north.save()
-    assert ties.tie() == 2
+    assert service_assignment.reassign_if_changed() == 2
     assert services() == {"Disk": "north", "Heat": None, "Past": None}
     north.delete()
-    assert ties.tie() == 1
+    assert service_assignment.reassign_if_changed() == 1
     assert services() == {"Disk": "db", "Heat": None, "Past": None}
 
 
@@ -46,19 +46,19 @@ def test_a_catalogue_that_has_not_changed_costs_one_statement(
     django_assert_num_queries: Any,
 ) -> None:
     alert = make_alert(service=make_service())  # which its labels do not say
-    assert ties.tie() == 1
+    assert service_assignment.reassign_if_changed() == 1
     Alert.objects.update(service=alert.service)
     with django_assert_num_queries(1):
-        assert ties.tie() == 0
+        assert service_assignment.reassign_if_changed() == 0
     cache.clear()
-    assert ties.tie() == 1
+    assert service_assignment.reassign_if_changed() == 1
 
 
 def test_an_alert_of_the_portal_keeps_the_service_it_was_raised_for() -> None:
     service = make_service(slug="shop", matchers=[])
     raised.raise_alert(alertname="CheckFailing", labels={"check": "shop"}, service=service)
     make_service(slug="other", matchers=['check="shop"'])
-    assert ties.tie() == 0
+    assert service_assignment.reassign_if_changed() == 0
     assert services() == {"CheckFailing": "shop"}
 
 
@@ -70,11 +70,11 @@ def test_a_poll_that_still_goes_by_the_old_catalogue_is_waited_for(another_conne
     make_service(slug="db", matchers=[])
     done: list[int] = []
 
-    def tie() -> None:
-        done.append(ties.tie())
+    def reassign() -> None:
+        done.append(service_assignment.reassign_if_changed())
         connection.close()
 
-    thread = threading.Thread(target=tie)
+    thread = threading.Thread(target=reassign)
     thread.start()
     until(somebody_waits, "nobody waits")
     labels = '{"alertname": "Disk", "job": "db"}'
@@ -98,21 +98,21 @@ def test_polls_do_not_wait_while_alerts_are_held_against_the_catalogue(
         return load()
 
     monkeypatch.setattr(Catalogue, "load", noted)
-    assert ties.tie() == 1
+    assert service_assignment.reassign_if_changed() == 1
     assert held == [False, True]  # the few that are corrected are looked at once more
     cache.clear()
-    assert ties.tie() == 0
+    assert service_assignment.reassign_if_changed() == 0
     assert held == [False, True, False]
 
 
 def test_many_alerts_are_corrected_batch_by_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ties, "BATCH", 2)
+    monkeypatch.setattr(service_assignment, "BATCH", 2)
     upstream = make_upstream()
     for number in range(5):
         name = f"Disk{number}"
         make_alert(upstream=upstream, alertname=name, labels={"alertname": name, "job": "db"})
     make_service(slug="db", matchers=[])
-    assert ties.tie() == 5
+    assert service_assignment.reassign_if_changed() == 5
     assert set(services().values()) == {"db"}
 
 
@@ -120,7 +120,7 @@ def test_many_alerts_are_corrected_batch_by_batch(monkeypatch: pytest.MonkeyPatc
 def test_one_worker_ties_at_a_time_and_the_others_have_other_work(another_connection: Any) -> None:
     make_alert(alertname="Disk", labels={"alertname": "Disk", "job": "db"})
     make_service(slug="db", matchers=[])
-    another_connection.execute("SELECT pg_advisory_lock(%s)", [ties.LOCK])
-    assert (ties.tie(), services()) == (0, {"Disk": None})
-    another_connection.execute("SELECT pg_advisory_unlock(%s)", [ties.LOCK])
-    assert (ties.tie(), services()) == (1, {"Disk": "db"})
+    another_connection.execute("SELECT pg_advisory_lock(%s)", [service_assignment.LOCK])
+    assert (service_assignment.reassign_if_changed(), services()) == (0, {"Disk": None})
+    another_connection.execute("SELECT pg_advisory_unlock(%s)", [service_assignment.LOCK])
+    assert (service_assignment.reassign_if_changed(), services()) == (1, {"Disk": "db"})

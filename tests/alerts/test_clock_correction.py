@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from alerts import set_back
+from alerts import clock_correction
 from alerts.notification_models import Channel, Notification, NotificationGroup
 from alerts.tasks import catch_up_with_the_clock, dispatch_notifications
 from tests.factories import make_alert, make_channel, make_route, make_transition
@@ -108,7 +108,7 @@ def test_what_waits_rightly_goes_on_waiting(receiver: Receiver) -> None:
         list(model.objects.order_by("id").values())
         for model in (Notification, NotificationGroup, Channel)
     ]
-    assert set_back.catch_up(at=timezone.now() - timedelta(seconds=50)) == 0
+    assert clock_correction.make_due(at=timezone.now() - timedelta(seconds=50)) == 0
     after = [
         list(model.objects.order_by("id").values())
         for model in (Notification, NotificationGroup, Channel)
@@ -137,6 +137,6 @@ def test_groups_are_locked_in_the_order_of_those_who_look_at_them(another_connec
 
 def catch_up() -> int:
     try:
-        return set_back.catch_up(at=timezone.now())
+        return clock_correction.make_due(at=timezone.now())
     finally:
         connection.close()
