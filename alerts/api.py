@@ -189,9 +189,9 @@ class SilenceViewSet(mixins.RetrieveModelMixin, PortalViewSet):
         upstream, matchers = _alertmanager(
             _validated(serializers.PreviewSilenceSerializer, request)
         )
-        hit = silences.preview(upstream, matchers)
-        shown = serializers.AlertSerializer(hit[:PREVIEW_SIZE], many=True).data
-        return Response({"count": len(hit), "alerts": shown})
+        count, hit = silences.preview(upstream, matchers, most=PREVIEW_SIZE)
+        shown = serializers.AlertSerializer(hit, many=True).data
+        return Response({"count": count, "alerts": shown})
 
     @extend_schema(request=serializers.TextSerializer, responses=serializers.SilenceSerializer)
     @action(detail=True, methods=["post"])

@@ -115,14 +115,14 @@ def silence_page(request: HttpRequest, alert_id: str, context: dict[str, Any]) -
             if done:
                 return done
         hit = form.cleaned_data.get("matchers")  # what was typed, also without a reason
-    preview = silences.preview(alert.upstream, hit) if hit else []
+    count, shown = silences.preview(alert.upstream, hit, most=PREVIEW_LENGTH) if hit else (0, [])
     context |= {
         "title": f"Silence {alert.alertname}",
         "alert": alert,
         "form": form,
         "is_readable": bool(hit),
-        "hit_count": len(preview),
-        "hit": preview[:PREVIEW_LENGTH],
+        "hit_count": count,
+        "hit": shown,
     }
     return TemplateResponse(request, "alerts/silence.html", context)
 

@@ -21,7 +21,6 @@ from portal.core.matchers import Matcher, all_match
 from portal.core.models import Upstream
 
 MAX_LENGTH = timedelta(days=90)
-PREVIEW_LIMIT = 20_000
 
 
 def mirror(
@@ -244,14 +243,15 @@ def _on_any_member(upstream: Upstream, act: Any) -> Any:
     raise failure
 
 
-def preview(upstream: Upstream, matchers: Sequence[Matcher]) -> list[Alert]:
-    """Return the open alerts that a silence with these matchers would hit, at most 20,000 looked at."""
+def preview(
+    upstream: Upstream, matchers: Sequence[Matcher], *, most: int
+) -> tuple[int, list[Alert]]:
+    """Return how many open alerts a silence with these matchers would hit, and the newest of them."""
     candidates: AlertQuerySet = Alert.objects.open().filter(upstream=upstream)
     equal = {m.name: m.value for m in matchers if m.operator == "=" and m.value}
     if equal:
         candidates = candidates.filter(labels__contains=equal)
-    return [
-        a
-        for a in candidates.select_related("service")[:PREVIEW_LIMIT]
-        if all_match(matchers, a.labels)
-    ]
+    labelled = candidates.values_list("pk", "labels").iterator()
+    hit = [pk for pk, labels in labelled if all_match(matchers, labels)]
+    shown = Alert.objects.select_related("upstream", "service", "assigned_to")
+    return len(hit), list(shown.filter(pk__in=hit[:most]))

@@ -1,6 +1,7 @@
 """Alerts and silences at the API's door: what is told of them, found, walked through, and done."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from alerts.models import Alert, Silence
+from alerts import episodes, rows
+from alerts.models import Alert, Silence, Source
+from alerts.payloads import HookAlert
+from portal.core.catalogue import Catalogue
 from security import tokens
 from tests.conftest import Trail
 from tests.factories import build_alert, make_alert, make_service, make_upstream, make_user
@@ -162,6 +166,26 @@ def test_a_preview_counts_what_a_silence_would_hit(api: Client) -> None:
     found = api.post("/api/v1/silences/preview/", body, content_type="application/json").json()
     assert found["count"] == 2
     assert {alert["id"] for alert in found["alerts"]} == set(hit)
+
+
+def test_a_preview_counts_also_what_began_before_tens_of_thousands_of_others(
+    api: Client, django_assert_max_num_queries: Any
+) -> None:
+    upstream = make_upstream(name="am")
+    hit = make_alert(upstream=upstream, alertname="Old", starts_at=NOW - timedelta(days=9))
+    sent = HookAlert("firing", {"alertname": "Other"}, NOW.isoformat(), "")
+    other = rows.of_hook(sent, Catalogue.load(), receiver="", ends_at=None)
+    others = [replace(other, fingerprint=f"{number:x}") for number in range(20_001)]
+    episodes.insert(upstream.pk, others, source=Source.POLL, at=NOW)
+    for operator, value, found in (("=~", "Ol.*", 1), ("!=", "Old", 20_001)):
+        matcher = {"name": "alertname", "operator": operator, "value": value}
+        body = {"upstream": "am", "matchers": [matcher]}
+        with django_assert_max_num_queries(12):
+            reply = api.post(
+                "/api/v1/silences/preview/", body, content_type="application/json"
+            ).json()
+        assert (reply["count"], len(reply["alerts"])) == (found, min(found, 100))
+        assert (hit.pk in {alert["id"] for alert in reply["alerts"]}) is (found == 1)
 
 
 @pytest.fixture
