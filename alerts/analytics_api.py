@@ -88,7 +88,7 @@ class AlertAnalyticsView(APIView):
 
 def _csv(facts: dict[str, Any], slug: str) -> HttpResponseBase:
     """Send every group as a row, and leave an entry in the trail."""
-    data = {"filters": {**facts, "service": slug}, "format": "csv", **audit.naming(slug)}
+    data = {"filters": {**facts, "service": slug}, "format": "csv", **audit.service_data(slug)}
     audit.record("data.exported", target=Target("api.alert-analytics"), data=data)
     found = report(at=timezone.now(), service=slug, most=UNBOUNDED, **facts)
     rows = ([getattr(group, name) for name in COLUMNS] for group in found.groups)

@@ -1,4 +1,4 @@
-"""Saved filters in the admin: kept under a name, one's own to change."""
+"""The admin of saved filters of the audit trail."""
 
 from typing import ClassVar
 
@@ -6,25 +6,25 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 
 from audit import filters, saved_filters
-from audit.admin_kept import KeptAdmin, KeptForm
+from audit.admin_saved_queries import SavedQueryAdmin, SavedQueryForm
 from audit.export_models import SavedFilter
 
 
-class SavedFilterForm(KeptForm):
+class SavedFilterForm(SavedQueryForm):
     example = "group=auth&outcome=failure&last=24h"
 
-    class Meta(KeptForm.Meta):
+    class Meta(SavedQueryForm.Meta):
         model = SavedFilter
 
     def clean_query(self) -> dict[str, str]:
-        kept = filters.checked(self.written())
-        if not kept:
+        checked = filters.checked(self.parameters())
+        if not checked:
             raise ValidationError("Name at least one filter, such as outcome=failure.")
-        return kept
+        return checked
 
 
 @admin.register(SavedFilter)
-class SavedFilterAdmin(KeptAdmin):
+class SavedFilterAdmin(SavedQueryAdmin):
     form = SavedFilterForm
     service: ClassVar = saved_filters
 

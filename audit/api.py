@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from uuid6 import uuid7
 
-from audit import bounded, ingest
+from audit import ingest, read_timeout
 from audit.filters import TrailFilter
 from audit.ingest_serializers import (
     MAX_ENTRIES,
@@ -70,9 +70,9 @@ class AuditEntryViewSet(mixins.RetrieveModelMixin, PortalViewSet):
         if request.query_params.get("format") == "csv":
             return super().list(request, *args, **kwargs)
         try:
-            with bounded.reading():
+            with read_timeout.limited():
                 return super().list(request, *args, **kwargs)
-        except bounded.TooWideError as error:
+        except read_timeout.ReadTimeoutError as error:
             raise TooWide(str(error)) from error
 
     @extend_schema(
@@ -107,23 +107,25 @@ STATUS_WORDS = ("created", "duplicate", "refused")
 
 
 def _ingested(items: list[Any]) -> list[dict[str, Any]]:
-    """Validate each item, write the good ones, and return what became of each."""
+    """Validate each item, write the valid ones, and return the result of each."""
     results: list[dict[str, Any]] = []
-    told: list[dict[str, Any]] = []
-    checker = NewEntrySerializer()  # one for all: making its fields anew took half the time
+    valid: list[dict[str, Any]] = []
+    checker = (
+        NewEntrySerializer()
+    )  # shared: building its fields for each item took half of the time
     for index, item in enumerate(items):
         try:
             facts = {"uid": uuid7(), **checker.run_validation(item)}
         except ValidationError as error:
-            # A sentence may quote what was sent, and that may be what no answer can hold.
+            # A message may quote what was sent, which may not be representable in JSON.
             wrong = sanitize.json(serializers.as_serializer_error(error), limit=300)
             errors = {name: _sentences(said) for name, said in wrong.items()}
             refused = {"index": index, "uid": _uid_of(item), "status": "refused"}
             results.append({**refused, "errors": errors})
         else:
-            told.append(facts)
+            valid.append(facts)
             results.append({"index": index, "uid": str(facts["uid"]), "status": "created"})
-    written = iter(ingest.write(told, by=ingest.teller(), at=timezone.now()))
+    written = iter(ingest.write(valid, by=ingest.sender(), at=timezone.now()))
     for result in results:
         if result["status"] == "created" and not next(written):
             result["status"] = "duplicate"
@@ -131,14 +133,14 @@ def _ingested(items: list[Any]) -> list[dict[str, Any]]:
 
 
 def _sentences(said: Any) -> list[str]:
-    """Return what is wrong with a field; of a list it is told by the place of each item."""
+    """Return the error messages of a field; those of list items are prefixed with their index."""
     if isinstance(said, dict):
         return [f"{key}: {one}" for key, inner in said.items() for one in _sentences(inner)]
     return [str(one) for one in said] if isinstance(said, list) else [str(said)]
 
 
 def _uid_of(item: Any) -> str | None:
-    """Return the uid a refused item came with, as far as it can be named."""
+    """Return the uid of a refused item, None when it is not ASCII text."""
     uid = item.get("uid") if isinstance(item, dict) else None
     return uid[:36] if isinstance(uid, str) and uid.isascii() else None
 

@@ -4,7 +4,7 @@ from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
 
 from audit import saved_filters
-from audit.api_kept import KeptViewSet
+from audit.api_saved_queries import SavedQueryViewSet
 from audit.export_models import SavedFilter
 
 
@@ -22,7 +22,7 @@ class SavedFilterSerializer(serializers.ModelSerializer[SavedFilter]):
 
 
 @extend_schema_view(list=extend_schema(filters=True))
-class SavedFilterViewSet(KeptViewSet):
+class SavedFilterViewSet(SavedQueryViewSet):
     """Filters of the trail that somebody kept; whoever reads the trail may keep some."""
 
     queryset = SavedFilter.objects.select_related("owner")

@@ -12,7 +12,7 @@ from django.contrib import messages
 from django.contrib.admin.views.main import ChangeList
 from django.http import HttpRequest
 
-from audit import bounded
+from audit import read_timeout
 from audit.filters import NAMES, TrailFilter, given
 from audit.models import AuditEntry, AuditEntryQuerySet
 
@@ -79,9 +79,9 @@ class TrailChangeList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         self.paginator = Pager()
         try:
-            with bounded.reading():
+            with read_timeout.limited():
                 self.result_list = self._page(request)
-        except bounded.TooWideError as error:
+        except read_timeout.ReadTimeoutError as error:
             messages.error(request, str(error))
             self.result_list = []
         self.result_count = len(self.result_list)

@@ -68,13 +68,13 @@ def document(entry: Entry) -> dict[str, Any]:
             fields[name] = str(value) if attribute == "uid" else value
     if word := OWASP.get(entry.action):
         fields["labels.owasp"] = word
-    if teller := _teller(entry.data):
-        # Not in the data alone: a line that is too long loses them, and would pass for one of ours.
-        fields["event.provider"] = teller
+    if application := _application(entry.data):
+        # Also outside of `data`, which a line that is too long loses: it would pass for one of ours.
+        fields["event.provider"] = application
     return fields
 
 
-def _teller(data: Any) -> str:
-    """Return the application that told an entry; empty for our own."""
+def _application(data: Any) -> str:
+    """Return the application that sent an entry; empty for the portal's own."""
     by = data.get("ingested_by") if isinstance(data, dict) else None
     return str(by.get("application", "")) if isinstance(by, dict) else ""

@@ -7,15 +7,15 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
-from audit.kept import Kept
+from audit.saved_queries import SavedQuery
 
 
-class SavedFilter(Kept):
+class SavedFilter(SavedQuery):
     """A filter of the trail under a name; its `query` holds the parameters of the list."""
 
     shared = models.BooleanField(default=False, help_text="Shown to everybody who sees the trail.")
 
-    class Meta(Kept.Meta):
+    class Meta(SavedQuery.Meta):
         abstract = False
         constraints = (
             models.UniqueConstraint(fields=["owner", "name"], name="saved_filter_once_per_owner"),

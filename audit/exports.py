@@ -119,7 +119,7 @@ class _Download:
         ExportRecord.objects.filter(pk=self.export.pk).update(
             state=state, error=reason, finished_at=now, heartbeat_at=BEAT, **facts
         )
-        named = services.naming(self.export.query.get("service", ""))
+        named = services.service_data(self.export.query.get("service", ""))
         data = {"query": self.export.query, **named, **facts}
         with request_context.use(self.context):
             if is_whole:

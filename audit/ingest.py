@@ -1,4 +1,4 @@
-"""Entries of other applications: written as they tell, marked with who told them, each once.
+"""Writes audit entries that other applications send, marked with the sender, each at most once.
 
 Sending a batch again is harmless: the `uid`s of a week are kept per application, and claimed in the
 transaction that writes the entries.
@@ -18,8 +18,8 @@ from audit.services import Target
 from portal.core import request_context
 from portal.core.request_context import Actor, Context
 
-KEPT = timedelta(days=7)
-# A clock that is further off, or an entry that waited longer, says so in the entry.
+UIDS_KEPT = timedelta(days=7)
+# A larger difference, from a wrong clock or a late entry, is noted in the entry.
 NOTED_SKEW = timedelta(minutes=5)
 
 CLAIM = """
@@ -30,8 +30,8 @@ ON CONFLICT DO NOTHING RETURNING uid
 
 
 @dataclass(frozen=True, slots=True)
-class Teller:
-    """Who sends: the name of the token is the name of the application."""
+class Sender:
+    """The sending application, named after its token."""
 
     application: str
     account: str
@@ -39,40 +39,44 @@ class Teller:
     address: str | None
 
     def as_data(self) -> dict[str, Any]:
-        return {"application": self.application, "account": self.account, "token_fp": self.token_fp,
-                "address": self.address or ""}  # fmt: skip
+        return {
+            "application": self.application,
+            "account": self.account,
+            "token_fp": self.token_fp,
+            "address": self.address or "",
+        }
 
 
-def teller() -> Teller:
-    """Return who sends the current request."""
+def sender() -> Sender:
+    """Return the sender of the current request."""
     context = request_context.current()
     names = [role.removeprefix("token:") for role in context.actor.roles if role[:6] == "token:"]
     application = names[0] if names else context.actor.name
-    return Teller(application[:200], context.actor.name, context.token_fp, context.source_ip)
+    return Sender(application[:200], context.actor.name, context.token_fp, context.source_ip)
 
 
 @transaction.atomic
-def write(told: Sequence[dict[str, Any]], *, by: Teller, at: datetime) -> list[bool]:
-    """Write the entries that are new; return for each whether it was (False: a duplicate).
+def write(items: Sequence[dict[str, Any]], *, by: Sender, at: datetime) -> list[bool]:
+    """Write the entries that are new; return for each whether it was new (False: a duplicate).
 
-    `told` holds validated facts (audit/ingest_serializers.py), each with a `uid`.
+    `items` are validated by audit/ingest_serializers.py, and each has a `uid`.
     """
     with connection.cursor() as cursor:
-        # In order of uid, so that two senders of the same batch wait for each other without deadlock.
-        cursor.execute(CLAIM, [by.application, at, list({facts["uid"] for facts in told})])
+        # Claimed in order of uid, so that two senders of the same batch cannot deadlock.
+        cursor.execute(CLAIM, [by.application, at, list({facts["uid"] for facts in items})])
         unwritten = {row[0] for row in cursor.fetchall()}
     entries, is_new = [], []
-    for facts in told:
+    for facts in items:
         is_new.append(facts["uid"] in unwritten)
         if is_new[-1]:
             unwritten.discard(facts["uid"])
             entries.append(_entry(facts, by, at))
-    bulk.write(entries, at=at)  # into the file of the day they came
+    bulk.write(entries, at=at)  # into the log file of the day of receipt
     return is_new
 
 
-def _entry(facts: dict[str, Any], by: Teller, at: datetime) -> AuditEntry:
-    """Build an entry as `record` does, from what was told instead of from our request."""
+def _entry(facts: dict[str, Any], by: Sender, at: datetime) -> AuditEntry:
+    """Build an entry as `record` does, from the data sent instead of from the current request."""
     actor = Actor(
         facts["actor_type"], facts["actor_id"], facts["actor_name"] or by.application,
         tuple(facts["actor_roles"]),
@@ -97,10 +101,10 @@ def _entry(facts: dict[str, Any], by: Teller, at: datetime) -> AuditEntry:
     late = at - entry.occurred_at
     if abs(late) > NOTED_SKEW:
         entry.data["recorded_after_seconds"] = round(late.total_seconds())
-    entry.data["ingested_by"] = by.as_data()  # last: nothing that was told replaces it
+    entry.data["ingested_by"] = by.as_data()  # last, so that data sent cannot replace it
     return entry
 
 
 def forget(*, at: datetime) -> int:
-    """Forget the uids of more than a week ago; return how many."""
-    return IngestedUid.objects.filter(recorded_at__lt=at - KEPT).delete()[0]
+    """Delete uids older than UIDS_KEPT; return how many."""
+    return IngestedUid.objects.filter(recorded_at__lt=at - UIDS_KEPT).delete()[0]

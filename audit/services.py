@@ -90,19 +90,19 @@ def service_of(thing: Any) -> str:
     return service.slug if isinstance(service, Service) else ""
 
 
-def naming(slug: str) -> dict[str, Any]:
-    """Return the data of an entry that concerns the service of this slug, or none."""
+def service_data(slug: str) -> dict[str, Any]:
+    """Return the `data` of an entry that concerns the service of this slug, empty without one."""
     return {"service": slug} if slug else {}
 
 
 def _with_service(target: Any, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the data with the service they name: it is indexed, so it must be a short text."""
-    facts = {**naming(service_of(target)), **data}
-    told = facts.get("service", "")
-    if isinstance(told, str):
-        return {**facts, "service": told[:SLUG_LIMIT]} if told else facts
+    """Return the data with the service of the target, or the one they name: indexed, so a short text."""
+    facts = {**service_data(service_of(target)), **data}
+    named = facts.get("service", "")
+    if isinstance(named, str):
+        return {**facts, "service": named[:SLUG_LIMIT]} if named else facts
     del facts["service"]
-    return {**facts, "service_told": told}  # no slug, but not ours to lose
+    return {**facts, "service_told": named}  # not a slug, but kept as sent
 
 
 def _fingerprint(value: str) -> str:
@@ -110,6 +110,7 @@ def _fingerprint(value: str) -> str:
 
 
 def _bounded(value: Any) -> Any:
+    """Return JSON without secrets, cut to about DATA_LIMIT characters; a cut value says so."""
     clean = redaction.value(sanitize.json(value, limit=2000), _fingerprint)
     if len(str(clean)) <= DATA_LIMIT:
         return clean
@@ -162,13 +163,13 @@ def build(
         data=_bounded(_with_service(target, data or {})),
         writer_id=writer_id,
         writer_seq=writer_seq,
-        **_meant(action, outcome, severity),
-        **_circumstances(),
+        **_taxonomy_columns(action, outcome, severity),
+        **_request_columns(),
     )
 
 
-def _meant(action: str, outcome: str, severity: int | None) -> dict[str, Any]:
-    """Return the columns that say what an action means."""
+def _taxonomy_columns(action: str, outcome: str, severity: int | None) -> dict[str, Any]:
+    """Return the ECS categorisation of an action (audit.taxonomy)."""
     means = meaning(action)
     kinds = [*means.type] if outcome == Outcome.SUCCESS else [*{*means.type, "denied"} - {"info"}]
     return {
@@ -180,10 +181,10 @@ def _meant(action: str, outcome: str, severity: int | None) -> dict[str, Any]:
     }
 
 
-def _circumstances() -> dict[str, Any]:
-    """Return the columns that say through which request an entry came to be."""
+def _request_columns() -> dict[str, Any]:
+    """Return the columns about the request in which the entry was written."""
     context = request_context.current()
-    place = geoip.place(context.source_ip)
+    location = geoip.location(context.source_ip)
     return {
         "impersonator_id": sanitize.line(context.impersonator.id, 200),
         "impersonator_name": sanitize.line(context.impersonator.name, 200),
@@ -194,8 +195,8 @@ def _circumstances() -> dict[str, Any]:
         "source_ip": context.source_ip,
         "source_port": context.source_port,
         "source_ip_chain": context.source_ip_chain,
-        "geo_country": place.country,
-        "asn": place.asn,
+        "geo_country": location.country,
+        "asn": location.asn,
         "user_agent": redaction.text(context.user_agent),
         "http_method": context.http_method,
         "url_path": redaction.text(context.url_path),
@@ -220,6 +221,6 @@ def record(action: str, *, actor: Any = None, target: Any = None, **facts: Any) 
 
 
 def record_each(action: str, *, targets: Iterable[Any], actor: Any = None, **facts: Any) -> None:
-    """Write an entry of a success for each target, in the caller's transaction and in one statement."""
+    """Write an entry about a success for each target, in the caller's transaction, by one COPY."""
     entries = [build(action, actor=actor, target=target, **facts) for target in targets]
     bulk.write(entries, at=datetime.now(UTC))

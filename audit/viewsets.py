@@ -58,7 +58,9 @@ class CsvListMixin:
     def _of_service(self: Any, request: Request) -> dict[str, Any]:
         """Return the service whose rows are carried out: only where the list is filtered by one, else these are all."""
         known = getattr(getattr(self, "filterset_class", None), "base_filters", {})
-        return audit.naming(request.query_params.get("service", "") if "service" in known else "")
+        return audit.service_data(
+            request.query_params.get("service", "") if "service" in known else ""
+        )
 
     def _rows(self: Any, queryset: Any, fields: Sequence[str]) -> Iterator[Sequence[Any]]:
         """Yield the rows by keyset: a cursor would make PostgreSQL write all of them to its disk first."""

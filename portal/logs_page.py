@@ -20,7 +20,7 @@ from monitoring.logs.models import SavedSearch
 from monitoring.logs.own import with_own
 from monitoring.logs.queries import stamp
 from monitoring.logs.replies import Bucket, Found, LogLine
-from monitoring.logs.saved import KEPT as KEPT_SEARCH
+from monitoring.logs.saved import SAVED_PARAMETERS
 from monitoring.logs.search import NotConfiguredError
 from portal.core.http import UpstreamError
 from portal.core.links import trace_url
@@ -107,7 +107,7 @@ def _named(error: AskedError) -> list[str]:
 
 def _save_url(request: HttpRequest, parameters: dict[str, str]) -> str:
     """Return the form that keeps this search, where there is one worth it and the account may."""
-    query = {name: parameters[name] for name in KEPT_SEARCH if parameters.get(name)}
+    query = {name: parameters[name] for name in SAVED_PARAMETERS if parameters.get(name)}
     if not query.keys() - {"range"} or not request.user.has_perm("monitoring.add_savedsearch"):
         return ""
     return f"{reverse('admin:monitoring_savedsearch_add')}?{urlencode({'query': urlencode(query)})}"

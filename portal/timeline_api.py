@@ -108,7 +108,7 @@ class TimelineView(APIView):
         audit.record(
             "data.exported",
             target=Target("api.timeline"),
-            data={"filters": filters, "format": "csv", **audit.naming(slug)},
+            data={"filters": filters, "format": "csv", **audit.service_data(slug)},
         )
         whole = Slice(500, None, wanted.since, wanted.until, wanted.service)
         events = every(whole, kinds=kinds, allowed=_allowed(request))

@@ -46,7 +46,7 @@ class ScopedPermission(BasePermission):
             reason=f"lacks {kind} {lacked}",
             target=Target("api", str(request.method), request.path),
             http_status=403,
-            data=audit.naming(audit.service_of(request.auth)),
+            data=audit.service_data(audit.service_of(request.auth)),
         )
         return False
 

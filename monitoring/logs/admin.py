@@ -4,22 +4,22 @@ from typing import ClassVar
 
 from django.contrib import admin
 
-from audit.admin_kept import KeptAdmin, KeptForm
+from audit.admin_saved_queries import SavedQueryAdmin, SavedQueryForm
 from monitoring.logs import saved as searches
 from monitoring.logs.models import SavedSearch
 
 
-class SavedSearchForm(KeptForm):
+class SavedSearchForm(SavedQueryForm):
     example = "q=timeout&service=shop&level=error&range=6h"
 
-    class Meta(KeptForm.Meta):
+    class Meta(SavedQueryForm.Meta):
         model = SavedSearch
 
     def clean_query(self) -> dict[str, str]:
-        return searches.checked(self.written())
+        return searches.checked(self.parameters())
 
 
 @admin.register(SavedSearch)
-class SavedSearchAdmin(KeptAdmin):
+class SavedSearchAdmin(SavedQueryAdmin):
     form = SavedSearchForm
     service: ClassVar = searches

@@ -3,7 +3,7 @@
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
 
-from audit.api_kept import KeptViewSet
+from audit.api_saved_queries import SavedQueryViewSet
 from monitoring.logs import saved as searches
 from monitoring.logs.models import SavedSearch
 
@@ -22,7 +22,7 @@ class SavedSearchSerializer(serializers.ModelSerializer[SavedSearch]):
 
 
 @extend_schema_view(list=extend_schema(filters=True))
-class SavedSearchViewSet(KeptViewSet):
+class SavedSearchViewSet(SavedQueryViewSet):
     """Log searches that somebody kept."""
 
     queryset = SavedSearch.objects.select_related("owner")

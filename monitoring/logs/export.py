@@ -26,7 +26,7 @@ def download(wanted: Asked) -> StreamingHttpResponse:
     later one fails, the download breaks off: a file that looks complete is complete.
     """
     reply = csv.response("logs", COLUMNS, map(_row, _lines(wanted)))
-    named = audit.naming(wanted.query.service)
+    named = audit.service_data(wanted.query.service)
     facts = {"filters": _filters(wanted), "format": "csv", **named}
     audit.record("data.exported", target=Target("logs"), data=facts)
     return reply

@@ -5,15 +5,15 @@ from urllib.parse import urlencode
 from django.db import models
 from django.urls import reverse
 
-from audit.kept import Kept
+from audit.saved_queries import SavedQuery
 
 
-class SavedSearch(Kept):
+class SavedSearch(SavedQuery):
     """A log search under a name; its `query` holds the parameters of the page."""
 
     shared = models.BooleanField(default=False, help_text="Shown to everybody who sees the logs.")
 
-    class Meta(Kept.Meta):
+    class Meta(SavedQuery.Meta):
         abstract = False
         verbose_name_plural = "saved searches"
         constraints = (

@@ -7,20 +7,28 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from audit import kept
+from audit import saved_queries
 from audit import services as audit
 from monitoring.logs.asked import AskedError, asked
 from monitoring.logs.models import SavedSearch
 
-KEPT = ("q", "service", "host", "level", "range")
+SAVED_PARAMETERS = ("q", "service", "host", "level", "range")
 
 
 def checked(query: Mapping[str, Any]) -> dict[str, str]:
-    """Return what of a search is worth keeping: all but its moment. Raises ValidationError."""
-    written = {name: str(query[name]).strip() for name in KEPT if query.get(name)}
-    if unknown := set(query) - {*KEPT, "since", "until", "around", "minutes", "cursor", "context"}:
+    """Return the parameters to store: all but absolute times and cursors. Raises ValidationError."""
+    written = {name: str(query[name]).strip() for name in SAVED_PARAMETERS if query.get(name)}
+    if unknown := set(query) - {
+        *SAVED_PARAMETERS,
+        "since",
+        "until",
+        "around",
+        "minutes",
+        "cursor",
+        "context",
+    }:
         raise ValidationError(
-            f"A search has no {sorted(unknown)[0][:50]!r}. It has {', '.join(KEPT)}."
+            f"A search has no {sorted(unknown)[0][:50]!r}. It has {', '.join(SAVED_PARAMETERS)}."
         )
     try:
         asked(written, at=timezone.now())
@@ -36,15 +44,17 @@ def save(
     saved: SavedSearch, *, name: str, query: Mapping[str, Any], shared: bool, actor: Any
 ) -> SavedSearch:
     """Create or change a search. Raises ValidationError, or PermissionDenied for another's."""
-    is_new = kept.write(saved, name=name, query=query, shared=shared, actor=actor, check=checked)
+    is_new = saved_queries.write(
+        saved, name=name, query=query, shared=shared, actor=actor, check=checked
+    )
     verb = "search.created" if is_new else "search.changed"
-    audit.record(verb, actor=actor, target=saved, data=kept.facts(saved))
+    audit.record(verb, actor=actor, target=saved, data=saved_queries.audit_data(saved))
     return saved
 
 
 @transaction.atomic
 def delete(saved: SavedSearch, *, actor: Any) -> None:
     """Delete a search. Raises PermissionDenied for another's."""
-    kept.require_deletable(saved, actor=actor)
+    saved_queries.require_deletable(saved, actor=actor)
     audit.record("search.deleted", actor=actor, target=saved)
     saved.delete()

@@ -1,7 +1,7 @@
-"""Country and network of an address, from MaxMind databases in files of this machine: nobody is asked.
+"""Country and network of an IP address, from MaxMind databases on this machine; no request is made.
 
-The files are read, not mapped into memory: one that is overwritten in place would end a process that
-maps it. `geoipupdate` and its like replace files, so each is looked at again once a minute.
+The files are read, not mapped into memory: overwriting a mapped file in place would crash the process.
+`geoipupdate` and similar tools replace files, so each is checked for a new version once a minute.
 """
 
 import logging
@@ -17,24 +17,24 @@ import maxminddb
 from django.conf import settings
 
 log = logging.getLogger(__name__)
-LOOKED_AT_SECONDS = 60
-REMEMBERED = 4096
+CHECK_EVERY_SECONDS = 60
+MAX_CACHED = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Location:
     """`country` is ISO 3166-1 alpha-2, `asn` the number of the autonomous system."""
 
     country: str = ""
     asn: int | None = None
 
 
-NOWHERE = Place()
+UNKNOWN = Location()
 
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What the doctor asks of a file: why it cannot be used, or what it holds and of when."""
+    """The state of a file for the doctor: why it cannot be used, or its type and build time."""
 
     path: str
     problem: str = ""
@@ -43,75 +43,75 @@ class FileFacts:
 
 
 class Database:
-    """One file. It never raises: no file may stop the entry that asks it."""
+    """One database file. Its methods never raise: a bad file must not prevent an audit entry."""
 
     def __init__(self, path: str) -> None:
         self.path = path
-        # One attribute: what is remembered belongs to the file it was read from.
-        self._open: tuple[maxminddb.Reader | None, dict[str, Place]] = (None, {})
-        self._seen: tuple[int, ...] | None = None
-        self._next_look = 0.0
+        # The reader and its cache, in one attribute, so that they are replaced together.
+        self._open: tuple[maxminddb.Reader | None, dict[str, Location]] = (None, {})
+        self._identity: tuple[int, ...] | None = None
+        self._next_check = 0.0
         self._lock = threading.Lock()
         self.problem = ""
 
-    def place(self, address: str) -> Place:
-        self._look(time.monotonic())
+    def location(self, address: str) -> Location:
+        self._reload_if_changed(time.monotonic())
         reader, known = self._open
         if (found := known.get(address)) is not None or reader is None:
-            return found or NOWHERE
+            return found or UNKNOWN
         found = _read(reader, address)
-        if len(known) >= REMEMBERED:
+        if len(known) >= MAX_CACHED:
             known.clear()
         known[address] = found
         return found
 
     def facts(self) -> FileFacts:
-        self._look(time.monotonic())
+        self._reload_if_changed(time.monotonic())
         reader, _ = self._open
         if reader is None:
             return FileFacts(self.path, self.problem)
         said = reader.metadata()
         return FileFacts(self.path, "", str(said.database_type)[:100], _moment(said.build_epoch))
 
-    def _look(self, now: float) -> None:
-        """Open the file again when it is another one; the old reader ends with its last user."""
-        if now < self._next_look:
+    def _reload_if_changed(self, now: float) -> None:
+        """Open the file again when it was replaced; a thread that still uses the old reader may finish."""
+        if now < self._next_check:
             return
         with self._lock:
-            if now < self._next_look:
+            if now < self._next_check:
                 return
             try:
                 stat = os.stat(self.path)
-                seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-                if seen != self._seen or self.problem:
+                identity = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+                if identity != self._identity or self.problem:
                     reader = maxminddb.open_database(self.path, maxminddb.MODE_FILE)
-                    self._open, self._seen, self.problem = (reader, {}), seen, ""
-            except Exception as error:  # a broken file raises whatever its bytes lead to
-                self._refuse(error)
-            self._next_look = now + LOOKED_AT_SECONDS
+                    self._open, self._identity, self.problem = (reader, {}), identity, ""
+            except Exception as error:  # a damaged file may raise anything
+                self._set_problem(error)
+            self._next_check = now + CHECK_EVERY_SECONDS
 
-    def _refuse(self, error: Exception) -> None:
+    def _set_problem(self, error: Exception) -> None:
         said = (error.strerror if isinstance(error, OSError) else "") or str(error)
         if said != self.problem:
             log.warning("%s of GEOIP_DATABASES cannot be used: %s", self.path, said[:200])
         self._open, self.problem = (None, {}), said[:200] or type(error).__name__
 
 
-def _read(reader: maxminddb.Reader, address: str) -> Place:
+def _read(reader: maxminddb.Reader, address: str) -> Location:
     try:
         record: Any = reader.get(address)
-    except Exception as error:  # an IPv6 address in an IPv4 file, or bytes that were damaged
-        log.debug("No place of an address: %s", error)
-        return NOWHERE
+    except Exception as error:  # an IPv6 address in an IPv4 file, or a damaged file
+        log.debug("No location was found for an address: %s", error)
+        return UNKNOWN
     if not isinstance(record, dict):
-        return NOWHERE
+        return UNKNOWN
     asn = record.get("autonomous_system_number")
     known = isinstance(asn, int) and 0 < asn < 2**32
-    return Place(_country(record), asn if known else None)
+    return Location(_country(record), asn if known else None)
 
 
 def _country(record: dict[str, Any]) -> str:
-    """Return where the address is used, or else where it is registered."""
+    """Return the ISO code of the country where the address is used, else where it is registered."""
     for name in ("country", "registered_country"):
         about = record.get(name)
         code = about.get("iso_code") if isinstance(about, dict) else None
@@ -132,17 +132,17 @@ def _database(path: str) -> Database:
     return Database(path)
 
 
-def place(address: str | None) -> Place:
-    """Return what the files know of an address: from each, what those before it did not know."""
+def location(address: str | None) -> Location:
+    """Return country and network of an address; each comes from the first file that has it."""
     if not address or not settings.GEOIP_DATABASES:
-        return NOWHERE
+        return UNKNOWN
     country, asn = "", None
     for path in settings.GEOIP_DATABASES:
-        found = _database(path).place(address)
+        found = _database(path).location(address)
         country, asn = country or found.country, found.asn if asn is None else asn
-    return Place(country, asn)
+    return Location(country, asn)
 
 
-def examined() -> list[FileFacts]:
+def file_facts() -> list[FileFacts]:
     """Return the facts of each file that GEOIP_DATABASES names."""
     return [_database(path).facts() for path in settings.GEOIP_DATABASES]

@@ -169,7 +169,7 @@ def places() -> list[Finding]:
             built_at=file.built_at,
             now=timezone.now(),
         )
-        for file in geoip.examined()
+        for file in geoip.file_facts()
     ]
     for name, path in (("the audit file", Path(settings.AUDIT_LOG_DIR)), ("var", var_dir())):
         there = next((p for p in (path, *path.parents) if p.exists()), Path("/"))

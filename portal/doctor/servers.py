@@ -11,10 +11,10 @@ FULL = 0.9
 CROWDED = 0.8
 LITTLE_SPACE = 1024**3
 NO_SPACE = 100 * 1024**2
-# Addresses move: by then several of a hundred lie elsewhere.
-OLD_PLACES = timedelta(days=90)
-# What the types of MaxMind and DB-IP are called that hold a country or a network.
-PLACES = ("Country", "City", "Enterprise", "ASN", "ISP", "Location")
+# Addresses are reassigned: after three months some per cent of the entries are wrong.
+GEOIP_MAX_AGE = timedelta(days=90)
+# Words in the type names of MaxMind and DB-IP databases that hold a country or a network.
+GEOIP_TYPES = ("Country", "City", "Enterprise", "ASN", "ISP", "Location")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +177,12 @@ def geoip(
     if problem:
         said = f"{path} cannot be used ({problem.rstrip('.')}), so {lost}."
         return fail(thing, said, "Set GEOIP_DATABASES to readable files in MaxMind's format.")
-    if not any(word in kind for word in PLACES):
+    if not any(word in kind for word in GEOIP_TYPES):
         said = (
             f"{path} is of type {kind or 'unknown'}, which contains neither countries nor networks."
         )
         return fail(thing, said, "Use a database of countries, cities or autonomous systems.")
-    if built_at is not None and now - built_at > OLD_PLACES:
+    if built_at is not None and now - built_at > GEOIP_MAX_AGE:
         said = f"{path} ({kind}) is {(now - built_at).days} days old, so some of its entries are outdated."
         return warn(thing, said, "Update it regularly, for example with geoipupdate.")
     return ok(thing, f"{path} ({kind}) is in use.")

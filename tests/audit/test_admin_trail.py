@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from audit import bounded, changelist
+from audit import changelist, read_timeout
 from audit.export_models import SavedFilter
 from audit.models import AuditEntry
 from tests.audit.builders import make_entries
@@ -105,7 +105,9 @@ def test_exchanged_times_are_told_and_nothing_matches(client: Client, auditor: U
 
 
 def test_a_filter_that_is_too_wide_says_what_to_do(client: Client, auditor: User) -> None:
-    with mock.patch.object(bounded, "reading", side_effect=bounded.TooWideError("Narrow it.")):
+    with mock.patch.object(
+        read_timeout, "limited", side_effect=read_timeout.ReadTimeoutError("Narrow it.")
+    ):
         answer = client.get(LIST)
     assert b"Narrow it." in answer.content
 

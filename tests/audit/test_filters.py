@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 from django.utils import timezone
 
-from audit import bounded, filters, partitions
+from audit import filters, partitions, read_timeout
 from audit.models import AuditEntry
 from audit.services import Target, record
 from portal.core import request_context
@@ -126,8 +126,8 @@ def _rows_in(table: str) -> bool:
 @pytest.mark.django_db
 def test_a_read_that_takes_too_long_is_stopped_with_a_sentence() -> None:
     with (
-        pytest.raises(bounded.TooWideError, match="Narrow it"),
-        bounded.reading(1),
+        pytest.raises(read_timeout.ReadTimeoutError, match="Narrow it"),
+        read_timeout.limited(1),
         connection.cursor() as cursor,
     ):
         cursor.execute("SELECT pg_sleep(20)")

@@ -62,7 +62,7 @@ def export(*slugs: str, by: str = "7") -> None:
     """Record an export of the data of each service, by one account."""
     with request_context.use(Context(actor=Actor("user", by, f"user-{by}"))):
         for slug in slugs:
-            audit.record("data.exported", target=Target("api.alert"), data=audit.naming(slug))
+            audit.record("data.exported", target=Target("api.alert"), data=audit.service_data(slug))
 
 
 def shown(client: Client, slug: str) -> list[str]:

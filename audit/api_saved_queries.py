@@ -1,6 +1,6 @@
-"""What is kept under a name, by API: everybody's shared ones to use, one's own to change.
+"""The API of saved queries: users see shared ones and their own, and change only their own.
 
-Filters of the trail and searches of logs are such rows; audit/admin_kept.py is their other door.
+Base class for filters of the audit trail and for log searches; audit/admin_saved_queries.py is the admin.
 """
 
 from typing import Any
@@ -13,8 +13,8 @@ from rest_framework.response import Response
 from audit.viewsets import PortalViewSet
 
 
-class KeptViewSet(mixins.RetrieveModelMixin, PortalViewSet):
-    """`service` is the module whose `save` and `delete` write."""
+class SavedQueryViewSet(mixins.RetrieveModelMixin, PortalViewSet):
+    """`service` is the module whose `save` and `delete` write the rows."""
 
     service: Any
     filterset_class = None

@@ -1,4 +1,4 @@
-"""Bounds a read of the trail in time, and says what to do when it reads too much."""
+"""Limits how long a read of the audit trail may take, with a message that says how to narrow it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,13 +13,13 @@ SENTENCE = (
 )
 
 
-class TooWideError(Exception):
-    """The statement timeout ended the read; the message says what to do."""
+class ReadTimeoutError(Exception):
+    """The statement timeout ended the read; the message says how to narrow the filter."""
 
 
 @contextmanager
-def reading(seconds: int = LIST_SECONDS) -> Iterator[None]:
-    """Run the block's statements under a timeout. Raises TooWideError."""
+def limited(seconds: int = LIST_SECONDS) -> Iterator[None]:
+    """Run the statements of the block under a statement timeout. Raises ReadTimeoutError."""
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(
@@ -28,5 +28,5 @@ def reading(seconds: int = LIST_SECONDS) -> Iterator[None]:
             yield
     except OperationalError as error:
         if isinstance(error.__cause__, QueryCanceled):
-            raise TooWideError(SENTENCE.format(seconds=seconds)) from error
+            raise ReadTimeoutError(SENTENCE.format(seconds=seconds)) from error
         raise

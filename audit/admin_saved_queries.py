@@ -1,6 +1,6 @@
-"""What is kept under a name in the admin: everybody's shared ones in view, one's own to change.
+"""The admin of saved queries: users see shared ones and their own, and change only their own.
 
-Filters of the trail and searches of logs are such rows; each says by `service` who writes them.
+Base classes for filters of the audit trail and for log searches.
 """
 
 from typing import Any, ClassVar
@@ -16,8 +16,8 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 
-class KeptForm(forms.ModelForm):  # type: ignore[type-arg]
-    """The query is written as in the address of the page it belongs to, of which `example` is one."""
+class SavedQueryForm(forms.ModelForm):  # type: ignore[type-arg]
+    """The query is entered as in the URL of the page it belongs to; `example` shows one."""
 
     example: ClassVar[str]
     query = forms.CharField(max_length=4000, widget=UnfoldAdminTextInputWidget())
@@ -27,14 +27,14 @@ class KeptForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if "query" not in self.fields:  # shown to whom it does not belong
+        if "query" not in self.fields:  # read-only, because it belongs to another user
             return
         self.fields["query"].help_text = f"As in an address, for example {self.example}."
         if self.instance.pk:
             self.initial["query"] = urlencode(self.instance.query)
 
-    def written(self) -> dict[str, str]:
-        """Return the parameters. Raises ValidationError for more of them than any page has."""
+    def parameters(self) -> dict[str, str]:
+        """Return the parameters of the query. Raises ValidationError when there are more than 50."""
         try:
             return dict(parse_qsl(self.cleaned_data["query"].lstrip("?"), max_num_fields=50))
         except ValueError as error:
@@ -43,8 +43,8 @@ class KeptForm(forms.ModelForm):  # type: ignore[type-arg]
             ) from error
 
 
-class KeptAdmin(ModelAdmin):
-    """`service` is the module whose `save` and `delete` write."""
+class SavedQueryAdmin(ModelAdmin):
+    """`service` is the module whose `save` and `delete` write the rows."""
 
     service: ClassVar[Any]
     list_display = ("name", "shown_query", "shared", "owner", "created_at")
@@ -57,9 +57,9 @@ class KeptAdmin(ModelAdmin):
         return rows.order_by("name", "id")
 
     @display(description="Query")
-    def shown_query(self, kept: Any) -> str:
-        words = " ".join(f"{name}={value}" for name, value in kept.query.items())
-        return format_html('<a href="{}">{}</a>', kept.get_absolute_url(), words)
+    def shown_query(self, saved: Any) -> str:
+        words = " ".join(f"{name}={value}" for name, value in saved.query.items())
+        return format_html('<a href="{}">{}</a>', saved.get_absolute_url(), words)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         is_own = obj is None or obj.owner_id == request.user.pk
@@ -77,5 +77,5 @@ class KeptAdmin(ModelAdmin):
         self.service.delete(obj, actor=request.user)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        for kept in queryset:
-            self.service.delete(kept, actor=request.user)
+        for saved in queryset:
+            self.service.delete(saved, actor=request.user)
