@@ -11,6 +11,8 @@ from portal.core.http import Client, Fault, Reply, UpstreamError
 from portal.core.models import Upstream
 
 CHART_TIMEOUT_SECONDS = 20.0
+# How servers say that they do not know a call: 404, another 4xx, or a page.
+LACKING = frozenset({Fault.NOT_FOUND, Fault.REJECTED, Fault.NOT_JSON, Fault.MALFORMED})
 
 
 class Prometheus:
@@ -33,11 +35,11 @@ class Prometheus:
     def alerting_rules(self) -> tuple[Any, Reply]:
         return self._data("/api/v1/rules", {"type": "alert"})
 
-    def build_info(self) -> tuple[Any, Reply]:
-        return self._data("/api/v1/status/buildinfo")
+    def build_info(self) -> Any:
+        return self._optional("/api/v1/status/buildinfo")
 
-    def runtime_info(self) -> tuple[Any, Reply]:
-        return self._data("/api/v1/status/runtimeinfo")
+    def runtime_info(self) -> Any:
+        return self._optional("/api/v1/status/runtimeinfo")
 
     def format_query(self, promql: str) -> str:
         """Return `promql` as Prometheus would write it, without evaluating it (since 2.40)."""
@@ -66,6 +68,15 @@ class Prometheus:
     def _data(self, path: str, parameters: Mapping[str, str] | None = None) -> tuple[Any, Reply]:
         reply = self.client.get(path, parameters)
         return self._unwrapped(reply), reply
+
+    def _optional(self, path: str) -> Any:
+        """Return `data`, or None from a compatible server that lacks the call: VictoriaMetrics, Mimir."""
+        try:
+            return self._data(path)[0]
+        except UpstreamError as error:
+            if error.fault not in LACKING:
+                raise
+            return None
 
     @staticmethod
     def _unwrapped(reply: Reply) -> Any:

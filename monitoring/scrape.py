@@ -77,12 +77,12 @@ def poll(upstream: Upstream) -> Report:
 
 def fetch(upstream: Upstream, *, before_each: Callable[[], None] = lambda: None) -> Fetched:
     """Ask for targets, rules, build and runtime; `before_each` is called before each request."""
-    answers = []
+    answers: list[Any] = []
     with Prometheus(upstream) as client:
         for ask in (client.targets, client.alerting_rules, client.build_info, client.runtime_info):
             before_each()
             answers.append(ask())
-    (targets_data, reply), (rules_data, _), (build_data, _), (runtime_data, _) = answers
+    (targets_data, reply), (rules_data, _), build_data, runtime_data = answers
     try:
         targets, bad_targets = payloads.active_targets(targets_data)
         rules, bad_rules = payloads.alerting_rules(rules_data)

@@ -30,6 +30,9 @@ class FakePrometheus:
         self.targets: Any = []
         self.groups: Any = []
         self.raw: bytes | None = None
+        self.lacks: dict[
+            str, tuple[int, bytes]
+        ] = {}  # calls it does not know, and what it says then
 
     def answer(self, path: str) -> bytes:
         if self.raw is not None:
@@ -47,8 +50,11 @@ class FakePrometheus:
 def fake_prometheus(fake: FakePrometheus) -> Iterator[str]:
     def script(peer: Any) -> None:
         while head := read_head(peer):
-            body = fake.answer(head.split(b" ")[1].partition(b"?")[0].decode())
-            peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            path = head.split(b" ")[1].partition(b"?")[0].decode()
+            status, body = fake.lacks.get(path) or (200, fake.answer(path))
+            peer.sendall(
+                b"HTTP/1.1 %d .\r\nContent-Length: %d\r\n\r\n" % (status, len(body)) + body
+            )
 
     with serving(script) as url:
         yield url
@@ -227,6 +233,28 @@ def test_an_answer_that_is_none_changes_nothing_and_is_a_sentence(
     assert statuses() == {"api": "up"}
     shown, reason = ServiceStatus.objects.select_related("upstream").get().shown(at=timezone.now())
     assert (shown, "last known" in reason) == ("unknown", True)
+
+
+@pytest.mark.parametrize(
+    "status, body",
+    [(404, b"404 page not found"), (400, b'unsupported path requested: "/api/v1/status"'),
+     (200, b"<html>vmui</html>"), (200, b'{"status": "success"}')],
+)  # fmt: skip
+def test_a_compatible_server_that_does_not_tell_its_version_is_polled(
+    fake: FakePrometheus, upstream: Upstream, status: int, body: bytes
+) -> None:
+    fake.targets = [wire()]
+    for call in ("buildinfo", "runtimeinfo"):
+        fake.lacks[f"/api/v1/status/{call}"] = status, body
+    assert poll(upstream).error == ""
+    assert (statuses(), upstream.observed["version"]) == ({"api": "up"}, "")
+
+
+def test_a_server_that_fails_to_tell_its_version_has_failed(
+    fake: FakePrometheus, upstream: Upstream
+) -> None:
+    fake.lacks["/api/v1/status/buildinfo"] = 503, b"starting"
+    assert "503" in poll(upstream).error
 
 
 def test_time_in_which_nobody_looked_is_unknown_in_the_history(
