@@ -50,7 +50,7 @@ def raise_alert(
     """Open an episode, or bring the open one up to date; safe to call at every look.
 
     `labels` are the identity, together with `alertname`; severity and annotations may change while
-    it is open. `at` is when the trouble began (default: now).
+    it is open. `at` is when the wanted began (default: now).
     """
     ours, now = upstream(), timezone.now()
     identity = _identity(alertname, labels)
@@ -114,8 +114,8 @@ def clear_alert(
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """One alert of a kind: its identity beside the name, and what is said of it."""
+class DesiredAlert:
+    """An alert that should be open: its labels beside the name, and its annotations."""
 
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
@@ -123,17 +123,20 @@ class Trouble:
     at: datetime | None = None
 
 
-def settle(alertname: str, troubles: Sequence[Trouble], *, reason: str = "") -> None:
-    """Raise the alert for each trouble, and clear the open ones of that name that are none any more.
+def sync(alertname: str, desired: Sequence[DesiredAlert], *, reason: str = "") -> None:
+    """Make the open alerts called `alertname` exactly the `desired` ones: raise those, clear the others.
 
-    For what is looked at as a whole: what was renamed or deleted meanwhile ends too.
+    For conditions that are evaluated as a whole: alerts about renamed or deleted things end as well.
     """
-    for trouble in troubles:
+    for wanted in desired:
         raise_alert(
-            alertname=alertname, labels=trouble.labels, severity=trouble.severity,
-            annotations=trouble.annotations, at=trouble.at,
-        )  # fmt: skip
-    still = {fingerprint_of(_identity(alertname, trouble.labels)) for trouble in troubles}
+            alertname=alertname,
+            labels=wanted.labels,
+            severity=wanted.severity,
+            annotations=wanted.annotations,
+            at=wanted.at,
+        )
+    still = {fingerprint_of(_identity(alertname, wanted.labels)) for wanted in desired}
     open_ones = Alert.objects.open().filter(upstream__name=NAME, alertname=alertname)
     for alert in open_ones.exclude(fingerprint__in=still):
         labels = {name: value for name, value in alert.labels.items() if name != "severity"}

@@ -16,7 +16,7 @@ from unfold.decorators import display
 from monitoring.checks import history, services
 from monitoring.checks.flips import UP
 from monitoring.checks.form import CheckForm
-from monitoring.checks.pictures import curve, strip
+from monitoring.checks.svg import curve, strip
 from monitoring.models import Check, Deploy, Status
 from portal.core.acts import ActsMixin
 from portal.core.formfields import SearchedFieldsMixin

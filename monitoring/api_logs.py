@@ -17,11 +17,11 @@ from rest_framework.views import APIView
 
 from monitoring.elasticsearch import QueryRefusedError
 from monitoring.logs import export, search
-from monitoring.logs.asked import Asked, AskedError, asked
 from monitoring.logs.links import discover_url, flavour_of
-from monitoring.logs.own import with_own
+from monitoring.logs.parameters import LogRequest, ParameterError, parse_parameters
 from monitoring.logs.queries import LEVELS, LogQuery, stamp
 from monitoring.logs.replies import Found, LogLine
+from monitoring.logs.service_fields import with_service_fields
 from portal.core.http import UpstreamError
 from portal.core.links import trace_url
 from portal.core.problems import UpstreamFailed
@@ -97,11 +97,13 @@ class LogSearchView(APIView):
     @extend_schema(parameters=PARAMETERS, responses=LogPageSerializer)
     def get(self, request: Request) -> Response | StreamingHttpResponse:
         try:
-            wanted = with_own(asked(request.query_params.dict(), at=timezone.now()))
+            wanted = with_service_fields(
+                parse_parameters(request.query_params.dict(), at=timezone.now())
+            )
             if request.query_params.get("format") == "csv":
                 return export.download(wanted)
             document = _context(wanted) if wanted.context else _page(request, wanted)
-        except AskedError as error:
+        except ParameterError as error:
             raise ValidationError(error.errors) from error
         except QueryRefusedError as error:
             raise ValidationError({"q": [str(error)]}) from error
@@ -123,12 +125,12 @@ def kibana_url(query: LogQuery) -> str:
     return discover_url(settings.KIBANA_URL, query, flavour=flavour, data_view=view)
 
 
-def _page(request: Request, wanted: Asked) -> dict[str, Any]:
+def _page(request: Request, wanted: LogRequest) -> dict[str, Any]:
     found = search.search(wanted.query, size=wanted.page_size, cursor=wanted.cursor)
     return _document(wanted.query, found, _next(request, wanted.query, found))
 
 
-def _context(wanted: Asked) -> dict[str, Any]:
+def _context(wanted: LogRequest) -> dict[str, Any]:
     context = search.context(wanted.context, lines=wanted.lines)
     if context is None:
         raise NotFound("No line has this id. It may have been deleted by now.")

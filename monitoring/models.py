@@ -23,7 +23,7 @@ from monitoring.errors.models import ErrorTransition as ErrorTransition
 from monitoring.logs.models import SavedSearch as SavedSearch
 from monitoring.rules.models import LoadedState as LoadedState
 from monitoring.rules.models import Rule as Rule
-from monitoring.statuses import Part, combine
+from monitoring.status_parts import Part, combine
 from portal.core.models import Service, Upstream
 
 

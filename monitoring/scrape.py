@@ -155,7 +155,7 @@ def _apply_targets(
 
 
 def _apply_verdicts(upstream: Upstream, verdicts: dict[int, Verdict], at: datetime) -> int:
-    """Write what the targets say where it differs, and settle those services; return the flips.
+    """Write what the targets say where it differs, and update the status of those services; return the flips.
 
     A service this Prometheus no longer mentions becomes unknown: absence is no good news. What
     another Prometheus watches is left to it.
@@ -169,7 +169,7 @@ def _apply_verdicts(upstream: Upstream, verdicts: dict[int, Verdict], at: dateti
     blind = _blind_since(upstream, at=at)
     differing = {n: v for n, v in wanted.items() if blind or _said(rows.get(n)) != v}
     ServiceStatus.objects.bulk_create(
-        # In the order of settle(): two writers would else wait for each other.
+        # Locked in the same order as in status.update(), which rules out a deadlock.
         (
             _part(upstream, service_id, differing[service_id], at)
             for service_id in sorted(differing)
@@ -184,7 +184,7 @@ def _apply_verdicts(upstream: Upstream, verdicts: dict[int, Verdict], at: dateti
             "targets_down",
         ],
     )
-    return status.settle(
+    return status.update(
         differing.keys(), at=at, blind_since=dict.fromkeys(mine, blind) if blind else None
     )
 

@@ -1,4 +1,4 @@
-"""The status of services: puts the parts together, and writes a flip when the whole changes."""
+"""Updates the status of services from their parts (targets and checks), and records each flip."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -7,23 +7,23 @@ from django.db import connection
 from django.utils import timezone
 
 from monitoring.models import Check, ServiceStatus, StatusChange
-from monitoring.statuses import Part, combine
+from monitoring.status_parts import Part, combine
 from portal.core import sanitize
 
 REASON_LIMIT = 1000
 MAX_REASONS = 5
 
 
-def settle(
+def update(
     service_ids: Collection[int],
     *,
     at: datetime,
     blind_since: Mapping[int, datetime] | None = None,
 ) -> int:
-    """Bring the checks' part and the whole up to date; return how many services flipped.
+    """Recompute the checks' part and the overall status of services; return how many flipped.
 
-    `blind_since` tells, by service, since when one part could not be seen until now; if the other
-    part says nothing either, the history shows that time as unknown. Call it in a transaction.
+    `blind_since` holds, by service id, since when one part could not be observed until now. Unless the
+    other part was observed, the history shows that time as unknown. Call it in a transaction.
     """
     if not service_ids:
         return 0
@@ -42,7 +42,7 @@ def settle(
 
 
 def _flip(row: ServiceStatus, *, at: datetime, blind_since: datetime | None) -> list[StatusChange]:
-    """Set the whole of `row` from its parts and return the changes of the history."""
+    """Set the overall status of `row` from its parts; return the rows to add to the history."""
     new, reason = combine(row.stored)
     old, flips = row.status, []
     unseen = blind_since if old not in ("", "unknown") and not _has_both(row) else None
@@ -57,7 +57,7 @@ def _flip(row: ServiceStatus, *, at: datetime, blind_since: datetime | None) -> 
 
 
 def _has_both(row: ServiceStatus) -> bool:
-    """True when targets and checks are watched: while one was blind, the other may have seen."""
+    """True when the service has targets and checks: while one was blind, the other was observed."""
     return bool(row.targets_status and row.checks_status)
 
 
@@ -80,14 +80,14 @@ def _write(rows: list[ServiceStatus], flips: list[StatusChange]) -> None:
 
 
 def _check_parts(service_ids: Collection[int]) -> dict[int, tuple[Part, datetime]]:
-    """Return what the enabled checks of each service say together, and until when that counts."""
+    """Return the combined part of each service's enabled checks, and until when it is valid."""
     by_service: dict[int, list[Check]] = {}
     for check in Check.objects.enabled().filter(service_id__in=service_ids).order_by("name"):
         by_service.setdefault(check.service_id, []).append(check)
-    return {pk: _together(checks) for pk, checks in by_service.items()}
+    return {pk: _combined_checks(checks) for pk, checks in by_service.items()}
 
 
-def _together(checks: list[Check]) -> tuple[Part, datetime]:
+def _combined_checks(checks: list[Check]) -> tuple[Part, datetime]:
     status, _ = combine(Part(check.status) for check in checks)
     wrong = [c for c in checks if c.status == status and status != "up"]
     said = [f"{check.name}: {check.sentence or 'it has not run yet.'}" for check in wrong]
@@ -97,7 +97,7 @@ def _together(checks: list[Check]) -> tuple[Part, datetime]:
 
 
 def keep_fresh(service_ids: Collection[int], *, at: datetime) -> None:
-    """Push out until when the checks of these services count; written at most every half minute."""
+    """Extend how long the checks' part of these services is valid; written at most every 30 seconds."""
     if not service_ids:
         return
     with connection.cursor() as cursor:
@@ -108,7 +108,7 @@ def keep_fresh(service_ids: Collection[int], *, at: datetime) -> None:
                     + (interval_seconds * 3 + 60) * interval '1 second') AS fresh
                 FROM monitoring_check WHERE enabled AND service_id = ANY(%s) GROUP BY service_id
             ), stale AS (
-                -- Locked in the order of settle(): two writers would else wait for each other.
+                -- Locked in the same order as in update(), which rules out a deadlock.
                 SELECT s.service_id, v.fresh FROM monitoring_servicestatus s JOIN v USING (service_id)
                 WHERE s.checks_fresh_until IS NULL OR s.checks_fresh_until < v.fresh - interval '30 seconds'
                 ORDER BY s.service_id FOR UPDATE OF s
@@ -120,6 +120,6 @@ def keep_fresh(service_ids: Collection[int], *, at: datetime) -> None:
         )
 
 
-def settle_now(service_id: int) -> int:
-    """Settle one service after its checks were changed by hand."""
-    return settle({service_id}, at=timezone.now())
+def update_now(service_id: int) -> int:
+    """Update one service after its checks were changed by hand."""
+    return update({service_id}, at=timezone.now())

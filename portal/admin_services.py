@@ -17,7 +17,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminURLInputWidget
 from alerts.models import Alert
 from monitoring.admin_checks import WINDOWS
 from monitoring.checks import history as observed
-from monitoring.checks.pictures import strip
+from monitoring.checks.svg import strip
 from monitoring.discovery.admin import ScrapeTargetInline
 from monitoring.errors.summary import error_summary, rectangles
 from monitoring.logs.search import default_elasticsearch

@@ -14,7 +14,7 @@ from alerts.models import Alert, Silence, State
 from monitoring.checks.models import GRACE
 from monitoring.errors.summary import ErrorSummary, error_summary
 from monitoring.models import Check, Panel, ServiceStatus, Status
-from monitoring.statuses import Part, combine
+from monitoring.status_parts import Part, combine
 from portal.core.models import Service, Upstream, UpstreamKind
 from portal.sight import Sight, Source, sight_of, source_of
 from security.flags import ALERT_SCORE
@@ -53,7 +53,7 @@ class FlagCount:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class TroubledService:
     """A service that is not up, as far as that can be known now."""
 
     service: Service
@@ -75,7 +75,7 @@ class Dashboard:
     newest: tuple[Alert, ...]
     active_silences: int
     statuses: tuple[StatusCount, ...]
-    troubled: tuple[Trouble, ...]
+    troubled: tuple[TroubledService, ...]
     services_without_status: int
     errors_sight: Sight
     errors: ErrorSummary
@@ -202,7 +202,7 @@ def _services_sight(sources: tuple[Source, ...], at: datetime) -> Sight:
     return Sight("clear") if by_targets.is_blind else by_targets
 
 
-def _troubled(at: datetime) -> tuple[Trouble, ...]:
+def _troubled(at: datetime) -> tuple[TroubledService, ...]:
     """Return services that were last seen not up: down before degraded before unknown, newest first."""
     urgency = Case(
         When(status=Status.DOWN, then=0), When(status=Status.DEGRADED, then=1), default=2
@@ -212,5 +212,5 @@ def _troubled(at: datetime) -> tuple[Trouble, ...]:
     for row in rows.order_by(urgency, "-since")[:WORST_SERVICES]:
         status, reason = row.shown(at=at)
         label = Status(status).label
-        found.append(Trouble(row.service, status, label, reason or row.reason, row.since))
+        found.append(TroubledService(row.service, status, label, reason or row.reason, row.since))
     return tuple(found)

@@ -87,7 +87,7 @@ def seed(now: datetime) -> dict[str, int]:
         for statement in (CHECKS, FLIPS, HOURS, DEPLOYS):
             cursor.execute(statement, facts)
     mine = Service.objects.filter(labels__contains={"demo": "true"}).values_list("pk", flat=True)
-    status.settle(list(mine), at=now - timedelta(minutes=4))
+    status.update(list(mine), at=now - timedelta(minutes=4))
     return {
         "checks": Check.objects.filter(service__in=mine).count(),
         "deploys": Deploy.objects.filter(service__in=mine).count(),

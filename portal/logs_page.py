@@ -15,13 +15,20 @@ from django.utils import timezone
 from monitoring.api_logs import kibana_url
 from monitoring.elasticsearch import QueryRefusedError
 from monitoring.logs import export, search
-from monitoring.logs.asked import AROUND_MINUTES, DEFAULT_RANGE, RANGES, Asked, AskedError, asked
 from monitoring.logs.models import SavedSearch
-from monitoring.logs.own import with_own
+from monitoring.logs.parameters import (
+    AROUND_MINUTES,
+    DEFAULT_RANGE,
+    RANGES,
+    LogRequest,
+    ParameterError,
+    parse_parameters,
+)
 from monitoring.logs.queries import stamp
 from monitoring.logs.replies import Bucket, Found, LogLine
 from monitoring.logs.saved import SAVED_PARAMETERS
 from monitoring.logs.search import NotConfiguredError
+from monitoring.logs.service_fields import with_service_fields
 from portal.core.http import UpstreamError
 from portal.core.links import trace_url
 from portal.core.models import Service
@@ -61,9 +68,9 @@ def logs(request: HttpRequest) -> HttpResponseBase:
     now = timezone.now()
     shown: Shown | StreamingHttpResponse
     try:
-        wanted = with_own(asked(parameters, at=now))
-    except AskedError as error:
-        wanted = asked({}, at=now)
+        wanted = with_service_fields(parse_parameters(parameters, at=now))
+    except ParameterError as error:
+        wanted = parse_parameters({}, at=now)
         shown = Shown("wrong", " ".join(_named(error)))
     else:
         shown = _shown(wanted, as_csv=parameters.get("format") == "csv")
@@ -73,7 +80,7 @@ def logs(request: HttpRequest) -> HttpResponseBase:
 
 
 def _page(
-    request: HttpRequest, parameters: dict[str, str], wanted: Asked, shown: Shown
+    request: HttpRequest, parameters: dict[str, str], wanted: LogRequest, shown: Shown
 ) -> dict[str, Any]:
     return {
         **admin.site.each_context(request),
@@ -98,7 +105,7 @@ def _page(
     }
 
 
-def _named(error: AskedError) -> list[str]:
+def _named(error: ParameterError) -> list[str]:
     """Return the sentences on what cannot be searched, each with the name of its field."""
     return [
         f"{LABELS.get(name, name)}: {word}" for name, said in error.errors.items() for word in said
@@ -113,7 +120,7 @@ def _save_url(request: HttpRequest, parameters: dict[str, str]) -> str:
     return f"{reverse('admin:monitoring_savedsearch_add')}?{urlencode({'query': urlencode(query)})}"
 
 
-def _shown(wanted: Asked, *, as_csv: bool) -> Shown | StreamingHttpResponse:
+def _shown(wanted: LogRequest, *, as_csv: bool) -> Shown | StreamingHttpResponse:
     """Ask the server, for the page or a file; whatever it cannot do becomes a sentence on the page."""
     try:
         if as_csv:
@@ -130,7 +137,7 @@ def _shown(wanted: Asked, *, as_csv: bool) -> Shown | StreamingHttpResponse:
     return Shown(found=found, lines=_linked(found.lines))
 
 
-def _context(wanted: Asked) -> Shown:
+def _context(wanted: LogRequest) -> Shown:
     context = search.context(wanted.context, lines=wanted.lines)
     if context is None:
         return Shown("gone", "No line has this id. It may have been deleted by now.")
@@ -154,7 +161,7 @@ def _between(since: datetime, until: datetime) -> dict[str, str]:
 
 
 def _bars(
-    buckets: tuple[Bucket, ...], wanted: Asked, parameters: dict[str, str]
+    buckets: tuple[Bucket, ...], wanted: LogRequest, parameters: dict[str, str]
 ) -> list[dict[str, Any]]:
     """Return the histogram in a view box of 100 by 100; each bar leads to its own time."""
     most = max((bucket.lines for bucket in buckets), default=0)
@@ -179,7 +186,7 @@ def _bars(
     ]
 
 
-def _csv(wanted: Asked, shown: Shown, parameters: dict[str, str]) -> str:
+def _csv(wanted: LogRequest, shown: Shown, parameters: dict[str, str]) -> str:
     """Return the link to a file of what is shown, over the same time whatever the clock says then."""
     if not shown.lines:
         return ""
@@ -189,14 +196,14 @@ def _csv(wanted: Asked, shown: Shown, parameters: dict[str, str]) -> str:
     return address(parameters, **pinned, format="csv")
 
 
-def _older(wanted: Asked, found: Found, parameters: dict[str, str]) -> str:
+def _older(wanted: LogRequest, found: Found, parameters: dict[str, str]) -> str:
     if found.next_cursor is None or wanted.context:
         return ""
     pinned = _between(wanted.query.since, wanted.query.until)
     return address(parameters, **pinned, cursor=found.next_cursor.written())
 
 
-def _wider(wanted: Asked, parameters: dict[str, str]) -> list[tuple[int, str, bool]]:
+def _wider(wanted: LogRequest, parameters: dict[str, str]) -> list[tuple[int, str, bool]]:
     """Return links to more or less time around a moment."""
     if wanted.around is None:
         return []

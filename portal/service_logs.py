@@ -1,4 +1,4 @@
-"""The log lines on a service's page, asked for once the page is there: the logs may be slow, or away."""
+"""The log lines on a service's page, parse_parameters for once the page is there: the logs may be slow, or away."""
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -6,8 +6,8 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 
 from monitoring.logs import search
-from monitoring.logs.asked import asked
-from monitoring.logs.own import with_own
+from monitoring.logs.parameters import parse_parameters
+from monitoring.logs.service_fields import with_service_fields
 from portal.core.http import UpstreamError
 from portal.core.models import Service
 from portal.logs_page import PERMISSION, address
@@ -20,7 +20,7 @@ def service_logs(request: HttpRequest, service_id: int) -> HttpResponse:
     if not request.user.has_perm(PERMISSION):
         raise PermissionDenied
     service = get_object_or_404(Service, pk=service_id)
-    wanted = with_own(asked({"service": service.slug}, at=timezone.now()))
+    wanted = with_service_fields(parse_parameters({"service": service.slug}, at=timezone.now()))
     try:
         found = search.search(wanted.query, size=SHOWN)
     except UpstreamError as error:

@@ -1,4 +1,4 @@
-"""Who of this app follows the trail, and what is said on the desk when one of them stands still."""
+"""The readers of the audit trail in this app, and the alerts that are raised when one falls behind."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from alerts import raised
-from alerts.raised import Trouble
+from alerts.raised import DesiredAlert
 from audit import retention, stream
 from audit.readers import Reader
 from audit.stream import Position
@@ -17,7 +17,7 @@ PATIENCE = timedelta(minutes=15)
 
 
 def find() -> Iterator[Reader]:
-    """Yield the rules and the enabled destinations, as far as their cursors mean something here."""
+    """Yield the detection rules and the enabled destinations whose cursors belong to this database cluster."""
     cluster = stream.cluster()
     for cursor in DetectorCursor.objects.filter(cluster=cluster):
         yield Reader("the detection rules", Position(cursor.txid, cursor.entry_id))
@@ -26,20 +26,22 @@ def find() -> Iterator[Reader]:
 
 
 def watch(*, at: datetime) -> None:
-    """Raise an alert for each destination that does not take the trail, and for months kept unread."""
+    """Raise or clear the alerts about destinations that fail or lag, and about months that stay unread."""
     enabled = SiemDestination.objects.filter(enabled=True).with_oldest_waiting()
-    failing = [trouble for row in enabled if (trouble := trouble_of(row, at=at))]
-    raised.settle(
+    failing = [wanted for row in enabled if (wanted := alert_about(row, at=at))]
+    raised.sync(
         FAILING, failing, reason="It takes the trail again, or is not forwarded to any more."
     )
     held = retention.holding(at=at, months=settings.AUDIT_RETENTION_MONTHS)
-    raised.settle(
-        KEPT, [_kept(*item) for item in held.items()], reason="Nothing is kept for it any more."
+    raised.sync(
+        KEPT,
+        [_kept_alert(*item) for item in held.items()],
+        reason="Nothing is kept for it any more.",
     )
 
 
-def trouble_of(row: SiemDestination, *, at: datetime) -> Trouble | None:
-    """Return what is wrong with a destination for a quarter of an hour by now, or nothing."""
+def alert_about(row: SiemDestination, *, at: datetime) -> DesiredAlert | None:
+    """Return the alert about a destination that has failed or lagged for PATIENCE, else None."""
     oldest = row.waits_since()
     if row.failing_since and at - row.failing_since >= PATIENCE:
         said, since = (
@@ -53,13 +55,13 @@ def trouble_of(row: SiemDestination, *, at: datetime) -> Trouble | None:
         return None
     summary = f"The SIEM destination {row.name} does not get the audit trail"
     facts = {"summary": summary, "description": said, "destination": row.get_absolute_url()}
-    return Trouble({"destination": row.name}, facts, at=since)
+    return DesiredAlert({"destination": row.name}, facts, at=since)
 
 
-def _kept(reader: str, months: list[str]) -> Trouble:
+def _kept_alert(reader: str, months: list[str]) -> DesiredAlert:
     facts = {
         "summary": f"Months of the audit trail past AUDIT_RETENTION_MONTHS are kept for {reader}",
         "description": f"It has not read {', '.join(months)}. Mend it, or disable it if it is not needed: the next"
         " hourly tick then drops them.",
     }
-    return Trouble({"reader": reader}, facts)
+    return DesiredAlert({"reader": reader}, facts)

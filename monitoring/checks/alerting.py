@@ -1,9 +1,9 @@
-"""A failing check is an alert on the desk; a recovered one ends it."""
+"""Raises an alert for a failing check, and clears it when the check recovers."""
 
 from datetime import datetime
 
 from alerts.services import clear_alert, raise_alert
-from monitoring.checks.flips import DEGRADED, DOWN, UP, Answer
+from monitoring.checks.flips import DEGRADED, DOWN, UP, ProbeResult
 from monitoring.models import Check
 
 ALERTNAME = "CheckFailing"
@@ -13,15 +13,15 @@ def labels_of(check: Check) -> dict[str, str]:
     return {"check": check.name, "service": check.service.slug, "kind": check.kind}
 
 
-def follow(check: Check, status: str, answer: Answer, *, at: datetime) -> None:
+def update_alert(check: Check, status: str, result: ProbeResult, *, at: datetime) -> None:
     """Raise, change or clear the alert of `check` after a flip to `status`.
 
-    Unknown does neither: a question that could not be put is no recovery.
+    Unknown changes nothing: a probe that could not be made is no recovery.
     """
     if status == UP:
         clear_alert(alertname=ALERTNAME, labels=labels_of(check), at=at)
     elif status in (DOWN, DEGRADED) and check.enabled and check.raises_alert:
-        raise_for(check, status, answer.sentence, at=at)
+        raise_for(check, status, result.sentence, at=at)
 
 
 def raise_for(check: Check, status: str, sentence: str, *, at: datetime) -> None:
@@ -41,5 +41,5 @@ def raise_for(check: Check, status: str, sentence: str, *, at: datetime) -> None
 
 
 def end(check: Check, *, reason: str) -> None:
-    """End the alert of a check that is no longer asked."""
+    """Clear the alert of a check that is disabled or deleted."""
     clear_alert(alertname=ALERTNAME, labels=labels_of(check), reason=reason)

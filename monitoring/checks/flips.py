@@ -1,18 +1,18 @@
-"""When the status of a check flips: only after several answers in a row (pure)."""
+"""Decides when the status of a check flips: only after several results in a row (pure)."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 UP, DEGRADED, DOWN, UNKNOWN = "up", "degraded", "down", "unknown"
 _RANK = {UP: 0, DEGRADED: 1, DOWN: 2, UNKNOWN: 2}
-# A check that was not asked for so many intervals, and a minute, was not watched in between.
+# A check whose last run is longer ago than this was not watched in between.
 GAP_INTERVALS = 3
 GAP_GRACE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """How one run ended. `status` is unknown when the question itself could not be put."""
+class ProbeResult:
+    """The result of one run. `status` is unknown when the probe itself could not be made."""
 
     status: str
     sentence: str = ""
@@ -21,8 +21,8 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
-    """What is known of a check before an answer."""
+class CheckState:
+    """The state of a check before a result. `pending_count`: results in a row that differ from `status`."""
 
     status: str
     since: datetime
@@ -31,8 +31,8 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How many answers in a row a flip takes, and how often there is one."""
+class FlipPolicy:
+    """How many results in a row a flip takes, and the interval of the check."""
 
     failures_to_flip: int = 3
     successes_to_recover: int = 1
@@ -48,8 +48,8 @@ class Flip:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What to remember after an answer, and the flips it caused, oldest first."""
+class NextState:
+    """The state of a check after a result, and the flips that it caused, oldest first."""
 
     status: str
     since: datetime
@@ -57,39 +57,41 @@ class Step:
     flips: tuple[Flip, ...] = field(default=())
 
 
-def decide(known: Memory, answer: Answer, patience: Patience, *, at: datetime) -> Step:
-    """Return the memory after `answer`, with the flips that follow from it."""
+def decide(
+    known: CheckState, result: ProbeResult, policy: FlipPolicy, *, at: datetime
+) -> NextState:
+    """Return the state of the check after `result`, with the flips that it causes."""
     flips: list[Flip] = []
     status, since, pending = known.status, known.since, known.pending_count
-    if gap := unwatched_since(known, patience, at=at):
-        # Nobody looked for a while: that time is neither up nor down.
+    if gap := unwatched_since(known, policy, at=at):
+        # The time without runs counts as neither up nor down.
         flips.append(Flip(status, UNKNOWN, gap, "It was not checked for a while."))
         status, since, pending = UNKNOWN, gap, 0
-    if answer.status == status:
-        return Step(status, since, 0, tuple(flips))
+    if result.status == status:
+        return NextState(status, since, 0, tuple(flips))
     pending += 1
-    if pending < needed(status, answer.status, patience):
-        return Step(status, since, pending, tuple(flips))
-    flips.append(Flip(status, answer.status, at, answer.sentence))
-    return Step(answer.status, at, 0, tuple(flips))
+    if pending < needed(status, result.status, policy):
+        return NextState(status, since, pending, tuple(flips))
+    flips.append(Flip(status, result.status, at, result.sentence))
+    return NextState(result.status, at, 0, tuple(flips))
 
 
-def needed(old: str, new: str, patience: Patience) -> int:
-    """Return how many answers in a row turn `old` into `new`.
+def needed(old: str, new: str, policy: FlipPolicy) -> int:
+    """Return how many results in a row turn `old` into `new`.
 
-    Out of unknown, a good answer counts at once: there is no news to wait for.
+    From unknown to up a single one is enough: a recovery from unknown needs no confirmation.
     """
     if old == UNKNOWN and new == UP:
         return 1
     if _RANK[new] > _RANK[old] or UNKNOWN in (old, new):
-        return patience.failures_to_flip
-    return patience.successes_to_recover
+        return policy.failures_to_flip
+    return policy.successes_to_recover
 
 
-def unwatched_since(known: Memory, patience: Patience, *, at: datetime) -> datetime | None:
-    """Return from when on nobody looked, when the last run is too long ago."""
+def unwatched_since(known: CheckState, policy: FlipPolicy, *, at: datetime) -> datetime | None:
+    """Return when the unwatched time began if the last run is too long ago, else None."""
     if known.last_run_at is None or known.status == UNKNOWN:
         return None
-    if at - known.last_run_at <= patience.interval * GAP_INTERVALS + GAP_GRACE:
+    if at - known.last_run_at <= policy.interval * GAP_INTERVALS + GAP_GRACE:
         return None
-    return known.last_run_at + patience.interval
+    return known.last_run_at + policy.interval

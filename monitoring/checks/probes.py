@@ -9,7 +9,7 @@ from typing import Any
 
 from cryptography import x509
 
-from monitoring.checks.flips import DEGRADED, DOWN, UNKNOWN, UP, Answer
+from monitoring.checks.flips import DEGRADED, DOWN, UNKNOWN, UP, ProbeResult
 from monitoring.checks.samples import SampleError, failing, samples
 from monitoring.checks.targets import address_of, statuses_of
 from monitoring.models import Check, CheckKind
@@ -25,7 +25,7 @@ MAX_BODY_BYTES = 1024 * 1024
 NO_PROMETHEUS = "No Prometheus is connected that could answer. Add one under Upstreams."
 
 
-def probe(check: Check, prometheus: Upstream | None) -> Answer:
+def probe(check: Check, prometheus: Upstream | None) -> ProbeResult:
     """Return how the check's question was answered; never raises for what the other side does."""
     began = time.monotonic()
     try:
@@ -42,7 +42,7 @@ def probe(check: Check, prometheus: Upstream | None) -> Answer:
     return answer
 
 
-def _failed(check: Check, error: UpstreamError) -> Answer:
+def _failed(check: Check, error: UpstreamError) -> ProbeResult:
     """Return the answer for a failed request; what we may not or cannot ask says nothing of the target."""
     said = str(error)
     if error.fault == Fault.TIMEOUT:
@@ -51,10 +51,10 @@ def _failed(check: Check, error: UpstreamError) -> Answer:
         said = said.partition(" Set the option")[0] + " Trust it on the portal's machine, or switch"
         said += " Verify TLS off."
     blameless = error.fault == Fault.FORBIDDEN_ADDRESS or check.kind == CheckKind.PROMQL
-    return Answer(UNKNOWN if blameless else DOWN, said)
+    return ProbeResult(UNKNOWN if blameless else DOWN, said)
 
 
-def _http(check: Check, _prometheus: Upstream | None) -> Answer:
+def _http(check: Check, _prometheus: Upstream | None) -> ProbeResult:
     target = Target(
         name="check",
         base_url=check.target,
@@ -68,11 +68,11 @@ def _http(check: Check, _prometheus: Upstream | None) -> Answer:
         reply = client.ask(check.method, follow=check.follow_redirects)
     if not any(low <= reply.status <= high for low, high in statuses_of(check.expected_status)):
         said = f"It answered HTTP {reply.status}; expected is {check.expected_status}."
-        return Answer(DOWN, said, reply.seconds)
+        return ProbeResult(DOWN, said, reply.seconds)
     if check.body_pattern and not _contains(reply, check.body_pattern):
         said = f"It answered HTTP {reply.status}, but the body does not contain {check.body_pattern!r}."
-        return Answer(DOWN, said, reply.seconds)
-    return Answer(UP, f"HTTP {reply.status} in {reply.seconds * 1000:.0f} ms.", reply.seconds)
+        return ProbeResult(DOWN, said, reply.seconds)
+    return ProbeResult(UP, f"HTTP {reply.status} in {reply.seconds * 1000:.0f} ms.", reply.seconds)
 
 
 def _contains(reply: Reply, pattern: str) -> bool:
@@ -80,15 +80,15 @@ def _contains(reply: Reply, pattern: str) -> bool:
     return build("body", "=~", f"(?s).*(?:{pattern}).*").matches({"body": text})
 
 
-def _tcp(check: Check, _prometheus: Upstream | None) -> Answer:
+def _tcp(check: Check, _prometheus: Upstream | None) -> ProbeResult:
     host, port = address_of(check.target)
     began = time.monotonic()
     with _explained(check), sockets.connect(host, port, timeout_seconds=check.timeout_seconds):
         taken = time.monotonic() - began
-    return Answer(UP, f"Connected in {taken * 1000:.0f} ms.", taken)
+    return ProbeResult(UP, f"Connected in {taken * 1000:.0f} ms.", taken)
 
 
-def _tls(check: Check, _prometheus: Upstream | None) -> Answer:
+def _tls(check: Check, _prometheus: Upstream | None) -> ProbeResult:
     host, port = address_of(check.target)
     context = ssl.create_default_context()
     if not check.verify_tls:
@@ -103,40 +103,42 @@ def _tls(check: Check, _prometheus: Upstream | None) -> Answer:
         shown = wrapped.getpeercert(binary_form=True)
     taken = time.monotonic() - began
     if not shown:
-        return Answer(DOWN, "It shows no certificate.", taken)
+        return ProbeResult(DOWN, "It shows no certificate.", taken)
     ends = x509.load_der_x509_certificate(shown).not_valid_after_utc
     return judge_certificate(
         ends, at=datetime.now(UTC), warn=timedelta(days=check.expiry_warning_days), latency=taken
     )
 
 
-def judge_certificate(ends: datetime, *, at: datetime, warn: timedelta, latency: float) -> Answer:
+def judge_certificate(
+    ends: datetime, *, at: datetime, warn: timedelta, latency: float
+) -> ProbeResult:
     """Return the answer for a certificate that ends at `ends`."""
     left = ends - at
     if left <= timedelta():
         said = f"The certificate has expired on {ends:%Y-%m-%d}. Renew it on that server."
-        return Answer(DOWN, said, latency, ends)
+        return ProbeResult(DOWN, said, latency, ends)
     said = f"The certificate is valid until {ends:%Y-%m-%d}, {left.days} days from now."
     if left <= warn:
-        return Answer(DEGRADED, f"{said} Renew it soon.", latency, ends)
-    return Answer(UP, said, latency, ends)
+        return ProbeResult(DEGRADED, f"{said} Renew it soon.", latency, ends)
+    return ProbeResult(UP, said, latency, ends)
 
 
-def _promql(check: Check, prometheus: Upstream | None) -> Answer:
+def _promql(check: Check, prometheus: Upstream | None) -> ProbeResult:
     if prometheus is None:
-        return Answer(UNKNOWN, NO_PROMETHEUS)
+        return ProbeResult(UNKNOWN, NO_PROMETHEUS)
     with Prometheus(prometheus, timeout_seconds=check.timeout_seconds) as server:
         data = server.query(check.promql)
     try:
         found = samples(data)
     except SampleError as error:
-        return Answer(UNKNOWN, str(error))
+        return ProbeResult(UNKNOWN, str(error))
     wrong = failing(found, check.comparison, check.threshold)
     if wrong:
         said = f"{wrong[0]} should be {check.comparison} {check.threshold:g}."
         more = f" So are {len(wrong) - 1} others." if len(wrong) > 1 else ""
-        return Answer(DOWN, said + more)
-    return Answer(UP, f"All {len(found)} values are {check.comparison} {check.threshold:g}.")
+        return ProbeResult(DOWN, said + more)
+    return ProbeResult(UP, f"All {len(found)} values are {check.comparison} {check.threshold:g}.")
 
 
 class _explained:
@@ -163,7 +165,7 @@ class _explained:
             raise UpstreamError(fault, sentence) from error
 
 
-_PROBES: dict[str, Callable[[Check, Upstream | None], Answer]] = {
+_PROBES: dict[str, Callable[[Check, Upstream | None], ProbeResult]] = {
     CheckKind.HTTP: _http,
     CheckKind.TCP: _tcp,
     CheckKind.TLS: _tls,

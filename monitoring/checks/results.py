@@ -1,6 +1,6 @@
-"""Writes the answers of checks: memory, flips, hours, services' statuses and alerts, in one transaction.
+"""Writes results of checks: their state, flips, hours, the services' status and alerts, in one transaction.
 
-A fixed number of statements for any number of answers that flip nothing.
+Results without a flip take a fixed number of statements, however many there are.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,15 @@ from django.db import connection, transaction
 
 from monitoring import status
 from monitoring.checks import alerting
-from monitoring.checks.flips import DOWN, UNKNOWN, Answer, Memory, Patience, Step, decide
+from monitoring.checks.flips import (
+    DOWN,
+    UNKNOWN,
+    CheckState,
+    FlipPolicy,
+    NextState,
+    ProbeResult,
+    decide,
+)
 from monitoring.models import Check, StatusChange
 from portal.core import sanitize
 
@@ -20,20 +28,20 @@ SENTENCE_LIMIT = 1000
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """An answer, with the check as it was when it was claimed."""
+    """A result, with the check as it was when the runner claimed it."""
 
     check: Check
-    answer: Answer
+    result: ProbeResult
 
 
 @transaction.atomic
 def write(outcomes: Sequence[Outcome], *, at: datetime) -> None:
-    """Remember the answers; of a check that was deleted, or that another runner has by now, none."""
-    steps = {o.check.pk: _step(o, at=at) for o in outcomes}
-    alive = _remember(outcomes, steps, at=at)
+    """Write the results, except those of checks that were deleted or claimed by another runner meanwhile."""
+    next_states = {o.check.pk: _next_state(o, at=at) for o in outcomes}
+    alive = _update_checks(outcomes, next_states, at=at)
     kept = [o for o in outcomes if o.check.pk in alive]
-    _count(kept, at=at)
-    flipped = [o for o in kept if steps[o.check.pk].flips]
+    _add_to_hours(kept, at=at)
+    flipped = [o for o in kept if next_states[o.check.pk].flips]
     StatusChange.objects.bulk_create(
         StatusChange(
             service_id=o.check.service_id,
@@ -44,51 +52,57 @@ def write(outcomes: Sequence[Outcome], *, at: datetime) -> None:
             at=flip.at,
         )
         for o in flipped
-        for flip in steps[o.check.pk].flips
+        for flip in next_states[o.check.pk].flips
     )
-    _tell(flipped, steps, at=at)
+    _update_alerts(flipped, next_states, at=at)
     status.keep_fresh({o.check.service_id for o in kept}, at=at)
-    status.settle({o.check.service_id for o in flipped}, at=at, blind_since=_gaps(flipped, steps))
+    status.update(
+        {o.check.service_id for o in flipped}, at=at, blind_since=_gaps(flipped, next_states)
+    )
 
 
-def _tell(flipped: Sequence[Outcome], steps: dict[int, Step], *, at: datetime) -> None:
-    """Raise and end alerts, of the checks as they are now: one may be renamed or off since it was claimed."""
+def _update_alerts(
+    flipped: Sequence[Outcome], next_states: dict[int, NextState], *, at: datetime
+) -> None:
+    """Raise and clear alerts, by the checks as stored now: one may have been renamed or disabled meanwhile."""
     if not flipped:
         return
     now = Check.objects.select_related("service").in_bulk([o.check.pk for o in flipped])
     for outcome in flipped:
         pk = outcome.check.pk
-        alerting.follow(now[pk], steps[pk].status, outcome.answer, at=at)
+        alerting.update_alert(now[pk], next_states[pk].status, outcome.result, at=at)
 
 
-def _step(outcome: Outcome, *, at: datetime) -> Step:
+def _next_state(outcome: Outcome, *, at: datetime) -> NextState:
     check = outcome.check
-    known = Memory(check.status, check.since, check.pending_count, check.last_run_at)
-    patience = Patience(
+    known = CheckState(check.status, check.since, check.pending_count, check.last_run_at)
+    policy = FlipPolicy(
         check.failures_to_flip,
         check.successes_to_recover,
         timedelta(seconds=check.interval_seconds),
     )
-    return decide(known, outcome.answer, patience, at=at)
+    return decide(known, outcome.result, policy, at=at)
 
 
-def _gaps(flipped: Sequence[Outcome], steps: dict[int, Step]) -> dict[int, datetime]:
-    """Return, by service, since when nobody had looked, where that was so."""
+def _gaps(flipped: Sequence[Outcome], next_states: dict[int, NextState]) -> dict[int, datetime]:
+    """Return, by service id, since when a check was not watched, for checks that had such a gap."""
     found: dict[int, datetime] = {}
     for outcome in flipped:
-        first = steps[outcome.check.pk].flips[0]
-        if first.new == UNKNOWN and len(steps[outcome.check.pk].flips) > 1:
+        first = next_states[outcome.check.pk].flips[0]
+        if first.new == UNKNOWN and len(next_states[outcome.check.pk].flips) > 1:
             found[outcome.check.service_id] = first.at
     return found
 
 
-def _remember(outcomes: Sequence[Outcome], steps: dict[int, Step], *, at: datetime) -> set[int]:
-    """Update the runner's columns and give the leases back; return the ids that were still leased so.
+def _update_checks(
+    outcomes: Sequence[Outcome], next_states: dict[int, NextState], *, at: datetime
+) -> set[int]:
+    """Update the runner's columns and release the leases; return the ids whose lease was still ours.
 
-    A step follows from what the check was when it was claimed. Who was held up beyond the lease would
-    write it over the steps of the runner that came after.
+    The new state was computed from the check as claimed. A runner that was delayed beyond its lease must
+    not overwrite the state that a later runner has written.
     """
-    ordered = [(o.check, steps[o.check.pk], o.answer) for o in outcomes]
+    ordered = [(o.check, next_states[o.check.pk], o.result) for o in outcomes]
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -104,21 +118,21 @@ def _remember(outcomes: Sequence[Outcome], steps: dict[int, Step], *, at: dateti
                 "at": at,
                 "ids": [check.pk for check, _, _ in ordered],
                 "lease": [check.lease_until for check, _, _ in ordered],
-                "status": [step.status for _, step, _ in ordered],
-                "since": [step.since for _, step, _ in ordered],
+                "status": [state.status for _, state, _ in ordered],
+                "since": [state.since for _, state, _ in ordered],
                 "sentence": [sanitize.text(a.sentence, SENTENCE_LIMIT) for _, _, a in ordered],
                 "latency": [a.latency_seconds for _, _, a in ordered],
-                "pending": [min(step.pending_count, 32_000) for _, step, _ in ordered],
+                "pending": [min(state.pending_count, 32_000) for _, state, _ in ordered],
                 "certificate": [a.certificate_ends_at for _, _, a in ordered],
             },
         )
         return {row[0] for row in cursor.fetchall()}
 
 
-def _count(outcomes: Sequence[Outcome], *, at: datetime) -> None:
-    """Add the answers to their hours. What could not be asked is no answer."""
-    answered = [(o.check.pk, o.answer) for o in outcomes if o.answer.status != UNKNOWN]
-    if not answered:
+def _add_to_hours(outcomes: Sequence[Outcome], *, at: datetime) -> None:
+    """Add the results to the hourly statistics, without probes that could not be made."""
+    probed = [(o.check.pk, o.result) for o in outcomes if o.result.status != UNKNOWN]
+    if not probed:
         return
     with connection.cursor() as cursor:
         cursor.execute(
@@ -133,8 +147,8 @@ def _count(outcomes: Sequence[Outcome], *, at: datetime) -> None:
             """,
             {
                 "at": at,
-                "ids": [pk for pk, _ in answered],
-                "failed": [int(answer.status == DOWN) for _, answer in answered],
-                "latency": [answer.latency_seconds or 0.0 for _, answer in answered],
+                "ids": [pk for pk, _ in probed],
+                "failed": [int(result.status == DOWN) for _, result in probed],
+                "latency": [result.latency_seconds or 0.0 for _, result in probed],
             },
         )

@@ -16,7 +16,7 @@ from django.db import InterfaceError
 from django.utils import timezone
 
 from monitoring.checks import results
-from monitoring.checks.flips import DOWN, UNKNOWN, Answer
+from monitoring.checks.flips import DOWN, UNKNOWN, ProbeResult
 from monitoring.checks.probes import probe
 from monitoring.checks.results import Outcome
 from monitoring.models import Check
@@ -36,7 +36,7 @@ LOCK = 0x706F7274616C01
 
 
 # What is being asked, and since when.
-Out = dict["Future[Answer]", tuple[Check, float]]
+Out = dict["Future[ProbeResult]", tuple[Check, float]]
 
 
 def run_round(*, seconds: float = ROUND_SECONDS) -> int:
@@ -121,14 +121,16 @@ def _is_overdue(asked: tuple[Check, float]) -> bool:
     return time.monotonic() > at + check.timeout_seconds + 2
 
 
-def _answer(future: "Future[Answer]", check: Check) -> Answer:
+def _answer(future: "Future[ProbeResult]", check: Check) -> ProbeResult:
     if not future.done():
-        return Answer(DOWN, f"It did not answer within {check.timeout_seconds:g} seconds.")
+        return ProbeResult(DOWN, f"It did not answer within {check.timeout_seconds:g} seconds.")
     try:
         return future.result()
     except Exception:
         log.exception("The check %s failed inside the portal.", check.pk)
-        return Answer(UNKNOWN, "The portal itself failed while asking. Its log has the details.")
+        return ProbeResult(
+            UNKNOWN, "The portal itself failed while asking. Its log has the details."
+        )
 
 
 class _Servers:

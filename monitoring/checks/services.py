@@ -10,7 +10,7 @@ from django.utils import timezone
 from audit import services as audit
 from monitoring import status
 from monitoring.checks import alerting, results
-from monitoring.checks.flips import DEGRADED, DOWN, Answer
+from monitoring.checks.flips import DEGRADED, DOWN, ProbeResult
 from monitoring.checks.probes import probe
 from monitoring.checks.results import Outcome
 from monitoring.models import Check, CheckHour
@@ -28,7 +28,7 @@ def save(check: Check, *, changed: Iterable[str] = ()) -> Check:
     if check._state.adding:
         check.save()
     else:
-        # Locked: an answer that is being written is seen here, or sees what is saved here.
+        # Locked, so that a result is written either before this change or by the changed check.
         rows = Check.objects.select_related("service").select_for_update(of=("self",))
         before = rows.get(pk=check.pk)
         fields = sorted({*changed} - {"id"})
@@ -36,8 +36,8 @@ def save(check: Check, *, changed: Iterable[str] = ()) -> Check:
             check.save(update_fields=fields)
         _move_alert(before, check)
         if before.service_id != check.service_id:
-            status.settle_now(before.service_id)
-    status.settle_now(check.service_id)
+            status.update_now(before.service_id)
+    status.update_now(check.service_id)
     return check
 
 
@@ -51,7 +51,7 @@ def _move_alert(before: Check, now: Check) -> None:
         )
         alerting.end(before, reason=reason)
     at = timezone.now()
-    # After a longer rest the next answers flip anew, and raise it then.
+    # After a longer pause the next results flip the status anew, which raises the alert.
     returned = not before.enabled and at <= before.fresh_until
     woken = not before.raises_alert or renamed or returned or before.severity != now.severity
     if woken and not silent and before.status in (DOWN, DEGRADED):
@@ -65,20 +65,20 @@ def delete(check: Check) -> None:
     Check.objects.select_for_update().filter(pk=check.pk).first()
     alerting.end(check, reason="The check was deleted.")
     check.delete()
-    status.settle_now(service_id)
+    status.update_now(service_id)
 
 
-def run_now(check: Check, *, actor: Any) -> Answer:
-    """Ask once, now, and count the answer like any other. The claim of a running worker is left alone."""
+def run_now(check: Check, *, actor: Any) -> ProbeResult:
+    """Run the check once now and record the result like any other; a running worker keeps its lease."""
     prometheus = check.upstream or default_prometheus()
-    answer = probe(check, prometheus)
+    result = probe(check, prometheus)
     now = timezone.now()
     free = Check.objects.filter(pk=check.pk, enabled=True)
     if free.exclude(lease_until__gt=now).update(lease_until=now + timedelta(seconds=5)):
         fresh = Check.objects.select_related("service").get(pk=check.pk)
-        results.write([Outcome(fresh, answer)], at=timezone.now())
-    audit.record("check.run", actor=actor, target=check, data={"answer": answer.status})
-    return answer
+        results.write([Outcome(fresh, result)], at=timezone.now())
+    audit.record("check.run", actor=actor, target=check, data={"answer": result.status})
+    return result
 
 
 def forget_old_hours(*, at: datetime) -> int:

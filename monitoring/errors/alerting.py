@@ -14,10 +14,11 @@ ENDS = frozenset({"resolved", "ignored"})
 LABELS = ("sentry", "project", "issue")
 
 
-def follow(upstream: Upstream, plan: Plan, *, old_until: datetime | None) -> None:
-    """Raise and clear what a plan asks for. What is found first and began before `old_until` raises nothing.
+def update_alerts(upstream: Upstream, plan: Plan, *, old_until: datetime | None) -> None:
+    """Raise and clear the alerts that follow from a plan.
 
-    What has an alert ends with its issue, also where the option no longer names its project.
+    An issue that is new to the portal and began before `old_until` raises none. The alert of an issue that
+    ended is cleared even if the option `alert_projects` no longer names its project.
     """
     wanted = frozenset(upstream.option("alert_projects", []))
     ended = [entry.listed for entry in plan.entries if ENDS & {*entry.steps}]

@@ -21,10 +21,11 @@ STEPS = ("new", "regressed", "resolved", "ignored", "reopened")
 
 
 class Merger:
-    """The issues of one poll that wait to be written, and in `found` what became of all of them.
+    """Collects the issues of one poll, writes them in batches, and counts in `found` what changed.
 
-    `watched_since` is up to when an earlier poll had read the list; None at the first one. `old_until` is
-    when the first reading of the whole list began, as long as it goes on: what is older raises no alert.
+    `watched_since` is the time up to which an earlier poll read the list; None at the first poll.
+    `old_until` is when the first reading of the whole list began, while that lasts: older issues raise
+    no alert.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Merger:
         return ErrorIssue.objects.filter(upstream=self.upstream).count()
 
     def begin(self) -> None:
-        """Note that something is about to be fetched: what people change from now on is newer."""
+        """Note the start of a fetch: changes that people make from now on are newer than what it returns."""
         if not self._waiting:
             self.fetched_at = timezone.now()
 
@@ -72,14 +73,14 @@ class Merger:
         if changes.entries:
             with transaction.atomic():
                 store.write(self.upstream.pk, changes, fetched_at=self.fetched_at, at=at)
-                alerting.follow(self.upstream, changes, old_until=self.old_until)
+                alerting.update_alerts(self.upstream, changes, old_until=self.old_until)
         self.found["read"] += len(seen)
         self.found["changed"] += sum(entry.id is not None for entry in changes.entries)
         for step in STEPS:
             self.found[step] += changes.count(step)
 
     def _with_room(self, changes: Plan) -> Plan:
-        """Leave new issues out once there are as many as are kept of one Sentry."""
+        """Drop new issues once MOST_KEPT issues of this Sentry are stored."""
         fresh = [entry for entry in changes.entries if entry.id is None]
         if not fresh:
             return changes

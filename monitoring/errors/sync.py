@@ -13,7 +13,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from monitoring.errors import alerting, bounds, store, telling
+from monitoring.errors import alerting, bounds, poll_report, store
 from monitoring.errors.matching import catalogue_mark
 from monitoring.errors.merging import Merger
 from monitoring.errors.models import ErrorIssue, ErrorSync
@@ -234,9 +234,9 @@ class Run:
     def report(self) -> Report:
         state, spent = self.state, self.spent
         return Report(
-            summary=telling.summary(self.found, spent.pages),
+            summary=poll_report.summary(self.found, spent.pages),
             skew_seconds=self.skew_seconds,
-            warning=telling.warning(state, self.found, spent),
-            observed=telling.observed(state, self.client.organization, spent.pages),
+            warning=poll_report.warning(state, self.found, spent),
+            observed=poll_report.observed(state, self.client.organization, spent.pages),
             not_before=spent.pause_until,
         )

@@ -1,1 +1,1 @@
-"""Log search: what is asked, the query, the reply, and the links; nothing of a log is stored here."""
+"""Log search: what is parse_parameters, the query, the reply, and the links; nothing of a log is stored here."""

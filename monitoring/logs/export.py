@@ -8,7 +8,7 @@ from django.http import StreamingHttpResponse
 from audit import services as audit
 from audit.services import Target
 from monitoring.logs import search
-from monitoring.logs.asked import Asked
+from monitoring.logs.parameters import LogRequest
 from monitoring.logs.queries import stamp
 from monitoring.logs.replies import LogLine
 from monitoring.logs.search import LARGEST_PAGE
@@ -19,10 +19,10 @@ MOST_LINES = 10_000
 COLUMNS = ("at", "level", "service", "host", "message", "trace_id", "id", "index", "fields")
 
 
-def download(wanted: Asked) -> StreamingHttpResponse:
+def download(wanted: LogRequest) -> StreamingHttpResponse:
     """Return what `wanted` finds, newest first, as a download that is audited. Raises UpstreamError.
 
-    The first page is asked for at once, so that what the server refuses is still an answer. When a
+    The first page is parse_parameters for at once, so that what the server refuses is still an answer. When a
     later one fails, the download breaks off: a file that looks complete is complete.
     """
     reply = csv.response("logs", COLUMNS, map(_row, _lines(wanted)))
@@ -32,7 +32,7 @@ def download(wanted: Asked) -> StreamingHttpResponse:
     return reply
 
 
-def _lines(wanted: Asked) -> Iterator[LogLine]:
+def _lines(wanted: LogRequest) -> Iterator[LogLine]:
     if wanted.context:
         found = search.context(wanted.context, lines=wanted.lines)
         if found is None:
@@ -58,7 +58,7 @@ def _row(line: LogLine) -> Sequence[Any]:
     )  # fmt: skip
 
 
-def _filters(wanted: Asked) -> dict[str, str]:
+def _filters(wanted: LogRequest) -> dict[str, str]:
     query = wanted.query
     said = {
         "q": query.text,

@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from audit import saved_queries
 from audit import services as audit
-from monitoring.logs.asked import AskedError, asked
 from monitoring.logs.models import SavedSearch
+from monitoring.logs.parameters import ParameterError, parse_parameters
 
 SAVED_PARAMETERS = ("q", "service", "host", "level", "range")
 
@@ -31,8 +31,8 @@ def checked(query: Mapping[str, Any]) -> dict[str, str]:
             f"A search has no {sorted(unknown)[0][:50]!r}. It has {', '.join(SAVED_PARAMETERS)}."
         )
     try:
-        asked(written, at=timezone.now())
-    except AskedError as error:
+        parse_parameters(written, at=timezone.now())
+    except ParameterError as error:
         raise ValidationError(str(error)) from error
     if not written:
         raise ValidationError("Keep at least a text or a filter, such as level=error.")

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from monitoring.rules.humane import FUNCTIONS
+from monitoring.rules.humanize import FUNCTIONS
 
 VARIABLES = frozenset({"$labels", "$value", "$externalLabels", "$externalURL", "$"})
 # Those of Prometheus 2.42 and of Go's text/template.

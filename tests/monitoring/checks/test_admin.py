@@ -92,7 +92,7 @@ def test_a_services_page_shows_checks_and_deploys(staff: Client) -> None:
     service = make_service()
     check = make_check(service=service, name="Front page", status="down")
     Deploy.objects.create(service=service, version="v1.2.3", environment="prod")
-    status.settle_now(service.pk)
+    status.update_now(service.pk)
     page = staff.get(service.get_absolute_url()).content.decode()
     for words in ("Front page", check.get_absolute_url(), "v1.2.3", "Down"):
         assert words in page, words

@@ -7,26 +7,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.checks.flips import Answer, Flip, Memory, Patience, Step, decide
+from monitoring.checks.flips import CheckState, Flip, FlipPolicy, NextState, ProbeResult, decide
 
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
 EVERY = timedelta(seconds=30)
 LETTERS = {"u": "up", "g": "degraded", "d": "down", "?": "unknown"}
 
 
-def run(answers: str, *, start: str = "up", patience: Patience | None = None) -> list[Step]:
+def run(answers: str, *, start: str = "up", policy: FlipPolicy | None = None) -> list[NextState]:
     """Feed one answer per letter, 30 s apart."""
-    known = Memory(start, T0, last_run_at=T0)
+    known = CheckState(start, T0, last_run_at=T0)
     steps = []
     for number, letter in enumerate(answers, start=1):
         at = T0 + EVERY * number
-        step = decide(known, Answer(LETTERS[letter]), patience or Patience(), at=at)
+        step = decide(known, ProbeResult(LETTERS[letter]), policy or FlipPolicy(), at=at)
         steps.append(step)
-        known = Memory(step.status, step.since, step.pending_count, at)
+        known = CheckState(step.status, step.since, step.pending_count, at)
     return steps
 
 
-def statuses(steps: list[Step]) -> str:
+def statuses(steps: list[NextState]) -> str:
     return "".join(next(k for k, v in LETTERS.items() if v == s.status) for s in steps)
 
 
@@ -52,15 +52,15 @@ def test_status_after_answers(start: str, answers: str, expected: str) -> None:
 
 
 def test_a_flip_tells_when_and_why() -> None:
-    known = Memory("up", T0, pending_count=2, last_run_at=T0)
-    step = decide(known, Answer("down", "HTTP 500."), Patience(), at=T0 + EVERY)
+    known = CheckState("up", T0, pending_count=2, last_run_at=T0)
+    step = decide(known, ProbeResult("down", "HTTP 500."), FlipPolicy(), at=T0 + EVERY)
     assert step.flips == (Flip("up", "down", T0 + EVERY, "HTTP 500."),)
     assert (step.since, step.pending_count) == (T0 + EVERY, 0)
 
 
 def test_time_in_which_nobody_asked_is_unknown() -> None:
     late = T0 + timedelta(hours=2)
-    step = decide(Memory("up", T0, last_run_at=T0), Answer("up"), Patience(), at=late)
+    step = decide(CheckState("up", T0, last_run_at=T0), ProbeResult("up"), FlipPolicy(), at=late)
     assert [(flip.old, flip.new, flip.at) for flip in step.flips] == [
         ("up", "unknown", T0 + EVERY),
         ("unknown", "up", late),
@@ -71,7 +71,7 @@ def test_time_in_which_nobody_asked_is_unknown() -> None:
 def test_flips_are_a_chain_and_never_more_than_answers(
     answers: str, failures: int, recoveries: int
 ) -> None:
-    steps = run(answers, patience=Patience(failures, recoveries))
+    steps = run(answers, policy=FlipPolicy(failures, recoveries))
     chain = [flip for step in steps for flip in step.flips]
     assert len(chain) <= len(answers)
     assert all(flip.old != flip.new for flip in chain)
@@ -80,4 +80,4 @@ def test_flips_are_a_chain_and_never_more_than_answers(
 
 @given(st.text("ugd?", min_size=5, max_size=40))
 def test_with_a_patience_of_one_the_status_is_the_last_answer(answers: str) -> None:
-    assert statuses(run(answers, patience=Patience(1, 1))) == answers
+    assert statuses(run(answers, policy=FlipPolicy(1, 1))) == answers

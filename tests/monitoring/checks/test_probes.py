@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from monitoring.checks.flips import Answer
+from monitoring.checks.flips import ProbeResult
 from monitoring.checks.probes import probe
 from monitoring.models import Check
 from portal.core.models import Upstream
 from tests.core.hostile import certificate, endless, read_head, reply, serving
 
 
-def ask(kind: str, target: str, **over: Any) -> Answer:
+def ask(kind: str, target: str, **over: Any) -> ProbeResult:
     return probe(Check(kind=kind, target=target, **{"timeout_seconds": 2, **over}), None)
 
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from alerts.models import Alert
 from monitoring.checks import results, runner, services
-from monitoring.checks.flips import Answer
+from monitoring.checks.flips import ProbeResult
 from monitoring.checks.results import Outcome
 from monitoring.models import Check, CheckHour, ServiceStatus, StatusChange
 from tests.core.hostile import reply, serving
@@ -38,7 +38,7 @@ def answer(check: Check, *statuses: str, seconds: float = 0.0) -> Check:
     for status in statuses:
         at = timezone.now() + timedelta(seconds=seconds)
         fresh = Check.objects.select_related("service").get(pk=check.pk)
-        results.write([Outcome(fresh, Answer(status, f"It is {status}.", 0.2))], at=at)
+        results.write([Outcome(fresh, ProbeResult(status, f"It is {status}.", 0.2))], at=at)
     return Check.objects.get(pk=check.pk)
 
 
@@ -99,7 +99,7 @@ def test_answers_that_change_nothing_cost_a_fixed_number_of_statements() -> None
     answer(checks[0], "up")
 
     def statements(count: int) -> int:
-        outcomes = [Outcome(check, Answer("up", "", 0.1)) for check in checks[:count]]
+        outcomes = [Outcome(check, ProbeResult("up", "", 0.1)) for check in checks[:count]]
         with CaptureQueriesContext(connection) as captured:
             results.write(outcomes, at=timezone.now())
         return len(captured)
@@ -120,7 +120,7 @@ def test_hours_are_kept_for_four_hundred_days() -> None:
 
 def test_a_check_that_was_deleted_meanwhile_harms_nobody() -> None:
     gone, kept = make_check(), make_check()
-    outcomes = [Outcome(gone, Answer("up")), Outcome(kept, Answer("up", "", 0.1))]
+    outcomes = [Outcome(gone, ProbeResult("up")), Outcome(kept, ProbeResult("up", "", 0.1))]
     Check.objects.filter(pk=gone.pk).delete()
     results.write(outcomes, at=timezone.now())
     assert CheckHour.objects.get().check_row == kept
@@ -133,7 +133,7 @@ def test_an_answer_that_came_after_the_lease_was_lost_is_not_written() -> None:
     Check.objects.update(next_run_at=timezone.now(), lease_until=None)
     (again,) = runner.claim_due(at=timezone.now(), limit=1)
     for check in (again, claimed):
-        results.write([Outcome(check, Answer("down", "It is down."))], at=timezone.now())
+        results.write([Outcome(check, ProbeResult("down", "It is down."))], at=timezone.now())
     assert StatusChange.objects.filter(check_row=claimed).count() == 1
     assert CheckHour.objects.get().runs == 1
 
@@ -162,7 +162,7 @@ def test_a_check_switched_off_while_it_was_asked_raises_no_alert() -> None:
     claimed = Check.objects.select_related("service").get(pk=check.pk)
     check.enabled = False
     services.save(check, changed=["enabled"])
-    results.write([Outcome(claimed, Answer("down", "It is down."))], at=timezone.now())
+    results.write([Outcome(claimed, ProbeResult("down", "It is down."))], at=timezone.now())
     assert not Alert.objects.exists()
 
 
@@ -171,7 +171,7 @@ def test_a_check_renamed_while_it_was_asked_raises_its_alert_under_the_new_name(
     claimed = Check.objects.select_related("service").get(pk=check.pk)
     check.name = "new name"
     services.save(check, changed=["name"])
-    results.write([Outcome(claimed, Answer("down", "It is down."))], at=timezone.now())
+    results.write([Outcome(claimed, ProbeResult("down", "It is down."))], at=timezone.now())
     assert Alert.objects.get().labels["check"] == "new name"
 
 

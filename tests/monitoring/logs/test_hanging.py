@@ -10,7 +10,7 @@ from django.test import Client
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from monitoring.logs import search
-from monitoring.logs.asked import asked
+from monitoring.logs.parameters import parse_parameters
 from portal.core import breaker
 from portal.core.http import UpstreamError
 from portal.core.models import Upstream
@@ -104,7 +104,7 @@ def test_few_threads_of_a_process_ask_at_once(
 
     def ask(_number: int) -> str:
         with pytest.raises(UpstreamError) as caught:
-            search.search(asked({}, at=upstream.attempted_at).query)  # type: ignore[arg-type]
+            search.search(parse_parameters({}, at=upstream.attempted_at).query)  # type: ignore[arg-type]
         return str(caught.value)
 
     with ThreadPoolExecutor(5) as pool:

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitoring.logs import queries
-from monitoring.logs.asked import AskedError, asked
 from monitoring.logs.cursors import Cursor
 from monitoring.logs.links import discover_url, flavour_of, lucene
+from monitoring.logs.parameters import ParameterError, parse_parameters
 from monitoring.logs.queries import LogQuery
 
 NOW = datetime(2026, 11, 20, 10, 16, tzinfo=UTC)
@@ -101,8 +101,8 @@ def test_no_text_makes_a_cursor_fail_otherwise(written: str) -> None:
 
 
 def wrong(**parameters: str) -> dict[str, list[str]]:
-    with pytest.raises(AskedError) as caught:
-        asked(parameters, at=NOW)
+    with pytest.raises(ParameterError) as caught:
+        parse_parameters(parameters, at=NOW)
     return caught.value.errors
 
 
@@ -123,9 +123,11 @@ def test_a_range_that_ends_before_it_begins_is_named() -> None:
 
 
 def test_times_are_relative_absolute_or_around_a_moment() -> None:
-    assert asked({}, at=NOW).query == HOUR
-    assert asked({"range": "15m"}, at=NOW).query.since == NOW - timedelta(minutes=15)
-    around = asked({"around": str(NOW.timestamp()), "minutes": "2", "range": "7d"}, at=NOW)
+    assert parse_parameters({}, at=NOW).query == HOUR
+    assert parse_parameters({"range": "15m"}, at=NOW).query.since == NOW - timedelta(minutes=15)
+    around = parse_parameters(
+        {"around": str(NOW.timestamp()), "minutes": "2", "range": "7d"}, at=NOW
+    )
     assert (around.query.since, around.query.until) == (
         NOW - timedelta(minutes=2),
         NOW + timedelta(minutes=2),
@@ -138,8 +140,8 @@ ASKED = ("q", "since", "until", "around", "level", "cursor", "range", "lines")
 
 @given(st.dictionaries(st.sampled_from(ASKED), st.text(max_size=30)))
 def test_nothing_that_is_asked_fails_otherwise(parameters: dict[str, str]) -> None:
-    with contextlib.suppress(AskedError):
-        found = asked(parameters, at=NOW)
+    with contextlib.suppress(ParameterError):
+        found = parse_parameters(parameters, at=NOW)
         assert found.query.since < found.query.until
 
 

@@ -1,14 +1,14 @@
-"""Finds which log lines a service of the catalogue calls its own; without a word, those that name its slug."""
+"""Adds to a log search which fields identify the lines of its service, as the catalogue says."""
 
 from dataclasses import replace
 
-from monitoring.logs.asked import Asked
+from monitoring.logs.parameters import LogRequest
 from portal.core.log_fields import grouped
 from portal.core.models import Service
 
 
-def with_own(wanted: Asked) -> Asked:
-    """Return what is asked for, with the log fields of the service it names, where it has some."""
+def with_service_fields(wanted: LogRequest) -> LogRequest:
+    """Return the request with the log fields of the service it names; without any, its slug is searched."""
     name = wanted.query.service
     if not name:
         return wanted

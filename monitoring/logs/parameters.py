@@ -1,4 +1,4 @@
-"""Reads what a page's or the API's parameters ask for (pure); each mistake is a sentence at its field."""
+"""Parses the parameters of a log search, from the page or the API (pure); errors are named by field."""
 
 import math
 from collections.abc import Mapping
@@ -23,8 +23,8 @@ NAME_LIMIT = 200
 ID_LIMIT = 512
 
 
-class AskedError(ValueError):
-    """Parameters that cannot be used: `errors` maps each to its sentences."""
+class ParameterError(ValueError):
+    """Invalid parameters: `errors` maps each parameter to its messages."""
 
     def __init__(self, errors: dict[str, list[str]]) -> None:
         super().__init__(" ".join(sentence for said in errors.values() for sentence in said))
@@ -32,8 +32,8 @@ class AskedError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A search and which part of it; `context` is the id of a line whose neighbours are wanted."""
+class LogRequest:
+    """A search and the wanted part of it; `context` is the id of a line whose neighbours are wanted."""
 
     query: LogQuery
     range: str = ""
@@ -44,12 +44,12 @@ class Asked:
     lines: int = 25
 
 
-def asked(parameters: Mapping[str, str], *, at: datetime) -> Asked:
-    """Return what is asked for at the time `at`. Raises AskedError."""
+def parse_parameters(parameters: Mapping[str, str], *, at: datetime) -> LogRequest:
+    """Return the request that the parameters describe; relative times count from `at`. Raises ParameterError."""
     reader = _Reader(parameters)
     cursor = reader.cursor()
     query, chosen, around = reader.query(at)
-    result = Asked(
+    result = LogRequest(
         query=query,
         range=chosen,
         around=around,
@@ -59,12 +59,12 @@ def asked(parameters: Mapping[str, str], *, at: datetime) -> Asked:
         lines=reader.number("lines", 25, most=100),
     )
     if reader.errors:
-        raise AskedError(reader.errors)
+        raise ParameterError(reader.errors)
     return result
 
 
 class _Reader:
-    """Reads one parameter after the other and collects what is wrong with them."""
+    """Reads parameters one by one and collects their errors."""
 
     def __init__(self, parameters: Mapping[str, str]) -> None:
         self.parameters = parameters
@@ -121,7 +121,7 @@ class _Reader:
             return None
 
     def query(self, at: datetime) -> tuple[LogQuery, str, datetime | None]:
-        """Return the search, the name of its range if it has one, and the moment it lies around."""
+        """Return the query, the key of its range (or empty), and the moment it is centred on (or None)."""
         since, until, around = self.moment("since"), self.moment("until"), self.moment("around")
         minutes = self.number("minutes", AROUND_MINUTES, most=1440)
         chosen = self.parameters.get("range", "").strip()

@@ -1,4 +1,4 @@
-"""What a poll of a Sentry says of itself: for the log, and for the upstream's page."""
+"""Describes a poll of a Sentry: a summary for the log, and a warning for the upstream's page."""
 
 from collections import Counter
 from typing import Any
@@ -7,16 +7,16 @@ from monitoring.errors import bounds
 from monitoring.errors.bounds import Bounds
 from monitoring.errors.models import ErrorIssue, ErrorSync, IssueStatus
 
-WORDS = ("new", "changed", "regressed", "resolved", "ignored", "reopened", "missing", "gone")
+COUNTED = ("new", "changed", "regressed", "resolved", "ignored", "reopened", "missing", "gone")
 
 
 def summary(found: Counter[str], pages: int) -> str:
     parts = [f"{found['read']} issues on {pages} pages"]
-    return ", ".join(parts + [f"{found[word]} {word}" for word in WORDS if found[word]])
+    return ", ".join(parts + [f"{found[word]} {word}" for word in COUNTED if found[word]])
 
 
 def warning(state: ErrorSync, found: Counter[str], spent: Bounds) -> str:
-    """Return what staff should know of a poll that went well all the same."""
+    """Return what staff should know although the poll succeeded; empty when there is nothing."""
     said = []
     if found["bad"]:
         said.append(f"{found['bad']} issues could not be read and were left out.")

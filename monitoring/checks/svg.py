@@ -1,4 +1,4 @@
-"""Small pictures of history as numbers for SVG: a strip of statuses, and a curve of latencies (pure)."""
+"""SVG coordinates for small charts: a strip of statuses, and a curve of latencies (pure)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from datetime import datetime
 from monitoring.checks.uptime import Span
 
 WIDTH, HEIGHT = 1000.0, 60.0
-# A stretch narrower than this could not be seen.
-NARROWEST = 2.0
+# A narrower bar could not be seen.
+MIN_BAR_WIDTH = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A stretch on a strip WIDTH wide."""
+    """One span of a status on a strip that is WIDTH wide."""
 
     status: str
     x: float
@@ -30,7 +30,7 @@ def strip(spans: Sequence[Span]) -> list[Bar]:
     bars = []
     for span in spans:
         x = (span.start - start).total_seconds() * scale
-        width = max(span.seconds * scale, 0 if span.status == "up" else NARROWEST)
+        width = max(span.seconds * scale, 0 if span.status == "up" else MIN_BAR_WIDTH)
         title = f"{span.status}: {span.start:%Y-%m-%d %H:%M} – {span.end:%Y-%m-%d %H:%M} UTC"
         bars.append(Bar(span.status, round(x, 2), round(width, 2), title))
     return bars

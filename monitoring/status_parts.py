@@ -1,4 +1,4 @@
-"""The status of a whole from the statuses of its parts (pure)."""
+"""Combines the statuses of parts into one (pure)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ WORST_FIRST = ("down", "degraded", "up", "unknown")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one source says; an empty status says nothing at all."""
+    """The status that one source reports; empty when the source does not watch the service."""
 
     status: str
     reason: str = ""
@@ -17,8 +17,8 @@ class Part:
 def combine(parts: Iterable[Part]) -> tuple[str, str]:
     """Return the worst known status with its reasons.
 
-    Unknown is not worse than up: what cannot be seen does not hide what can. But the reason tells
-    of it, and where nothing is known the whole is unknown.
+    Unknown does not outrank up, so that a part that cannot be seen does not hide one that can. The
+    reason mentions it all the same, and when every part is unknown, so is the whole.
     """
     said = [part for part in parts if part.status]
     if not said:
