@@ -46,7 +46,7 @@ def _apprise() -> Any:
     """Import Apprise when it is first needed: it costs half a second and 26 MB in each process."""
     library = importlib.import_module("apprise")
     logger = logging.getLogger("apprise")
-    logger.setLevel(logging.DEBUG)  # the reason of a failed mail is only messages at this level
+    logger.setLevel(logging.DEBUG)  # the reason of a failed mail is only logged at this level
     logger.propagate = False
     logger.addHandler(LogCapture())
     ignore_logger("apprise")

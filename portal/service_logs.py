@@ -1,4 +1,4 @@
-"""The log lines on a service's page, parse_parameters for once the page is there: the logs may be slow, or away."""
+"""The log lines on a service's page, loaded after the page itself, because the log server may be slow or down."""
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse

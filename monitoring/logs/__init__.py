@@ -1,1 +1,1 @@
-"""Log search: what is parse_parameters, the query, the reply, and the links; nothing of a log is stored here."""
+"""Log search: its parameters, queries, replies and links to Kibana; no log line is stored."""

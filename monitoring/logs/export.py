@@ -22,7 +22,7 @@ COLUMNS = ("at", "level", "service", "host", "message", "trace_id", "id", "index
 def download(wanted: LogRequest) -> StreamingHttpResponse:
     """Return what `wanted` finds, newest first, as a download that is audited. Raises UpstreamError.
 
-    The first page is parse_parameters for at once, so that what the server refuses is still an answer. When a
+    The first page is requested at once, so that a refusal of the server is still an HTTP error. When a
     later one fails, the download breaks off: a file that looks complete is complete.
     """
     reply = csv.response("logs", COLUMNS, map(_row, _lines(wanted)))

@@ -33,12 +33,12 @@ def discover_url(base: str, query: LogQuery, *, flavour: str, data_view: str = "
         return ""
     time = f"time:(from:{text(stamp(query.since))},to:{text(stamp(query.until))})"
     shared = f"(filters:!(),refreshInterval:(pause:!t,value:0),{time})"
-    parse_parameters = f"query:(language:lucene,query:{text(lucene(query))})"
+    query_state = f"query:(language:lucene,query:{text(lucene(query))})"
     sort = "sort:!(!('@timestamp',desc))"
     if flavour == "opensearch2":
         view = f",indexPattern:{text(data_view)}" if data_view else ""
         state = f"(discover:(columns:!(message),isDirty:!f,{sort}),metadata:(view:discover{view}))"
-        own = f"_q={_encoded(f'(filters:!(),{parse_parameters})')}"
+        own = f"_q={_encoded(f'(filters:!(),{query_state})')}"
         place = "data-explorer/discover"
         return f"{base}/app/{place}#?_a={_encoded(state)}&_g={_encoded(shared)}&{own}"
     view = ""
@@ -46,7 +46,7 @@ def discover_url(base: str, query: LogQuery, *, flavour: str, data_view: str = "
         view = f"dataSource:(dataViewId:{text(data_view)},type:dataView),"
     elif data_view:
         view = f"index:{text(data_view)},"
-    state = f"(columns:!(message),{view}interval:auto,{parse_parameters},{sort})"
+    state = f"(columns:!(message),{view}interval:auto,{query_state},{sort})"
     return f"{base}/app/discover#/?_g={_encoded(shared)}&_a={_encoded(state)}"
 
 

@@ -102,7 +102,7 @@ def test_a_file_that_was_replaced_is_read_anew(
     shutil.copy(COUNTRY, tmp_path / "new")
     os.replace(tmp_path / "new", path)
     assert geoip.location("81.2.69.142") == Location("GB")
-    path.write_bytes(b"half a download")  # in location, under a reader that has it open
+    path.write_bytes(b"half a download")  # in place, under a reader that has it open
     assert geoip.location("81.2.69.142") == UNKNOWN
     shutil.copy(COUNTRY, path)
     assert geoip.location("81.2.69.142") == Location("GB")

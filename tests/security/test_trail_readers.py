@@ -121,4 +121,4 @@ def test_a_list_of_destinations_takes_the_same_statements_however_many(url: str)
 def test_the_doctor_names_a_destination_that_fails() -> None:
     make_failing(timezone.now())
     (said,) = [finding for finding in facts.trail() if finding.thing == "siem splunk"]
-    assert said.text.startswith("It does not take the audit trail: Nothing listens there.")
+    assert said.text.startswith("It does not accept the audit trail: Nothing listens there.")
