@@ -21,7 +21,7 @@ from alerts.notification_serializers import (
     NotificationSerializer,
     RouteSerializer,
 )
-from audit.viewsets import PortalModelViewSet, PortalViewSet
+from audit.viewsets import PortalModelViewSet, PortalViewSet, locked
 from portal.core.problems import Conflict
 
 
@@ -46,7 +46,8 @@ class ChannelViewSet(PortalModelViewSet):
         self._save(serializer, Channel())
 
     def perform_update(self, serializer: Any) -> None:
-        self._save(serializer, serializer.instance)
+        with locked(serializer.instance):
+            self._save(serializer, serializer.instance)
 
     @staticmethod
     def _save(serializer: Any, channel: Channel) -> None:

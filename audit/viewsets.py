@@ -1,11 +1,16 @@
 """What the view sets of the API share: CSV of the filtered list, and queries bound to the caller."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from django.core.exceptions import ObjectDoesNotExist
+from django.db import transaction
+from django.db.models import Model
+from django.http import Http404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import mixins
+from rest_framework import mixins, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
@@ -80,6 +85,18 @@ class PortalViewSet(CsvListMixin, GenericViewSet[Any]):
     ordering_fields: tuple[str, ...] = ("id",)
 
 
+@contextmanager
+def locked(row: Model) -> Iterator[None]:
+    """Hold the row as it is now for a change: since it was read, another request may have written or deleted it."""
+    with transaction.atomic():
+        rows = type(row)._default_manager.select_for_update(of=("self",), no_key=True)
+        try:
+            row.refresh_from_db(from_queryset=rows)
+        except ObjectDoesNotExist as error:
+            raise Http404 from error
+        yield
+
+
 class PortalModelViewSet(
     mixins.RetrieveModelMixin,
     mixins.CreateModelMixin,
@@ -87,4 +104,17 @@ class PortalModelViewSet(
     mixins.DestroyModelMixin,
     PortalViewSet,
 ):
-    """Base for rows that are listed, read, made, changed and deleted."""
+    """Base for rows that are listed, read, made, changed and deleted.
+
+    Two requests that change different fields of a row both count, and of two that delete it one does.
+    """
+
+    def perform_update(self, serializer: Any) -> None:
+        with locked(serializer.instance):
+            serializer.save()
+
+    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        instance = self.get_object()
+        with locked(instance):
+            self.perform_destroy(instance)
+        return Response(status=status.HTTP_204_NO_CONTENT)
