@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from portal.core.models import Service
 from portal.snippets import DEPLOY, ENVIRONMENT, LANGUAGES, NO_TOKEN, Snippet, render
-from security import once, tokens
+from security import one_time_secrets, tokens
 from security.models import Scope
 from security.scopes import grantable_scopes
 from security.stepup import require_recent_auth
@@ -28,7 +28,7 @@ def snippets(request: HttpRequest, slug: str) -> HttpResponse:
     service = get_object_or_404(Service, slug=slug)
     if request.method == "POST":
         return make_token(request, service)
-    shown = once.take(request.session, "token")
+    shown = one_time_secrets.take(request.session, "token")
     token = str(shown.get("token") or NO_TOKEN)
 
     def filled(snippet: Snippet) -> tuple[Snippet, str]:
@@ -73,5 +73,5 @@ def make_token(request: HttpRequest, service: Service) -> HttpResponse:
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
         return back
-    once.put(request.session, token=written)
+    one_time_secrets.put(request.session, token=written)
     return back

@@ -11,7 +11,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from unfold.admin import ModelAdmin
 
-from security import admin_blocks, admin_flags, admin_siem, enrolment, once, tokens
+from security import admin_blocks, admin_flags, admin_siem, enrolment, one_time_secrets, tokens
 from security.admin_forms import ApiTokenForm
 from security.models import ApiToken, TotpDevice
 from security.stepup import StepUpAdminMixin
@@ -100,7 +100,9 @@ class UserAdmin(StepUpAdminMixin, SuperuserWritesMixin, NoDeleteMixin, ModelAdmi
             return None
         lead = "Send this link to its owner by a safe way; it works once, for 15 minutes."
         back = reverse("admin:auth_user_changelist")
-        once.put(request.session, title="Enrolment link", lead=lead, secret=link, back=back)
+        one_time_secrets.put(
+            request.session, title="Enrolment link", lead=lead, secret=link, back=back
+        )
         return redirect("security:shown_once")
 
 
@@ -162,7 +164,7 @@ class ApiTokenAdmin(StepUpAdminMixin, NoEditMixin, RevokesMixin, ModelAdmin):
         obj.pk, obj.user = token.pk, token.user
         facts = {"title": "New API token", "lead": f"{token.name} for {token.user.get_username()}."}
         back = reverse("admin:security_apitoken_changelist")
-        once.put(request.session, secret=written, back=back, **facts)
+        one_time_secrets.put(request.session, secret=written, back=back, **facts)
 
     def response_add(self, request: HttpRequest, obj: ApiToken, *_args: Any) -> HttpResponse:
         return redirect("security:shown_once")

@@ -14,8 +14,7 @@ from security.models import Block, Flag, FlagStatus
 from security.models.blocks import BlockQuerySet
 from security.models.flags import FlagQuerySet
 from security.rules.engine import RULES
-
-LEAST = {"critical": (90, 101), "high": (70, 90), "medium": (40, 70), "low": (0, 40)}
+from security.rules.finding import SEVERITIES, scores_of
 
 
 class FlagStatusFilter(ChosenFilter):
@@ -46,13 +45,13 @@ class SeverityFilter(ChosenFilter):
     def lookups(
         self, request: HttpRequest, model_admin: "ModelAdmin[Any]"
     ) -> list[tuple[str, str]]:
-        return [(word, word.capitalize()) for word in LEAST]
+        return [(name, name.capitalize()) for name in SEVERITIES]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Flag]) -> QuerySet[Flag]:
-        if self.value() not in LEAST:
+        if self.value() not in SEVERITIES:
             return queryset
-        least, below = LEAST[str(self.value())]
-        return queryset.filter(score__gte=least, score__lt=below)
+        scores = scores_of(str(self.value()))
+        return queryset.filter(score__gte=scores.start, score__lt=scores.stop)
 
 
 class RuleFilter(SimpleListFilter):

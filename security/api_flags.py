@@ -19,9 +19,9 @@ from security.models import Flag, FlagStatus, RuleSetting, Scope, SubjectKind
 from security.models.flags import validate_thresholds
 from security.permissions import ScopedPermission
 from security.rules.engine import RULES
+from security.rules.finding import SEVERITIES
 
 RULE_CHOICES = [(rule.id, rule.title) for rule in RULES.values()]
-SEVERITIES = ("low", "medium", "high", "critical")
 
 
 class EvidenceSerializer(serializers.Serializer[Any]):
@@ -41,7 +41,7 @@ class EvidenceSerializer(serializers.Serializer[Any]):
 
 class FlagSerializer(serializers.ModelSerializer[Flag]):
     severity = serializers.ChoiceField(
-        choices=[(word, word) for word in SEVERITIES], read_only=True
+        choices=[(name, name) for name in reversed(SEVERITIES)], read_only=True
     )
     assigned_to = serializers.CharField(
         source="assigned_to.username", default=None, allow_null=True, read_only=True

@@ -1,6 +1,6 @@
-"""CrowdSec: our blocks are told to its local API, its decisions become blocks here.
+"""Synchronises with CrowdSec: pushes our blocks to its local API, and imports its decisions as blocks.
 
-One upstream row of kind crowdsec says where, with which credentials, and how fresh what we know is.
+An upstream row of kind crowdsec holds URL, credentials, and how fresh the imported decisions are.
 """
 
 import time
@@ -23,14 +23,14 @@ from security.crowdsec_lapi import Lapi
 from security.models import Block, BlockOrigin, SubjectKind
 from security.subjects import Subject
 
-ALL_AGAIN = timedelta(hours=1)
-PUSHED_AT_ONCE = 500
-# Each is a request; the lease of a poll ends, and the next poll goes on where this one stopped.
-TELLING_SECONDS = 20.0
+FULL_SYNC_EVERY = timedelta(hours=1)
+PUSH_BATCH = 500
+# Each block is a request, and the lease of a poll is limited; the next poll continues.
+PUSH_SECONDS = 20.0
 
 
 def ask(upstream: Upstream) -> Answer:
-    """Use both credentials once, without moving the bouncer's place in the stream. Raises UpstreamError."""
+    """Test both credentials, without advancing the bouncer's decision stream. Raises UpstreamError."""
     lapi, credentials, said = Lapi(upstream), upstream.credentials or {}, []
     skew = None
     if credentials.get("bouncer_key"):
@@ -46,12 +46,12 @@ def ask(upstream: Upstream) -> Answer:
 
 
 def poll(upstream: Upstream) -> Report:
-    """Read what is new, then tell what is ours. Raises UpstreamError."""
+    """Import new decisions, then push our blocks. Raises UpstreamError."""
     now, lapi = timezone.now(), Lapi(upstream)
     credentials, summary, bad = upstream.credentials or {}, [], 0
     observed = dict(upstream.observed)
     if credentials.get("bouncer_key"):
-        startup = _must_start_anew(upstream, at=now)
+        startup = _needs_full_sync(upstream, at=now)
         said = lapi.decisions(startup=startup)
         new, bad = payloads.decisions(said.get("new"))
         gone, _bad = payloads.decisions(said.get("deleted"))
@@ -59,45 +59,51 @@ def poll(upstream: Upstream) -> Report:
         summary.append(f"{changed} decisions changed")
         observed["started_at"] = now.isoformat() if startup else observed.get("started_at", "")
     if credentials.get("machine"):
-        summary.append(f"{_tell(lapi, at=now)} blocks told")
+        summary.append(f"{_push_changes(lapi, at=now)} blocks told")
     warning = f"{bad} decisions could not be read and are left out." if bad else ""
     return Report(
         "; ".join(summary) or "nothing to do: no credentials", warning=warning, observed=observed
     )
 
 
-def _must_start_anew(upstream: Upstream, *, at: datetime) -> bool:
-    """True after a failure, and once an hour: a delta that was lost then is found again."""
+def _needs_full_sync(upstream: Upstream, *, at: datetime) -> bool:
+    """True after a failure and once an hour, so that a lost delta does not stay lost."""
     started = str(upstream.observed.get("started_at") or "")
-    return bool(upstream.error) or not started or at - datetime.fromisoformat(started) > ALL_AGAIN
+    return (
+        bool(upstream.error)
+        or not started
+        or at - datetime.fromisoformat(started) > FULL_SYNC_EVERY
+    )
 
 
-def _tell(lapi: Lapi, *, at: datetime) -> int:
-    """Push new and changed blocks of ours, take back lifted ones; return how many were told."""
+def _push_changes(lapi: Lapi, *, at: datetime) -> int:
+    """Push our new and changed blocks, and delete lifted ones; return how many requests succeeded."""
     ours = Block.objects.exclude(origin=BlockOrigin.CROWDSEC).filter(
         kind__in=[SubjectKind.ADDRESS, SubjectKind.NETWORK]
     )
     lifted = list(
         ours.filter(pushed_at__isnull=False, ended_at__isnull=False, pushed_until__gt=at)[
-            :PUSHED_AT_ONCE
+            :PUSH_BATCH
         ]
     )
     fresh = Q(pushed_until__isnull=True) | ~Q(pushed_until=F("expires_at"))
-    waiting = list(ours.active(at=at).filter(fresh)[:PUSHED_AT_ONCE])
+    waiting = list(ours.active(at=at).filter(fresh)[:PUSH_BATCH])
     if not lifted and not waiting:
         return 0
-    told, ends = 0, time.monotonic() + TELLING_SECONDS
+    pushed, ends = 0, time.monotonic() + PUSH_SECONDS
     with lapi.machine() as client:
         for block in [*lifted, *waiting]:
             if time.monotonic() >= ends:
                 break
-            told += _push(client, block, at=at) if block.ended_at is None else _lift(client, block)
-    return told
+            pushed += (
+                _push(client, block, at=at) if block.ended_at is None else _lift(client, block)
+            )
+    return pushed
 
 
 def _lift(client: Client, block: Block) -> bool:
-    """Take back a block that was lifted; another one of ours on the same value is told again."""
-    _take_back(client, block)
+    """Delete the decision of a lifted block; mark our other blocks of the value to be pushed again."""
+    _delete_decision(client, block)
     Block.objects.filter(pk=block.pk).update(pushed_at=None)
     same = Block.objects.exclude(origin=BlockOrigin.CROWDSEC).filter(ended_at__isnull=True)
     same.filter(kind=block.kind, value=block.value).update(pushed_at=None, pushed_until=None)
@@ -105,17 +111,17 @@ def _lift(client: Client, block: Block) -> bool:
 
 
 def _push(client: Client, block: Block, *, at: datetime) -> bool:
-    """Tell one block; False for one that is not for others, which is remembered as told."""
-    told = False
+    """Push one block; False for one that is not shared (local or protected), which is marked as handled."""
+    pushed = False
     if not payloads.is_local(block.value) and _is_unprotected(block):
         if block.pushed_at is not None:
-            _take_back(client, block)
+            _delete_decision(client, block)
         said = payloads.alert(block.value, reason=block.reason, left=block.expires_at - at, at=at)
         client.post("/v1/alerts", [said])
-        told = True
-    facts = {"pushed_at": at if told else None, "pushed_until": block.expires_at}
+        pushed = True
+    facts = {"pushed_at": at if pushed else None, "pushed_until": block.expires_at}
     Block.objects.filter(pk=block.pk).update(**facts)
-    return told
+    return pushed
 
 
 def _is_unprotected(block: Block) -> bool:
@@ -126,14 +132,14 @@ def _is_unprotected(block: Block) -> bool:
     return True
 
 
-def _take_back(client: Client, block: Block) -> None:
-    """Delete our own decision about a value; others' decisions about it stay."""
-    # The scenario is ours alone. `scope` and `origin` are filters that not every version knows.
+def _delete_decision(client: Client, block: Block) -> None:
+    """Delete our own decisions about a value, and no others."""
+    # Only we use this scenario. Not every version has the filters `scope` and `origin`.
     query = {"value": block.value, "scenario": payloads.SCENARIO}
     client.delete(f"/v1/decisions?{urlencode(query)}")
 
 
 def poll_due(*, at: datetime) -> None:
-    """Poll the CrowdSec upstreams whose time has come."""
+    """Poll the CrowdSec upstreams that are due."""
     for upstream_id in polling.claim_due(at=at, kinds=[Upstream.Kind.CROWDSEC]):
         polling.run(upstream_id, poll)

@@ -17,7 +17,17 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 
 from audit import services as audit
 from portal.core import crypto
-from security import enrolment, factors, limits, once, pages, sessions, signin, stepup, totp
+from security import (
+    enrolment,
+    factors,
+    limits,
+    one_time_secrets,
+    pages,
+    sessions,
+    signin,
+    stepup,
+    totp,
+)
 from security.enrolment import Candidate, EnrolmentError
 from security.forms import CodeForm, NewPasswordForm
 from security.limits import LimitedError
@@ -132,7 +142,7 @@ def _finish(request: HttpRequest, candidate: Candidate, seed: str, code: str) ->
     sessions.verify(request, done.device, factors=("password", "otp"))
     for key in (_LINK, _SEED, signin.ENROL_UNTIL):
         request.session.pop(key, None)
-    once.put(request.session, recovery_codes=done.recovery_codes)
+    one_time_secrets.put(request.session, recovery_codes=done.recovery_codes)
     messages.success(request, "Your authenticator app is set up.")
     response = redirect("security:recovery_codes")
     limits.remember_browser(request, response, user.get_username())
@@ -147,7 +157,7 @@ def recovery_codes(request: HttpRequest) -> HttpResponse:
         return redirect("admin:login")
     if request.method == "POST":
         return _new_recovery_codes(request)
-    shown = once.take(request.session, "recovery_codes")
+    shown = one_time_secrets.take(request.session, "recovery_codes")
     return pages.render(
         request, "recovery_codes", title="Recovery codes", codes=shown.get("recovery_codes", []),
         left=factors.unused_recovery_codes(request.user.pk or 0),
@@ -159,7 +169,7 @@ def recovery_codes(request: HttpRequest) -> HttpResponse:
 def _new_recovery_codes(request: HttpRequest) -> HttpResponse:
     codes = factors.replace_recovery_codes(request.user.pk or 0)
     audit.record("mfa.recovery_codes_regenerated", target=request.user)
-    once.put(request.session, recovery_codes=codes)
+    one_time_secrets.put(request.session, recovery_codes=codes)
     return redirect("security:recovery_codes")
 
 
@@ -168,6 +178,6 @@ def shown_once(request: HttpRequest) -> HttpResponse:
     """Show a new token or enrolment link to whoever made it, once."""
     if not is_verified(request):
         return redirect("admin:login")
-    shown = once.take(request.session, "secret")
+    shown = one_time_secrets.take(request.session, "secret")
     facts = {"title": shown.get("title", "Shown already"), **shown}
     return pages.render(request, "shown_once", **facts)

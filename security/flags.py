@@ -18,11 +18,11 @@ from portal.core.request_context import SYSTEM
 from security import blocks, flag_services
 from security.models import Flag, FlagStatus, RuleSetting, SubjectKind
 from security.rules.engine import RULES
-from security.rules.finding import EVIDENCE_LIMIT, Finding
+from security.rules.finding import EVIDENCE_LIMIT, SEVERITIES, Finding
 
-# From this score on a flag is also an alert.
-ALERT_SCORE = 70
-# A transaction may write its entries somewhat before or after the moments the rules go by.
+# A flag with at least this score also raises an alert.
+ALERT_SCORE = SEVERITIES["high"]
+# Entries may be committed somewhat before or after the times that the rules use.
 SLACK = timedelta(hours=2)
 
 

@@ -1,7 +1,7 @@
-"""The gate: one round trip to Redis per request answers for blocks, allow-list, rate limit and token.
+"""The gate: one round trip to Redis per request checks blocks, allow-list, rate limit and token client.
 
-When Redis cannot be asked, nobody is blocked and each process counts on its own: a broken cache must
-not lock out everybody, or hide the portal in the moment it is needed. That is logged and counted.
+When Redis is down, nobody is blocked and each process counts requests on its own: a broken cache must
+neither lock everybody out nor make the portal unavailable when it is needed. This is logged and counted.
 """
 
 import json
@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from audit import services as audit
 from portal.core import problems, request_context
 from security import gate_answer, gate_store, limits, pages, token_clients, tokens
-from security.gate_answer import API_RULE, Answer
+from security.gate_answer import API_RULE, GateDecision
 from security.models import Block, SubjectKind
 from security.subjects import fields_of
 
@@ -31,17 +31,17 @@ BLIND = Counter("portal_gate_blind_total", "Requests let through because Redis c
 NOT_GATED = ("/healthz", "/readyz")
 COUNTED = "/api/"
 LIMIT_KEY = "portal:gate:limit:{}:{}"
-# After a failure Redis is not asked for so long: a hanging server must not slow every request.
-REST_SECONDS = 2.0
+# After a failure Redis is not used for this long: a hanging server must not slow every request.
+PAUSE_SECONDS = 2.0
 
 
-_rests_until = 0.0
-_told: dict[int, float] = {}
+_paused_until = 0.0
+_recorded_at: dict[int, float] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """Everything that is asked about one request."""
+class GateQuery:
+    """What is looked up in Redis for one request."""
 
     fields: tuple[str, ...]
     rule: RateLimitItem | None
@@ -50,8 +50,8 @@ class Question:
     client: str
 
 
-def question_of(request: HttpRequest) -> Question:
-    """Return what to ask: the address with its networks, account and token, and the count of the API."""
+def query_of(request: HttpRequest) -> GateQuery:
+    """Return the lookups for a request: its address and networks, account and token, and its rate limit."""
     context = request_context.current()
     fields = fields_of(context.source_ip) if context.source_ip else []
     token_hash = _token_hash(request)
@@ -60,7 +60,7 @@ def question_of(request: HttpRequest) -> Question:
     if token_hash:
         fields.append(f"{SubjectKind.TOKEN}:{token_hash}")
     user = f"user:{context.actor.id}" if context.actor.type == "user" else ""
-    return Question(
+    return GateQuery(
         fields=tuple(fields),
         rule=parse(_rule_of(request)) if request.path_info.startswith(COUNTED) else None,
         key=token_hash or user or f"address:{limits.network_key(context.source_ip)}",
@@ -85,45 +85,45 @@ def _rule_of(request: HttpRequest) -> str:
     return str(getattr(getattr(view, "cls", None), "throttle_rule", API_RULE))
 
 
-def ask(question: Question) -> Answer:
-    """Ask Redis once; twice when its copy of the blocks was lost. Raises RedisError or OSError."""
-    replies = _round_trip(question)
+def ask(query: GateQuery) -> GateDecision:
+    """Query Redis once; twice when its copy of the blocks was lost. Raises RedisError or OSError."""
+    replies = _round_trip(query)
     if replies[0][0] is None:
         if not gate_store.write(only_if_missing=True):
             raise RedisError("the blocks could not be written")
-        replies = [_round_trip(question)[0], *replies[1:]]
+        replies = [_round_trip(query)[0], *replies[1:]]
     count, wait = 0, None
-    amount = question.rule.amount if question.rule else 0
-    if question.rule is not None:
+    amount = query.rule.amount if query.rule else 0
+    if query.rule is not None:
         count, left = int(replies[2]), int(replies[3])
         wait = 0 if count <= amount else max(1, -(-left // 1000))
-    return Answer(
+    return GateDecision(
         block=_blocked_by(replies[0][1:]),
         wait=wait,
         is_first_refusal=wait is not None and count == amount + 1,
-        knows_client=bool(question.token_hash and replies[-1]),
+        knows_client=bool(query.token_hash and replies[-1]),
     )
 
 
-def _round_trip(question: Question) -> list[Any]:
+def _round_trip(query: GateQuery) -> list[Any]:
     with gate_store.client(settings.REDIS_URL).pipeline(transaction=False) as pipe:
-        pipe.hmget(gate_store.HASH, [gate_store.READY, *question.fields])
-        if question.rule is not None:
-            key = LIMIT_KEY.format(question.rule, question.key)
-            pipe.set(key, 0, ex=question.rule.get_expiry(), nx=True)
+        pipe.hmget(gate_store.HASH, [gate_store.READY, *query.fields])
+        if query.rule is not None:
+            key = LIMIT_KEY.format(query.rule, query.key)
+            pipe.set(key, 0, ex=query.rule.get_expiry(), nx=True)
             pipe.incr(key)
             pipe.pttl(key)
-        if question.token_hash:
-            pipe.sismember(token_clients.KEY.format(question.token_hash), question.client)
+        if query.token_hash:
+            pipe.sismember(token_clients.KEY.format(query.token_hash), query.client)
         found: list[Any] = pipe.execute()
-    if question.rule is not None and int(found[3]) < 0:
-        # It ended between the first two commands, and the second made it anew, to last for ever.
-        gate_store.client(settings.REDIS_URL).expire(key, question.rule.get_expiry())
+    if query.rule is not None and int(found[3]) < 0:
+        # The key expired between SET and INCR, which then created it without an expiry.
+        gate_store.client(settings.REDIS_URL).expire(key, query.rule.get_expiry())
     return found
 
 
 def _blocked_by(values: list[bytes | None]) -> tuple[int, str] | None:
-    """Return number and kind of the block that holds; one allowance outweighs all blocks."""
+    """Return id and kind of the block in force, None without one; an allow-list entry overrides all blocks."""
     found = None
     for value in values:
         if value is None:
@@ -137,7 +137,7 @@ def _blocked_by(values: list[bytes | None]) -> tuple[int, str] | None:
 
 
 class GateMiddleware:
-    """Stands where session and account are known, before any view is chosen."""
+    """Refuses blocked requests. Comes after session and authentication, before any view."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -145,25 +145,25 @@ class GateMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.path_info in NOT_GATED:
             return self.get_response(request)
-        answer = _asked(request)
-        token = gate_answer.answer.set(answer)
+        decision = _decide(request)
+        token = gate_answer.decision.set(decision)
         try:
-            if answer is not None and answer.block is not None:
-                return _refuse(request, *answer.block)
+            if decision is not None and decision.block is not None:
+                return _refuse(request, *decision.block)
             return self.get_response(request)
         finally:
-            gate_answer.answer.reset(token)
+            gate_answer.decision.reset(token)
 
 
-def _asked(request: HttpRequest) -> Answer | None:
-    global _rests_until
-    if time.monotonic() < _rests_until:
+def _decide(request: HttpRequest) -> GateDecision | None:
+    global _paused_until
+    if time.monotonic() < _paused_until:
         BLIND.inc()
         return None
     try:
-        return ask(question_of(request))
+        return ask(query_of(request))
     except (RedisError, OSError) as error:
-        _rests_until = time.monotonic() + REST_SECONDS
+        _paused_until = time.monotonic() + PAUSE_SECONDS
         BLIND.inc()
         log.error(
             "Blocks are NOT enforced: Redis cannot be asked (%s). Bring it back; /readyz shows it.",
@@ -173,25 +173,26 @@ def _asked(request: HttpRequest) -> Answer | None:
 
 
 def _refuse(request: HttpRequest, number: int, kind: str) -> HttpResponse:
-    """Answer 403 with a plain sentence; one entry a minute and block in the trail."""
+    """Return a 403 response, and audit at most one refusal per block and minute."""
     REFUSED.labels(kind).inc()
     whose = {SubjectKind.ACCOUNT: "Your account is", SubjectKind.TOKEN: "This token is"}.get(
         SubjectKind(kind), "Your address or network is"
     )
     sentence = f"{whose} blocked for the time being. Ask an administrator of the portal, and name block {number}."
-    _tell(number)
+    _record_refusal(number)
     if request.path_info.startswith((COUNTED, "/metrics")):
         return problems.response("Blocked", 403, sentence, "blocked")
     return pages.render(request, "blocked", status=403, title="Blocked", sentence=sentence).render()  # type: ignore[attr-defined,no-any-return]
 
 
-def _tell(number: int) -> None:
+def _record_refusal(number: int) -> None:
+    """Audit a refusal, unless this process has done so for the block within the last minute."""
     now = time.monotonic()
-    if now - _told.get(number, -60.0) < 60:
+    if now - _recorded_at.get(number, -60.0) < 60:
         return
-    if len(_told) > 1000:
-        _told.clear()
-    _told[number] = now
+    if len(_recorded_at) > 1000:
+        _recorded_at.clear()
+    _recorded_at[number] = now
     target = audit.target_of(Block.objects.filter(pk=number).first()) if number else None
     audit.record(
         "block.enforced", target=target, outcome="failure", reason="blocked", http_status=403

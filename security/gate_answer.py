@@ -1,4 +1,4 @@
-"""What the gate learned about the current request, for whoever comes after it."""
+"""The gate's decision about the current request, for the code that runs after it."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ API_RULE = "1200/minute"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """`wait` is 0 while the rate limit allows the request; None when it was not counted."""
+class GateDecision:
+    """`block` is (id, kind). `wait` is the seconds to wait, 0 within the rate limit, None when not counted."""
 
     block: tuple[int, str] | None = None
     wait: int | None = None
@@ -16,9 +16,9 @@ class Answer:
     knows_client: bool = False
 
 
-answer: ContextVar[Answer | None] = ContextVar("portal_gate_answer", default=None)
+decision: ContextVar[GateDecision | None] = ContextVar("portal_gate_answer", default=None)
 
 
-def current() -> Answer | None:
-    """Return what was learned; None outside of a request, or when Redis could not be asked."""
-    return answer.get()
+def current() -> GateDecision | None:
+    """Return the decision; None outside of a request, or when Redis was down."""
+    return decision.get()

@@ -88,12 +88,12 @@ def count(rule: str, name: str, *key: str) -> None:
     if name != "api":
         authlog.failure("throttled")
     if ratelimit.allow(f"1/{rule.partition('/')[2]}", f"{name}-told", *key):
-        tell(rule, name)
+        record_refusal(rule, name)
     raise LimitedError(wait)
 
 
-def tell(rule: str, name: str) -> None:
-    """Record the first refusal of a window."""
+def record_refusal(rule: str, name: str) -> None:
+    """Audit the first refusal of a window."""
     audit.record(
         "ratelimit.exceeded",
         target=Target("ratelimit", name),

@@ -22,13 +22,13 @@ class LimitsThrottle(BaseThrottle):
 
     def allow_request(self, request: Request, view: "APIView") -> bool:
         self.rule = getattr(view, "throttle_rule", API_RULE)
-        answer = gate_answer.current()
-        if answer is None or answer.wait is None:
+        decision = gate_answer.current()
+        if decision is None or decision.wait is None:
             return self._count(request)
-        if answer.is_first_refusal:
-            limits.tell(self.rule, "api")
-        self.seconds = answer.wait
-        return answer.wait == 0
+        if decision.is_first_refusal:
+            limits.record_refusal(self.rule, "api")
+        self.seconds = decision.wait
+        return decision.wait == 0
 
     def _count(self, request: Request) -> bool:
         """Count here when the gate could not: Redis is away, so this process counts on its own."""

@@ -1,8 +1,9 @@
-"""What security tells the timeline: flags that were opened."""
+"""The timeline's events of security: flags that were opened."""
 
 from collections.abc import Iterator, Sequence
 
 from portal.core.timeline import Event, Slice
+from security.flags import ALERT_SCORE
 from security.models import Flag, FlagService
 
 FLAGGED = "flag.opened"
@@ -14,7 +15,7 @@ def flagged(wanted: Slice) -> Sequence[Event]:
 
 
 def _flags(wanted: Slice) -> Iterator[tuple[Flag, list[str]]]:
-    """Yield flags with the services that are said of each."""
+    """Yield flags, each with the slugs of its services (with one service wanted: only that)."""
     if wanted.service:
         named = FlagService.objects.filter(slug=wanted.service.slug).select_related("flag")
         for row in wanted.take(named, FLAGGED, at="opened_at", key="flag_id"):
@@ -25,10 +26,10 @@ def _flags(wanted: Slice) -> Iterator[tuple[Flag, list[str]]]:
 
 
 def _event(flag: Flag, slugs: list[str]) -> Event:
-    """Return the event; an event has one service, so that of several is told in its detail."""
+    """Return the event of a flag; an event has one service, so further ones are named in its detail."""
     others = f" It concerns {', '.join(slugs)}."[:300] if len(slugs) > 1 else ""
     return Event(
         FLAGGED, flag.pk, flag.opened_at, f"Flag: {flag}"[:300], flag.sentence + others,
-        tone="bad" if flag.score >= 70 else "warn", service=slugs[0] if slugs else "",
+        tone="bad" if flag.score >= ALERT_SCORE else "warn", service=slugs[0] if slugs else "",
         url=flag.get_absolute_url(),
     )  # fmt: skip

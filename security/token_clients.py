@@ -28,8 +28,8 @@ def member(address: str | None, user_agent: str) -> str:
 
 def note(token: ApiToken, *, at: datetime) -> None:
     """Remember the client of the current request; one that is new to the token is recorded."""
-    answer = gate_answer.current()
-    if answer is not None and answer.knows_client:
+    decision = gate_answer.current()
+    if decision is not None and decision.knows_client:
         return
     context = request_context.current()
     network, client = network_of(context.source_ip or ""), family(context.user_agent)

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from portal.core.crypto import EncryptedJSONField
 from security.siem.https import Collector
-from security.siem.wire import Place
+from security.siem.transport import SyslogReceiver
 
 SYSLOG_PORTS = {"syslog+tcp": 514, "syslog+tls": 6514}
 URLS = "Use syslog+tcp://host:514, syslog+tls://host:6514 or https://host/path."
@@ -24,13 +24,13 @@ class SiemFormat(models.TextChoices):
     CEF = "cef", "CEF"
 
 
-def place_of(url: str, ca_pem: str = "") -> Place:
+def receiver_of(url: str, ca_pem: str = "") -> SyslogReceiver:
     """Return the syslog receiver that a URL names. Raises ValidationError."""
     parts, port = _split(url)
     if parts.scheme not in SYSLOG_PORTS or parts.path.strip("/") or parts.query:
         raise ValidationError({"url": URLS})
     tls = parts.scheme == "syslog+tls"
-    return Place(parts.hostname or "", port or SYSLOG_PORTS[parts.scheme], tls, ca_pem)
+    return SyslogReceiver(parts.hostname or "", port or SYSLOG_PORTS[parts.scheme], tls, ca_pem)
 
 
 def collector_of(destination: "SiemDestination") -> Collector:
@@ -161,7 +161,7 @@ class SiemDestination(models.Model):
             if self.format != SiemFormat.ECS:
                 raise ValidationError({"format": "An https destination gets lines of ECS JSON."})
         else:
-            place_of(self.url)
+            receiver_of(self.url)
         if self.ca_pem and "-----BEGIN CERTIFICATE-----" not in self.ca_pem:
             raise ValidationError(
                 {"ca_pem": "Paste the certificate as PEM: -----BEGIN CERTIFICATE-----."}

@@ -3,8 +3,8 @@
 from security.rules.events import Event, Kind
 from security.rules.finding import (
     Finding,
-    Memory,
     Rule,
+    SharedState,
     Threshold,
     Thresholds,
     evidence,
@@ -22,7 +22,7 @@ def _weight(event: Event) -> int:
 
 
 class ByAddress:
-    def __init__(self, thresholds: Thresholds, _memory: Memory) -> None:
+    def __init__(self, thresholds: Thresholds, _shared: SharedState) -> None:
         self._limits = (
             (Windows(thresholds["burst_seconds"]), thresholds["burst"], thresholds["burst_seconds"]),
             (Windows(thresholds["slow_seconds"]), thresholds["slow"], thresholds["slow_seconds"]),
@@ -50,7 +50,7 @@ class ByAddress:
 
 
 class ByAccount:
-    def __init__(self, thresholds: Thresholds, _memory: Memory) -> None:
+    def __init__(self, thresholds: Thresholds, _shared: SharedState) -> None:
         self._threshold, self._hours = thresholds["failures"], thresholds["hours"]
         self._windows = Windows(self._hours * 3600)
 

@@ -1,4 +1,4 @@
-"""Runs the rules over a stream of events; the only clock is the one in the events."""
+"""Runs the rules over a stream of events; time is taken only from the events."""
 
 import sys
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ from security.rules import (
     token_client,
 )
 from security.rules.events import Event, Kind
-from security.rules.finding import Detector, Finding, Memory, Rule, Thresholds
+from security.rules.finding import Detector, Finding, Rule, SharedState, Thresholds
 
 RULES: dict[str, Rule] = {
     rule.id: rule
@@ -29,7 +29,7 @@ RULES: dict[str, Rule] = {
         scanner.RULE,
     )
 }
-# What comes so much later than the newest is history that was written afterwards, not a late commit.
+# An event that is older than the newest by more than this is written history, not a late commit.
 LATE_SECONDS = 3600
 
 
@@ -37,19 +37,19 @@ class Engine:
     """The state of all enabled rules. `settings` maps the id of each to its thresholds."""
 
     def __init__(self, settings: Mapping[str, Thresholds]) -> None:
-        self._memory = Memory()
+        self._shared = SharedState()
         self._newest = float("-inf")
         self.skipped = 0
         self._by_kind: dict[Kind, list[tuple[Rule, Detector]]] = {kind: [] for kind in Kind}
         for rule_id, rule in RULES.items():
             if rule_id not in settings:
                 continue
-            detector = rule.make({**rule.defaults, **settings[rule_id]}, self._memory)
+            detector = rule.make({**rule.defaults, **settings[rule_id]}, self._shared)
             for kind in rule.kinds:
                 self._by_kind[kind].append((rule, detector))
 
     def feed(self, event: Event) -> list[Finding]:
-        """Return what the rules find at this event, after all that came before it."""
+        """Return the findings at this event, given all events before it."""
         if event.at < self._newest - LATE_SECONDS:
             self.skipped += 1
             return []
@@ -58,17 +58,17 @@ class Engine:
         for rule, detector in self._by_kind[event.kind]:
             found = detector.feed(event)
             if found is not None:
-                found = _forward(found)
+                found = _in_time_order(found)
                 findings.append(found)
                 if rule.is_attack:
-                    self._memory.note_attack(found)
+                    self._shared.note_attack(found)
         if event.kind is Kind.LOGIN_SUCCEEDED:
-            self._memory.note_success(event)
+            self._shared.note_success(event)
         return findings
 
 
-def _forward(found: Finding) -> Finding:
-    """Turn round a window whose events were told late: the last one told is not always the latest."""
+def _in_time_order(found: Finding) -> Finding:
+    """Swap first and last time where late events made them run backwards."""
     if found.first_at <= found.last_at:
         return found
     return replace(found, first_at=found.last_at, last_at=found.first_at)

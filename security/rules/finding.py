@@ -1,4 +1,4 @@
-"""What a rule says, what a rule is, and what the rules of one engine share."""
+"""The types of detection rules: findings, thresholds, rules, and the state that they share."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -8,8 +8,8 @@ from typing import Protocol, TypeVar
 from security.rules.events import Event, Kind, network_of
 
 EVIDENCE_LIMIT = 50
-FAMILIAR_ACCOUNTS = 20_000
-ATTACKS_KEPT = 20_000
+MAX_FAMILIAR_ACCOUNTS = 20_000
+MAX_ATTACKS = 20_000
 Thresholds = Mapping[str, float]
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -17,9 +17,9 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A rule holds for a subject. `evidence` are the ids of the entries, newest last.
+    """The match of a rule for a subject. `evidence` are the ids of the audit entries, newest last.
 
-    `services` are the slugs that what was counted names: more than the newest entries may say.
+    `services` are the slugs in all events that were counted, also those beyond the limit of `evidence`.
     """
 
     rule: str
@@ -37,7 +37,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """One number of a rule that staff may change, with the bounds in which it makes sense."""
+    """A number of a rule that staff may change, within its bounds."""
 
     name: str
     default: float
@@ -52,18 +52,18 @@ class Detector(Protocol):
 
 
 @dataclass
-class Memory:
-    """What rules learn from each other: who was attacked when, and who signs in from where."""
+class SharedState:
+    """State shared by the rules of an engine: recent attacks, and the networks accounts sign in from."""
 
     attacks: dict[tuple[str, str], Finding] = field(default_factory=dict)
     familiar: dict[str, set[str]] = field(default_factory=dict)
 
     def note_attack(self, finding: Finding) -> None:
-        _put(self.attacks, (finding.subject_kind, finding.subject), finding, ATTACKS_KEPT)
+        _put(self.attacks, (finding.subject_kind, finding.subject), finding, MAX_ATTACKS)
 
     def note_success(self, event: Event) -> None:
         networks = self.familiar.get(event.account, set()) | {network_of(event.address)}
-        _put(self.familiar, event.account, networks, FAMILIAR_ACCOUNTS)
+        _put(self.familiar, event.account, networks, MAX_FAMILIAR_ACCOUNTS)
 
     def is_familiar(self, event: Event) -> bool:
         """True when the account has signed in from the event's network before."""
@@ -87,7 +87,7 @@ class Rule:
     reference: str
     kinds: frozenset[Kind]
     thresholds: tuple[Threshold, ...]
-    make: Callable[[Thresholds, Memory], Detector]
+    make: Callable[[Thresholds, SharedState], Detector]
     is_attack: bool = False  # a success after it is suspicious
 
     @property
@@ -100,12 +100,19 @@ def score(base: float, count: float, threshold: float) -> int:
     return min(100, round(base + 10 * math.log2(max(1.0, count / max(threshold, 1)))))
 
 
+# Severity: the lowest score that has it.
+SEVERITIES = {"critical": 90, "high": 70, "medium": 40, "low": 0}
+
+
 def severity(points: int) -> str:
-    """Return the word for a score: critical from 90, high from 70, medium from 40, else low."""
-    for least, word in ((90, "critical"), (70, "high"), (40, "medium")):
-        if points >= least:
-            return word
-    return "low"
+    """Return the severity of a score."""
+    return next((name for name, lowest in SEVERITIES.items() if points >= lowest), "low")
+
+
+def scores_of(severity_name: str) -> range:
+    """Return the scores that have a severity."""
+    above = [lowest for lowest in SEVERITIES.values() if lowest > SEVERITIES[severity_name]]
+    return range(SEVERITIES[severity_name], min(above, default=101))
 
 
 def evidence(events: Iterable[Event]) -> tuple[int, ...]:
@@ -115,5 +122,5 @@ def evidence(events: Iterable[Event]) -> tuple[int, ...]:
 
 
 def services(events: Iterable[Event]) -> tuple[str, ...]:
-    """Return the services that the events name, each once, by slug."""
+    """Return the slugs of the services that the events name, each once, in order."""
     return tuple(sorted({event.service for event in events if event.service}))

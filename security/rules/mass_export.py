@@ -3,8 +3,8 @@
 from security.rules.events import Event, Kind
 from security.rules.finding import (
     Finding,
-    Memory,
     Rule,
+    SharedState,
     Threshold,
     Thresholds,
     evidence,
@@ -15,7 +15,7 @@ from security.rules.windows import Windows
 
 
 class MassExport:
-    def __init__(self, thresholds: Thresholds, _memory: Memory) -> None:
+    def __init__(self, thresholds: Thresholds, _shared: SharedState) -> None:
         self._exports, self._rows = thresholds["exports"], thresholds["rows"]
         self._minutes = thresholds["minutes"]
         self._windows = Windows(self._minutes * 60)

@@ -5,8 +5,8 @@ from collections import deque
 from security.rules.events import Event, Kind
 from security.rules.finding import (
     Finding,
-    Memory,
     Rule,
+    SharedState,
     Threshold,
     Thresholds,
     evidence,
@@ -17,7 +17,7 @@ from security.rules.windows import Windows, distinct
 
 
 class Scanner:
-    def __init__(self, thresholds: Thresholds, _memory: Memory) -> None:
+    def __init__(self, thresholds: Thresholds, _shared: SharedState) -> None:
         self._refused, self._missing = thresholds["refused"], thresholds["missing"]
         self._attacks = thresholds["attacks"]
         self._by_refusal = Windows(thresholds["refused_seconds"])

@@ -3,8 +3,8 @@
 from security.rules.events import Event, Kind
 from security.rules.finding import (
     Finding,
-    Memory,
     Rule,
+    SharedState,
     Threshold,
     Thresholds,
     evidence,
@@ -17,7 +17,7 @@ EVERYWHERE = "everywhere"
 
 
 class SecondFactor:
-    def __init__(self, thresholds: Thresholds, _memory: Memory) -> None:
+    def __init__(self, thresholds: Thresholds, _shared: SharedState) -> None:
         self._per_account, self._seconds = thresholds["failures"], thresholds["minutes"] * 60
         self._overall = thresholds["overall"]
         self._accounts = Windows(self._seconds)

@@ -3,8 +3,8 @@
 from security.rules.events import Event, Kind
 from security.rules.finding import (
     Finding,
-    Memory,
     Rule,
+    SharedState,
     Threshold,
     Thresholds,
     evidence,
@@ -15,12 +15,12 @@ from security.rules.windows import Windows, distinct
 
 
 class Stuffing:
-    def __init__(self, thresholds: Thresholds, memory: Memory) -> None:
+    def __init__(self, thresholds: Thresholds, shared: SharedState) -> None:
         self._accounts, self._each = thresholds["accounts"], thresholds["tries_each"]
         self._strange = thresholds["unfamiliar_percent"] / 100
         self._minutes = thresholds["minutes"]
         self._windows = Windows(self._minutes * 60)
-        self._memory = memory
+        self._shared = shared
 
     def feed(self, event: Event) -> Finding | None:
         """Return a finding when enough accounts were tried, few times each, mostly unfamiliar ones."""
@@ -34,7 +34,7 @@ class Stuffing:
         if len(few) < self._accounts:
             return None
         strange = {
-            e.account for e in events if e.account in few and not self._memory.is_familiar(e)
+            e.account for e in events if e.account in few and not self._shared.is_familiar(e)
         }
         if len(strange) < self._strange * len(few):
             return None

@@ -6,8 +6,8 @@ from security.rules.events import Event, Kind
 from security.rules.finding import (
     EVIDENCE_LIMIT,
     Finding,
-    Memory,
     Rule,
+    SharedState,
     Threshold,
     Thresholds,
     services,
@@ -16,10 +16,10 @@ from security.rules.windows import Windows
 
 
 class SuccessAfter:
-    def __init__(self, thresholds: Thresholds, memory: Memory) -> None:
+    def __init__(self, thresholds: Thresholds, shared: SharedState) -> None:
         self._hours, self._failures = thresholds["hours"], thresholds["failures"]
         self._pairs = Windows(self._hours * 3600)
-        self._memory = memory
+        self._shared = shared
 
     def feed(self, event: Event) -> Finding | None:
         """Remember failures of address and account together; judge a success by what came before."""
@@ -43,7 +43,7 @@ class SuccessAfter:
     def _attack_before(self, event: Event) -> Finding | None:
         account = event.account.removeprefix("user:")
         for key in (("address", event.source), ("account", account)):
-            attack = self._memory.attacks.get(key)
+            attack = self._shared.attacks.get(key)
             if attack is not None and event.at - attack.last_at <= self._hours * 3600:
                 return attack
         return None

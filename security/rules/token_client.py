@@ -3,8 +3,8 @@
 from security.rules.events import Event, Kind
 from security.rules.finding import (
     Finding,
-    Memory,
     Rule,
+    SharedState,
     Threshold,
     Thresholds,
     evidence,
@@ -16,7 +16,7 @@ SCORES = {"network": 50, "client": 45, "network+client": 70}
 
 
 class TokenClient:
-    def __init__(self, thresholds: Thresholds, _memory: Memory) -> None:
+    def __init__(self, thresholds: Thresholds, _shared: SharedState) -> None:
         self._minutes, self._least = thresholds["minutes"], thresholds["clients"]
         self._windows = Windows(thresholds["memory_hours"] * 3600)
 

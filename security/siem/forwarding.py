@@ -14,7 +14,7 @@ from audit import stream
 from audit.stream import Position
 from portal.core.crypto import LostKeyError
 from security.models.siem import SiemDestination
-from security.siem import messages, wire
+from security.siem import messages, transport
 
 log = logging.getLogger(__name__)
 BATCH = 500
@@ -45,7 +45,7 @@ def forward(pk: int) -> int:
                 break
     except SiemDestination.DoesNotExist:
         return sent
-    except wire.WireError as error:
+    except transport.TransportError as error:
         _failed(pk, str(error), at=timezone.now(), until=error.until)
     except LostKeyError as error:
         _failed(pk, str(error), at=timezone.now())
@@ -67,7 +67,7 @@ def _leased(pk: int) -> datetime:
 
 
 def _batch(destination: SiemDestination) -> int:
-    """Send one batch and move the cursor. Raises WireError."""
+    """Send one batch and move the cursor. Raises TransportError."""
     before = stream.horizon()
     start = _position(destination, before)
     entries = stream.read(start, before, limit=BATCH)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from portal.core.http import Client, Fault, Reply, Target, UpstreamError, words_of
 from portal.core.retry import retry_at
-from security.siem.wire import WireError
+from security.siem.transport import TransportError
 
 CONTENT_TYPE = "application/x-ndjson"
 REQUEST_SECONDS = 30.0
@@ -28,12 +28,12 @@ class Collector:
     ca_pem: str = ""
 
     @property
-    def where(self) -> str:
+    def peer(self) -> str:
         return urlsplit(self.url).netloc
 
 
 def deliver(collector: Collector, lines: Sequence[bytes]) -> None:
-    """Post the lines; one that is too much at once goes in halves. Raises WireError."""
+    """Post the lines; one that is too much at once goes in halves. Raises TransportError."""
     ends = time.monotonic() + BATCH_SECONDS
     with _authority(collector.ca_pem) as ca_file:
         target = Target(
@@ -46,11 +46,11 @@ def deliver(collector: Collector, lines: Sequence[bytes]) -> None:
 
 def _post(client: Client, collector: Collector, lines: Sequence[bytes], ends: float) -> None:
     if time.monotonic() >= ends:
-        raise WireError(f"{collector.where} did not take the batch within {BATCH_SECONDS:g} s.")
+        raise TransportError(f"{collector.peer} did not take the batch within {BATCH_SECONDS:g} s.")
     try:
         reply = client.post_bytes("", b"".join(lines), content_type=CONTENT_TYPE)
     except UpstreamError as error:
-        raise WireError(_failure(collector, error)) from error
+        raise TransportError(_failure(collector, error)) from error
     if reply.status == 413 and len(lines) > 1:
         middle = len(lines) // 2
         _post(client, collector, lines[:middle], ends)
@@ -63,22 +63,22 @@ def _failure(collector: Collector, error: UpstreamError) -> str:
     """Return the sentence of a request that got no answer, in the words of a destination's fields."""
     if error.fault is Fault.TLS:
         return (
-            f"No trusted TLS connection to {collector.where} could be made. Check the name and the end of its"
+            f"No trusted TLS connection to {collector.peer} could be made. Check the name and the end of its"
             " certificate, or give the certificate of its authority."
         )
     if error.fault is Fault.TIMEOUT:
-        return f"{collector.where} did not answer within {REQUEST_SECONDS:g} s. See the log of that server."
+        return f"{collector.peer} did not answer within {REQUEST_SECONDS:g} s. See the log of that server."
     return str(error)
 
 
-def _refusal(collector: Collector, reply: Reply) -> WireError:
+def _refusal(collector: Collector, reply: Reply) -> TransportError:
     """Return what a status that is no success means, and when the collector takes requests again."""
     status, said = reply.status, words_of(reply)
     until = retry_at(reply.headers, now=datetime.now(UTC), skew_seconds=reply.skew_seconds or 0)
     if status == 429 or (status >= 500 and until):
         when = f"until {until:%H:%M:%S} UTC" if until else "for now"
-        return WireError(
-            f"{collector.where} takes nothing {when} (HTTP {status}{said}).", until=until
+        return TransportError(
+            f"{collector.peer} takes nothing {when} (HTTP {status}{said}).", until=until
         )
     cures = {
         401: "refused the token. Set the destination's token",
@@ -93,7 +93,7 @@ def _refusal(collector: Collector, reply: Reply) -> WireError:
         if status >= 500
         else "refused the batch. See its log for why"
     )
-    return WireError(f"{collector.where} {cure} (HTTP {status}{said}).")
+    return TransportError(f"{collector.peer} {cure} (HTTP {status}{said}).")
 
 
 @contextmanager

@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from audit import ecs
 from audit.models import AuditEntry
 from portal import __version__
-from security.models.siem import SiemDestination, SiemFormat, collector_of, place_of
-from security.siem import bodies, https, syslog, wire
+from security.models.siem import SiemDestination, SiemFormat, collector_of, receiver_of
+from security.siem import bodies, https, syslog, transport
 
 APP = "devops-portal"
 
 
 def send(destination: SiemDestination, entries: Sequence[AuditEntry]) -> None:
-    """Return once the receiver has all of the entries. Raises WireError."""
+    """Return once the receiver has all of the entries. Raises TransportError."""
     if destination.is_https:
         lines = [line_of(entry, destination) for entry in entries]
         https.deliver(collector_of(destination), lines)
         return
     content = b"".join(syslog.frame(message_of(entry, destination)) for entry in entries)
-    wire.deliver(place_of(destination.url, destination.ca_pem), content)
+    transport.deliver(receiver_of(destination.url, destination.ca_pem), content)
 
 
 def line_of(entry: AuditEntry, destination: SiemDestination) -> bytes:

@@ -1,4 +1,4 @@
-"""CrowdSec's local API, as Debian ships it, on loopback: told, read, taken back."""
+"""CrowdSec's local API, as Debian ships it, on loopback: pushed, read, taken back."""
 
 import json
 import os
@@ -155,7 +155,7 @@ def test_telling_ends_in_time_and_goes_on_at_the_next_poll(
 ) -> None:
     upstream = upstream_of(lapi)
     block("203.0.113.10")
-    monkeypatch.setattr(crowdsec, "TELLING_SECONDS", 0.0)
+    monkeypatch.setattr(crowdsec, "PUSH_SECONDS", 0.0)
     assert polling.run(upstream.pk, crowdsec.poll).error == ""
     assert lapi.decisions() == []
     monkeypatch.undo()
@@ -186,15 +186,15 @@ def test_a_remote_decision_is_enforced_until_it_is_deleted(lapi: Lapi) -> None:
 
 @pytest.mark.django_db
 def test_what_was_lifted_here_stays_lifted_while_the_same_decision_is_repeated() -> None:
-    def told(number: int) -> int:
+    def pushed(number: int) -> int:
         item = {"type": "ban", "scope": "Ip", "value": "192.0.2.9", "duration": "4h", "id": number}
         found, _bad = decisions([item])
         return crowdsec_remote.apply(found, [], startup=True, at=timezone.now())
 
-    assert told(7) == 1
+    assert pushed(7) == 1
     blocks.lift(Block.objects.get(), actor=None, reason="ours")
-    assert [told(7), told(7)] == [0, 0]
-    assert told(8) == 1  # another decision
+    assert [pushed(7), pushed(7)] == [0, 0]
+    assert pushed(8) == 1  # another decision
 
 
 @pytest.mark.django_db
@@ -216,7 +216,7 @@ def test_the_whole_list_is_read_at_first_after_a_failure_and_each_hour(
     started = (
         {} if minutes is None else {"started_at": (now - timedelta(minutes=minutes)).isoformat()}
     )
-    assert crowdsec._must_start_anew(Upstream(error=error, observed=started), at=now) is anew
+    assert crowdsec._needs_full_sync(Upstream(error=error, observed=started), at=now) is anew
 
 
 @pytest.mark.django_db

@@ -27,8 +27,8 @@ ADMIN = "/admin/"
 
 @pytest.fixture(autouse=True)
 def awake() -> None:
-    gate._rests_until = 0.0
-    gate._told.clear()
+    gate._paused_until = 0.0
+    gate._recorded_at.clear()
 
 
 def block(kind: str, value: str, **over: Any) -> Block:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from audit import services, stream
 from audit.models import AuditEntry
 from security.models import SiemDestination
-from security.siem import destinations, forwarding, messages, wire
+from security.siem import destinations, forwarding, messages, transport
 from security.tasks import forward_trail
 from tests import streams
 from tests.core import hostile
@@ -117,25 +117,28 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path, given:
     ca = hostile.certificate(tmp_path, name="other")[1].read_text() if given else ""
     with hostile.serving(lambda peer: peer.recv(9), context) as url:
         port = int(url.rpartition(":")[2])
-        with pytest.raises(wire.WireError, match="certificate"):
-            wire.deliver(wire.Place("localhost", port, True, ca), b"x")
+        with pytest.raises(transport.TransportError, match="certificate"):
+            transport.deliver(transport.SyslogReceiver("localhost", port, True, ca), b"x")
 
 
 def test_a_receiver_that_resets_or_hangs_has_not_taken_the_batch() -> None:
     def reset(peer: socket.socket) -> None:
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
 
-    with hostile.serving(reset) as url, pytest.raises(wire.WireError):
-        wire.deliver(wire.Place("127.0.0.1", int(url.rpartition(":")[2]), False), b"x" * 5_000_000)
+    with hostile.serving(reset) as url, pytest.raises(transport.TransportError):
+        transport.deliver(
+            transport.SyslogReceiver("127.0.0.1", int(url.rpartition(":")[2]), False),
+            b"x" * 5_000_000,
+        )
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        place = wire.Place("127.0.0.1", silent.getsockname()[1], False)
-        with pytest.raises(wire.WireError, match="did not take"):
-            wire.deliver(place, b"x", seconds=0.5)
+        place = transport.SyslogReceiver("127.0.0.1", silent.getsockname()[1], False)
+        with pytest.raises(transport.TransportError, match="did not take"):
+            transport.deliver(place, b"x", seconds=0.5)
 
 
 def test_an_address_that_is_never_asked_is_refused() -> None:
-    with pytest.raises(wire.WireError):
-        wire.deliver(wire.Place("169.254.169.254", 1, False), b"x", seconds=1)
+    with pytest.raises(transport.TransportError):
+        transport.deliver(transport.SyslogReceiver("169.254.169.254", 1, False), b"x", seconds=1)
 
 
 def test_two_ticks_lease_a_destination_once() -> None:

@@ -16,7 +16,7 @@ from django.test import Client
 from django.utils import timezone
 
 from security.models import SiemDestination
-from security.siem import destinations, forwarding, https, wire
+from security.siem import destinations, forwarding, https, transport
 from tests.conftest import Trail
 from tests.core import hostile
 from tests.factories import make_user, sign_in
@@ -160,7 +160,7 @@ def test_an_unknown_authority_and_a_redirect_elsewhere_are_refused(collector: Co
 
 
 def test_a_metadata_address_is_never_asked() -> None:
-    with pytest.raises(wire.WireError, match="never asked"):
+    with pytest.raises(transport.TransportError, match="never asked"):
         https.deliver(https.Collector("x", "https://169.254.169.254/"), [b"{}\n"])
 
 

@@ -1,4 +1,4 @@
-"""Secrets that are shown exactly once: kept encrypted in the session until the page that shows them."""
+"""Secrets that are shown exactly once: stored encrypted in the session until a page shows them."""
 
 import json
 import time
@@ -13,19 +13,19 @@ MAX_AGE_SECONDS = 300
 
 
 def put(session: SessionBase, **facts: Any) -> None:
-    """Keep `facts` for the next page; an earlier secret that was never shown is dropped."""
+    """Store `facts` for the page that shows them; an earlier secret that was never shown is dropped."""
     session[_KEY] = crypto.encrypt(json.dumps({"at": time.time(), **facts}))
 
 
 def take(session: SessionBase, secret: str) -> dict[str, Any]:
-    """Return the facts that hold `secret` and forget them; nothing when they waited too long.
+    """Return and delete the facts if they contain `secret`; empty otherwise, or after MAX_AGE_SECONDS.
 
-    What belongs to another page waits for that one: looking at this one must not lose it.
+    Facts that belong to another page are left for that page.
     """
     cipher = session.get(_KEY)
     try:
         facts: dict[str, Any] = json.loads(crypto.decrypt(cipher)) if cipher else {}
-    except ValueError:  # its key is lost, and so is the secret
+    except ValueError:  # the encryption key is lost, and so is the secret
         return {}
     if secret not in facts:
         return {}
