@@ -119,7 +119,7 @@ class AttentionFilter(ChosenFilter):
     ) -> list[tuple[str, str]]:
         return [
             ("mine", "Assigned to me"),
-            ("nobody", "Nobody has acknowledged"),
+            ("nobody", "Not acknowledged"),
             ("acknowledged", "Acknowledged"),
         ]
 

@@ -43,7 +43,7 @@ class Alertmanager:
         if not isinstance(decoded, dict) or not isinstance(decoded.get("silenceID"), str):
             raise UpstreamError(
                 Fault.MALFORMED,
-                f"{reply.url} accepted the silence but did not name it. Look for it there.",
+                f"{reply.url} accepted the silence but returned no id for it. Check there that it exists.",
             )
         return str(decoded["silenceID"])
 

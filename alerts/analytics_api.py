@@ -36,22 +36,24 @@ class AnalyticsQuerySerializer(serializers.Serializer[Any]):
     window = serializers.ChoiceField(choices=list(WINDOWS), default=DEFAULT_WINDOW)
     service = serializers.SlugRelatedField(
         slug_field="slug", queryset=Service.objects.all(), default=None, allow_null=True,
-        help_text="Only the alerts of this service.",
+        help_text="Only alerts of this service.",
     )  # fmt: skip
 
 
 class AlertGroupSerializer(serializers.Serializer[Any]):
     """Episodes that began within the window. Times are means in seconds, null without any."""
 
-    name = serializers.CharField(help_text="Empty for those without a service or a team.")
+    name = serializers.CharField(help_text="Empty for alerts without a service or a team.")
     episodes = serializers.IntegerField()
     open = serializers.IntegerField()
-    never_acknowledged = serializers.IntegerField(help_text="Ended without anybody having seen it.")
-    flapping = serializers.IntegerField(help_text="Began within an hour after the end before.")
+    never_acknowledged = serializers.IntegerField(help_text="Ended without being acknowledged.")
+    flapping = serializers.IntegerField(
+        help_text="Started within an hour of the end of the same alert."
+    )
     without_runbook = serializers.IntegerField()
     without_owner = serializers.IntegerField()
-    mtta_seconds = serializers.FloatField(allow_null=True, help_text="Until acknowledged.")
-    mttr_seconds = serializers.FloatField(allow_null=True, help_text="Until resolved.")
+    mtta_seconds = serializers.FloatField(allow_null=True, help_text="Mean time to acknowledge.")
+    mttr_seconds = serializers.FloatField(allow_null=True, help_text="Mean time to resolve.")
     last_at = serializers.DateTimeField(allow_null=True)
 
 
@@ -61,8 +63,10 @@ class AlertAnalyticsSerializer(serializers.Serializer[Any]):
     since = serializers.DateTimeField()
     until = serializers.DateTimeField()
     total = AlertGroupSerializer()
-    groups = AlertGroupSerializer(many=True, help_text="Those with the most episodes first.")
-    left_out = serializers.IntegerField(help_text=f"How many more there are than {MOST_GROUPS}.")
+    groups = AlertGroupSerializer(many=True, help_text="The groups with the most episodes first.")
+    left_out = serializers.IntegerField(
+        help_text=f"Number of groups beyond the first {MOST_GROUPS}."
+    )
 
 
 class AlertAnalyticsView(APIView):

@@ -61,7 +61,7 @@ class AlertViewSet(ExplainMixin, mixins.RetrieveModelMixin, PortalViewSet):
         alert = self.get_object()
         text = _validated(serializers.TextSerializer, request)["text"]
         if not services.acknowledge([alert], actor=None, text=text).changed:
-            raise Conflict("The alert is acknowledged already, or resolved.")
+            raise Conflict("The alert is already acknowledged, or resolved.")
         return self._reply(alert)
 
     @extend_schema(request=serializers.TextSerializer, responses=serializers.AlertDetailSerializer)
@@ -86,9 +86,9 @@ class AlertViewSet(ExplainMixin, mixins.RetrieveModelMixin, PortalViewSet):
         if data["user"] is not None:
             user = User.objects.filter(username=data["user"], is_active=True).first()
             if user is None:
-                raise ValidationError({"user": ["There is no active user of that name."]})
+                raise ValidationError({"user": ["There is no active user with that name."]})
         if not services.assign([alert], to=user, actor=None, text=data["text"]).changed:
-            raise Conflict("The alert is assigned so already, or resolved.")
+            raise Conflict("The alert already has that assignee, or is resolved.")
         return self._reply(alert)
 
     @extend_schema(
@@ -208,7 +208,7 @@ class SilenceViewSet(mixins.RetrieveModelMixin, PortalViewSet):
         except UpstreamError as error:
             raise _not_made(error) from error
         if not ended:
-            raise Conflict("The silence has ended already.")
+            raise Conflict("The silence has already ended.")
 
 
 def _validated(kind: Any, request: Request) -> dict[str, Any]:
@@ -221,7 +221,7 @@ def _alertmanager(data: dict[str, Any]) -> tuple[Upstream, list[Matcher]]:
     held = (Upstream.Kind.ALERTMANAGER, Upstream.Kind.PORTAL)
     found = Upstream.objects.filter(kind__in=held, name=data["upstream"]).first()
     if found is None:
-        raise ValidationError({"upstream": ["There is no Alertmanager of that name."]})
+        raise ValidationError({"upstream": ["There is no Alertmanager with that name."]})
     return found, services.parse_matchers(data["matchers"])
 
 
@@ -257,7 +257,9 @@ class AlertmanagerHookView(APIView):
         request={"application/json": {"type": "object"}},
         responses={
             202: serializers.HookAcceptedSerializer,
-            400: OpenApiResponse(description="Not a webhook body."),
+            400: OpenApiResponse(
+                description="The body is not an Alertmanager webhook (version 4)."
+            ),
         },
     )
     def post(self, request: Request, upstream: str) -> Response:

@@ -13,7 +13,7 @@ FIRST_WAIT = timedelta(seconds=15)
 LONGEST_WAIT = timedelta(minutes=15)
 # A longer Retry-After is cut to this, or a provider could mute a channel for days.
 LONGEST_RETRY_AFTER = timedelta(hours=1)
-CUT_OFF = "An earlier attempt ended with its worker before the answer was noted: it may have arrived twice."
+CUT_OFF = "The worker of an earlier attempt ended before the answer was recorded: the message may have arrived twice."
 _SMTP_CODE = re.compile(r"\(([2-5]\d\d), b?['\"]")
 
 
@@ -52,19 +52,19 @@ def judge(attempt: Attempt, *, now: datetime) -> Verdict:
     if attempt.refused:
         return Verdict(False, False, f"Not sent: {attempt.words}")
     if attempt.timed_out:
-        return Verdict(False, True, "The service did not answer in time. It may be slow, or away.")
+        return Verdict(False, True, "The service did not answer in time. It may be slow or down.")
     if attempt.status is not None:
         return _of_http(attempt, said, now)
     if code := _SMTP_CODE.search(attempt.words):
         # RFC 5321 4.2.1: 4yz is transient, 5yz is permanent.
         final = code[1].startswith("5")
         advice = (
-            "Correct user, password or addresses in the URL."
+            "Correct the user, password or addresses in the URL."
             if final
-            else "That may pass by itself."
+            else "This may be temporary."
         )
         return Verdict(
-            False, not final, f"The mail server refused it with {code[1]}. {advice}{said}"
+            False, not final, f"The mail server rejected it with {code[1]}. {advice}{said}"
         )
     return Verdict(False, True, f"The service could not be reached. Check host and port in the URL.{said}")  # fmt: skip
 
@@ -72,8 +72,8 @@ def judge(attempt: Attempt, *, now: datetime) -> Verdict:
 def cut_off_verdict(attempts: int) -> Verdict:
     """Return the verdict on a message whose worker died at each attempt, before the answer was stored."""
     sentence = (
-        f"Given up after {attempts} attempts, the last of which ended with its worker: it was killed, or ran out of"
-        " memory. The worker's log and the system's say why."
+        f"Given up after {attempts} attempts, because its worker ended each time: it was killed, or ran out of"
+        " memory. Check the logs of the worker and of the system."
     )
     return Verdict(False, False, sentence)
 
@@ -83,17 +83,19 @@ def _of_http(attempt: Attempt, said: str, now: datetime) -> Verdict:
     wait = retry_after(attempt.retry_after, now=now)
     if status == 429:
         asked = f" and asks to wait {int(wait.total_seconds())} s" if wait else ""
-        return Verdict(False, True, f"The service limits messages (HTTP 429){asked}.{said}", wait)
+        return Verdict(
+            False, True, f"The service's rate limit was reached (HTTP 429){asked}.{said}", wait
+        )
     if status in (408, 425) or status >= 500:
-        sentence = f"The service failed with HTTP {status}, which may pass by itself.{said}"
+        sentence = f"The service failed with HTTP {status}, which may be temporary.{said}"
         return Verdict(False, True, sentence, wait)
     if 300 <= status < 400:
         return Verdict(
-            False, False, f"The service redirects (HTTP {status}), which is not followed: the message would go"
-            " to a server nobody entered. Put the final address into the URL."
+            False, False, f"The service redirects (HTTP {status}). Redirects are not followed, because the message"
+            " would go to a server that nobody entered. Use the final address in the URL."
         )  # fmt: skip
     if status in (401, 403, 404, 410):
-        return Verdict(False, False, f"The service refused the address or key in the URL (HTTP {status}). Enter a"
+        return Verdict(False, False, f"The service rejected the address or key in the URL (HTTP {status}). Enter a"
                        f" valid one.{said}")  # fmt: skip
     return Verdict(False, False, f"The service rejected the message (HTTP {status}).{said}")
 

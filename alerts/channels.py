@@ -42,7 +42,7 @@ def save(channel: Channel, *, url: str = "", actor: Any) -> Channel:
         channel.failures, channel.error, channel.failing_since = 0, "", None
         channel.not_before = channel.lease_until = None
     if not channel.url:
-        raise ValidationError({"url": "Give an Apprise URL."})
+        raise ValidationError({"url": "Enter an Apprise URL."})
     before = Channel.objects.select_for_update().filter(pk=channel.pk).first()
     kept = DELIVERYS if url else (*DELIVERYS, "lease_until", *STATE)
     columns = [field.name for field in Channel._meta.concrete_fields if not field.primary_key]
@@ -60,7 +60,7 @@ def save(channel: Channel, *, url: str = "", actor: Any) -> Channel:
 def delete(channel: Channel, *, actor: Any) -> None:
     """Delete a channel; its log stays, with its name. Raises ValidationError for a managed one."""
     if channel.managed:
-        raise ValidationError("This channel is set by NOTIFY_URLS; take it out there.")
+        raise ValidationError("This channel is set by NOTIFY_URLS. Remove it there.")
     _withhold_waiting(channel)
     _end_alert(channel, "The channel was deleted.")
     channel.delete()
@@ -90,7 +90,7 @@ def test(channel: Channel, *, actor: Any) -> Notification:
         kind=Kind.TEST,
         reason=Reason.TEST,
         subject=f"[TEST] Channel {channel.name} of the DevOps Portal",
-        body=f"This is a test by {name}. Nothing is wrong; no answer is needed.",
+        body=f"This is a test message sent by {name}. No action is needed.",
         attempts=1,
     )
     attempt = sender.send(

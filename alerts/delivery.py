@@ -186,7 +186,7 @@ def _raise(channel: Channel) -> None:
         labels={"channel": channel.name},
         severity="critical",
         annotations={
-            "summary": f"Notifications by {channel.name} are not delivered",
+            "summary": f"Notifications to channel {channel.name} are not delivered",
             "description": channel.error,
         },
         at=channel.failing_since,

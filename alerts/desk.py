@@ -89,7 +89,7 @@ def _perform(request: HttpRequest, alert: Alert, verb: str) -> tuple[int, str]:
     elif verb == "assign":
         form = AssignForm(request.POST)
         if not form.is_valid():
-            return messages.ERROR, "Choose somebody from the list."
+            return messages.ERROR, "Select a person from the list."
         user = form.cleaned_data["user"]
         result, done = (
             services.assign([alert], to=user, actor=request.user),

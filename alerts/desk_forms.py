@@ -60,7 +60,7 @@ class SilenceForm(forms.Form):
         label="Reason",
         max_length=4000,
         widget=UnfoldAdminTextInputWidget,
-        help_text="Others will read why it is quiet.",
+        help_text="Visible to others, so that they know why the alert is silenced.",
     )
 
     def clean_matchers(self) -> list[Matcher]:
@@ -71,7 +71,7 @@ class SilenceForm(forms.Form):
         except MatcherError as error:
             raise forms.ValidationError(str(error)) from error
         if not found:
-            raise forms.ValidationError("Give at least one matcher.")
+            raise forms.ValidationError("Enter at least one matcher.")
         return found
 
     def clean_duration(self) -> timedelta:

@@ -65,11 +65,12 @@ def explain(alert: Alert, *, at: datetime) -> Explanation:
 def _route(match: RouteMatch, names: dict[int, str]) -> RouteLine:
     rule = match.rule
     channels = [names[number] for number in rule.channels if number in names]
-    recipients = ", ".join(channels) or "nobody: the route has no channel"
+    recipients = ", ".join(channels) or "nobody, because the route has no channel"
     sentences = {
-        Fit.MATCHED: f"Matches; tells {recipients}." + (" The next routes are asked too." if rule.goes_on else ""),
-        Fit.MISMATCH: f"Does not match: {match.failed} does not hold.",
-        Fit.NOT_REACHED: "Not asked: a route before it has taken the alert.",
+        Fit.MATCHED: f"Matches; notifies {recipients}."
+        + (" The next routes are evaluated too." if rule.goes_on else ""),
+        Fit.MISMATCH: f"Does not match: {match.failed} is not satisfied.",
+        Fit.NOT_REACHED: "Not evaluated: an earlier route has taken the alert.",
     }  # fmt: skip
     url = Route(pk=rule.id).get_absolute_url()
     return RouteLine(rule.name, url, match.fit.value, sentences[match.fit], channels)
@@ -91,7 +92,7 @@ def _next_step(member: GroupMember, at: datetime) -> str:
     """Return in one sentence what happens next to the group."""
     due = member.group.next_flush_at
     if due is None:
-        return "Nothing is due: what is open is acknowledged or suppressed. A change is looked at."
+        return "No message is due: all open alerts are acknowledged or suppressed. Any change is evaluated."
     when = "now" if due <= at else f"at {due:%Y-%m-%d %H:%M:%S} UTC"
     if member.transitions or member.group.flushed_at is None:
         return f"The next message is due {when}."

@@ -11,7 +11,7 @@ from alerts.models import Alert, AlertQuerySet, Silence, SilenceQuerySet, State
 from portal.core.filtering import ChoicesFilter, WordsFilter
 from portal.core.matchers import MatcherError, parse
 
-SEVERAL = "Several are separated by commas, or given one by one."
+SEVERAL = "Several values are separated by commas, or the parameter is repeated."
 
 
 def validate_label(written: str) -> None:
@@ -20,12 +20,12 @@ def validate_label(written: str) -> None:
     except MatcherError as error:
         raise ValidationError(str(error)) from error
     if matcher.operator != "=":
-        raise ValidationError('Only equality can be asked for, as in instance="db1".')
+        raise ValidationError('Only equality is supported, for example instance="db1".')
 
 
 class AlertFilter(filters.FilterSet):
     state = ChoicesFilter(choices=State.choices, help_text=SEVERAL)
-    severity = WordsFilter(help_text=f"Exactly. {SEVERAL}", method="in_list")
+    severity = WordsFilter(help_text=f"Exact match. {SEVERAL}", method="in_list")
     service = filters.CharFilter(field_name="service__slug", help_text="Slug of a service.")
     upstream = filters.CharFilter(field_name="upstream__name")
     alertname = filters.CharFilter()
@@ -35,12 +35,12 @@ class AlertFilter(filters.FilterSet):
         field_name="acknowledged_at", lookup_expr="isnull", exclude=True
     )
     since = filters.IsoDateTimeFilter(
-        method="ended_after", help_text="Not over before this moment."
+        method="ended_after", help_text="Not resolved before this time."
     )
     until = filters.IsoDateTimeFilter(
-        field_name="starts_at", lookup_expr="lte", help_text="Begun by this moment."
+        field_name="starts_at", lookup_expr="lte", help_text="Started by this time."
     )
-    q = filters.CharFilter(method="search", help_text="Words of the name or summary.")
+    q = filters.CharFilter(method="search", help_text="Words in the name or summary.")
     label = filters.CharFilter(
         method="has_label",
         validators=[validate_label],

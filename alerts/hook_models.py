@@ -13,7 +13,7 @@ class HookDelivery(models.Model):
     upstream = models.ForeignKey(Upstream, on_delete=models.CASCADE, related_name="+")
     received_at = models.DateTimeField(default=timezone.now)
     body = models.BinaryField()
-    digest = models.BinaryField(max_length=16, help_text="The same body twice is worked on once.")
+    digest = models.BinaryField(max_length=16, help_text="The same body is processed once.")
     processed_at = models.DateTimeField(null=True)
     error = models.TextField(blank=True, default="")
 

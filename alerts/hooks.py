@@ -26,7 +26,7 @@ from portal.core.catalogue import Catalogue
 from portal.core.models import Upstream
 
 log = logging.getLogger(__name__)
-FAILED = "The portal itself failed while merging it ({}). Its log has the details; the next poll tells what fires."
+FAILED = "The portal failed to process it ({}). See its log for details; the next poll updates the alerts."
 KEEP = timedelta(hours=6)
 BATCH = 20
 

@@ -69,7 +69,7 @@ def body(
         if len(alerts) > MAX_ALERTS:
             parts.append(f"… and {len(alerts) - MAX_ALERTS} more {word.lower()}.")
     if group_url and len(firing) + len(resolved) > 1:
-        parts.append(f"All of them: {group_url}")
+        parts.append(f"All alerts: {group_url}")
     return "\n\n".join(parts)
 
 
@@ -109,7 +109,10 @@ def digest(withheld: Sequence[WithheldMessage], *, budget: str, url: str) -> tup
     counted: dict[str, int] = {}
     for message in withheld:
         counted[message.subject] = counted.get(message.subject, 0) + 1
-    lines = [f"More than {budget} were due for this channel, so the rest is counted here.", ""]
+    lines = [
+        f"More than {budget} messages were due for this channel, so the rest is summarised here.",
+        "",
+    ]
     ordered = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
     lines += [f"{count} × {line}" if count > 1 else line for line, count in ordered[:30]]
     if len(ordered) > 30:

@@ -89,7 +89,7 @@ class Alert(models.Model):
     resolved_before = models.DateTimeField(null=True, blank=True)
     first_seen_at = models.DateTimeField()
     missing_since = models.DateTimeField(
-        null=True, blank=True, help_text="First successful poll that did not list it."
+        null=True, blank=True, help_text="Time of the first successful poll that did not list it."
     )
     last_listed_at = models.DateTimeField(
         null=True, blank=True, help_text="Last seen, once it is missing or closed."
@@ -201,14 +201,14 @@ class Transition(models.Model):
 
     alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="transitions")
     kind = models.CharField(max_length=20, choices=TransitionKind.choices)
-    at = models.DateTimeField(help_text="When it happened, as well as is known.")
+    at = models.DateTimeField(help_text="When it happened, as exactly as is known.")
     recorded_at = models.DateTimeField(default=timezone.now)
     source = models.CharField(max_length=10, choices=Source.choices)
     actor = models.CharField(max_length=200, blank=True, default="")
     text = models.TextField(blank=True, default="")
     data = models.JSONField(default=dict)
     routed_at = models.DateTimeField(
-        null=True, editable=False, help_text="When it was handed to routing; until then it waits."
+        null=True, editable=False, help_text="When it was routed; empty while it is waiting."
     )
 
     class Meta:

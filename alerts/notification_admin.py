@@ -36,7 +36,7 @@ class ChannelColumns:
     def shown_state(self, channel: Channel) -> str:
         state, words = "live", "Delivers" if channel.sent_at else "Nothing sent yet"
         if not channel.enabled:
-            state, words = "off", "Switched off"
+            state, words = "off", "Disabled"
         elif channel.error:
             state, words = "unreachable", "Failing"
         return format_html(
@@ -104,10 +104,10 @@ class RouteAdmin(ModelAdmin):
     filter_horizontal = ("channels",)
     fieldsets = (
         (None, {"fields": (("name", "position"), "enabled")}),
-        ("Which alerts", {"fields": ("matchers", "goes_on")}),
-        ("To whom", {"fields": ("channels", "send_resolved")}),
+        ("Matching alerts", {"fields": ("matchers", "goes_on")}),
+        ("Channels", {"fields": ("channels", "send_resolved")}),
         (
-            "How often",
+            "Grouping and repeats",
             {"fields": ("group_by", ("group_wait_seconds", "group_interval_seconds"), "repeat_interval_seconds")},
         ),
         (
@@ -127,7 +127,10 @@ class RouteAdmin(ModelAdmin):
 
     @display(description="Channels")
     def shown_channels(self, route: Route) -> str:
-        return ", ".join(channel.name for channel in route.channels.all()) or "none: nobody is told"
+        return (
+            ", ".join(channel.name for channel in route.channels.all())
+            or "none: nobody is notified"
+        )
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return not (obj and obj.managed) and super().has_delete_permission(request, obj)
@@ -207,5 +210,5 @@ class NotificationAdmin(NotificationColumns, ReadOnlyAdmin):
     def send_again(self, request: HttpRequest, queryset: QuerySet[Notification]) -> None:
         done = channels.send_again(queryset, actor=request.user)
         left = queryset.count() - done
-        note = f"; {left} had not failed, or their channel is gone or off" if left else ""
+        note = f"; {left} had not failed, or their channel is deleted or disabled" if left else ""
         self.message_user(request, f"{done} put back into the queue{note}.")

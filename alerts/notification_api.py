@@ -92,9 +92,7 @@ class RouteViewSet(PortalModelViewSet):
 
     def perform_destroy(self, instance: Route) -> None:
         if instance.managed:
-            raise Conflict(
-                "This route is set by NOTIFY_URLS; disable it, or take the variable out."
-            )
+            raise Conflict("This route is set by NOTIFY_URLS. Disable it, or remove the variable.")
         instance.delete()
 
 
@@ -105,7 +103,9 @@ class NotificationFilter(filters.FilterSet):
     kind = filters.ChoiceFilter(choices=Kind.choices)
     alert = filters.NumberFilter(method="about", max_value=2**63 - 1, help_text="Id of an alert.")
     digest = filters.NumberFilter(
-        field_name="digest_id", max_value=2**63 - 1, help_text="What this digest counted."
+        field_name="digest_id",
+        max_value=2**63 - 1,
+        help_text="The messages this digest summarises.",
     )
     since = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
     until = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
@@ -134,7 +134,7 @@ class NotificationViewSet(mixins.RetrieveModelMixin, PortalViewSet):
         """Put a failed message back into the queue; 409 when it has not failed."""
         row = self.get_object()
         if not channels.send_again([row], actor=None):
-            raise Conflict("It has not failed, or its channel is gone or switched off.")
+            raise Conflict("The message has not failed, or its channel is deleted or disabled.")
         return Response(self.get_serializer(self.get_queryset().get(pk=row.pk)).data)
 
 

@@ -42,7 +42,7 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
             except ValidationError as error:
                 raise ValidationError(error.messages) from error
         elif not self.instance.url:
-            raise ValidationError("Give an Apprise URL.")
+            raise ValidationError("Enter an Apprise URL.")
         return url
 
 
@@ -60,7 +60,7 @@ class LinesField(forms.CharField):
         for name in names:
             if len(name) > NAME_LIMIT or "\0" in name:
                 raise ValidationError(
-                    f"{name[:50]!r} is no label name: write at most {NAME_LIMIT} characters each."
+                    f"{name[:50]!r} is not a label name. Use at most {NAME_LIMIT} characters each."
                 )
         return names
 
@@ -70,7 +70,7 @@ class LinesField(forms.CharField):
 
 class RouteForm(forms.ModelForm):  # type: ignore[type-arg]
     matchers = MatchersField(
-        help_text='One per line, for example severity=~"critical|page". None match everything.'
+        help_text='One per line, for example severity=~"critical|page". Leave empty to match all alerts.'
     )
     quiet_unless = MatchersField(
         help_text="Alerts that match all of these are sent in quiet hours too."

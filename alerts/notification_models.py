@@ -23,11 +23,12 @@ class NotificationGroup(models.Model):
     route = models.ForeignKey(Route, on_delete=models.CASCADE, related_name="groups")
     key = models.CharField(max_length=32)
     labels = models.JSONField(default=dict)
-    flush = models.PositiveIntegerField(default=0, help_text="How often it was looked at.")
-    flushed_at = models.DateTimeField(null=True, help_text="When something was last said of it.")
+    flush = models.PositiveIntegerField(default=0, help_text="How often it was evaluated.")
+    flushed_at = models.DateTimeField(null=True, help_text="When a message about it was last sent.")
     next_flush_at = models.DateTimeField(null=True)
     told = models.JSONField(
-        default=dict, help_text="By channel: when, and which alerts as firing and as resolved."
+        default=dict,
+        help_text="Per channel: when, and which alerts were reported as firing and as resolved.",
     )
 
     class Meta:
@@ -89,7 +90,8 @@ class Notification(models.Model):
     """One message to one channel, sent or not: the queue of deliveries and their log."""
 
     batch = models.CharField(
-        max_length=100, help_text="What it is about: a look at a group, or a batch of transitions."
+        max_length=100,
+        help_text="What it is about: an evaluation of a group, or a batch of transitions.",
     )
     channel = models.ForeignKey(
         Channel, null=True, blank=True, on_delete=models.SET_NULL, related_name="notifications"
@@ -116,9 +118,7 @@ class Notification(models.Model):
     )
     next_attempt_at = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveIntegerField(default=0)
-    answer = models.TextField(
-        blank=True, default="", help_text="What the last attempt came to, in words."
-    )
+    answer = models.TextField(blank=True, default="", help_text="Result of the last attempt.")
     finished_at = models.DateTimeField(null=True, blank=True)
     duration_seconds = models.FloatField(null=True, blank=True)
 

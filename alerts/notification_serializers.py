@@ -17,7 +17,7 @@ FITS = [(fit.value, fit.value) for fit in Fit]
 
 class ChannelSerializer(serializers.ModelSerializer[Channel]):
     url = serializers.CharField(
-        max_length=2000, write_only=True, required=False, help_text="An Apprise URL; never read."
+        max_length=2000, write_only=True, required=False, help_text="An Apprise URL; write-only."
     )
 
     class Meta:
@@ -32,10 +32,10 @@ class ChannelSerializer(serializers.ModelSerializer[Channel]):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if self.instance is None and not attrs.get("url"):
-            raise serializers.ValidationError({"url": ["Give an Apprise URL."]})
+            raise serializers.ValidationError({"url": ["Enter an Apprise URL."]})
         if self.instance and self.instance.managed and {"url", "name"} & attrs.keys():
             raise serializers.ValidationError(
-                {"url": ["This channel is set by NOTIFY_URLS; change it there."]}
+                {"url": ["This channel is set by NOTIFY_URLS. Change it there."]}
             )
         return attrs
 
@@ -47,7 +47,9 @@ class TimeOfDayField(serializers.TimeField):
     def to_internal_value(self, value: Any) -> Any:
         if isinstance(value, str) and OFFSET.search(value):
             raise serializers.ValidationError(
-                ["Leave the offset out and write 22:00; `quiet_zone` names the zone."]
+                [
+                    "Write the time without an offset, such as 22:00; `quiet_zone` names the time zone."
+                ]
             )
         return super().to_internal_value(value)
 
@@ -74,7 +76,7 @@ class RouteSerializer(serializers.ModelSerializer[Route]):
         slug_field="name", many=True, required=False, queryset=Channel.objects.all()
     )
     goes_on = serializers.BooleanField(
-        required=False, help_text="Alertmanager's `continue`: ask the routes after this one as well."
+        required=False, help_text="Alertmanager's `continue`: also evaluate the routes after this one."
     )  # fmt: skip
 
     class Meta:
@@ -100,7 +102,7 @@ class RouteSerializer(serializers.ModelSerializer[Route]):
 class NotificationSerializer(serializers.ModelSerializer[Notification]):
     channel = serializers.CharField(source="channel_name", read_only=True)
     route = serializers.SlugRelatedField(slug_field="name", read_only=True, allow_null=True)  # type: ignore[var-annotated]
-    sentence = serializers.SerializerMethodField(help_text="The reason, in words.")
+    sentence = serializers.SerializerMethodField(help_text="The reason as a sentence.")
 
     class Meta:
         model = Notification

@@ -35,7 +35,8 @@ def _keep(name: str, url: str) -> bool:
     channel = Channel.objects.filter(name=name).first() or Channel(name=name, managed=True)
     if not channel.managed:
         log.warning(
-            "NOTIFY_URLS would set the channel %s, which was made by hand; rename it.", name
+            "NOTIFY_URLS would set the channel %s, which was created by hand. Rename that channel.",
+            name,
         )
         return False
     if channel.url == url and channel.enabled:

@@ -192,7 +192,7 @@ def server_status(body: bytes) -> ServerStatus:
         return _status.decode(body)
     except msgspec.DecodeError as error:
         raise PayloadError(
-            f"The status has not the form of Alertmanager's API v2: {error}."
+            f"The status is not in the format of Alertmanager's API v2: {error}."
         ) from error
 
 
@@ -240,7 +240,7 @@ def moment_of(written: str) -> datetime:
     """Return a time that `is_usable` has let through."""
     moment = instant(written)
     if moment is None:
-        raise ValueError(f"{written!r} passed the parser but is no time")
+        raise ValueError(f"{written!r} is not a valid time")
     return moment
 
 

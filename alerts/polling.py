@@ -118,7 +118,7 @@ def _ask(
         for page in (reply for reply in replies if reply.body.lstrip().startswith(b"<")):
             raise not_json(page) from error
         raise UpstreamError(
-            Fault.MALFORMED, f"{member} does not answer as Alertmanager does. {error}"
+            Fault.MALFORMED, f"{member} does not answer like an Alertmanager. {error}"
         ) from error
     started_at = payloads.instant(status.uptime)
     if started_at is not None:
@@ -206,7 +206,7 @@ def _warning(fetched: Fetched) -> str:
     failed = zip(fetched.failed_members, fetched.failures, strict=True)
     said = [f"{member} does not answer: {error}" for member, error in failed]
     if bad := fetched.bad + fetched.bad_silences:
-        said.append(f"{bad} items could not be read and were left out; the rest is kept.")
+        said.append(f"{bad} items could not be read and were left out; the others were processed.")
     worst = max(fetched.skews, key=abs, default=0.0)
     whose = "Its clock" if len(fetched.skews) == 1 else "The clock of a member"
     return " ".join(filter(None, [*said, wording.skewed(worst, whose=whose)]))

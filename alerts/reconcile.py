@@ -37,10 +37,12 @@ def blindness(server: Server, *, now: datetime) -> str:
     if server.members_failed:
         return f"{server.members_failed} of {server.members} members of the cluster do not answer"
     if server.unreadable:
-        return f"{server.unreadable} items of the list could not be read"
+        return f"{server.unreadable} items in the list could not be read"
     if server.started_at is not None and timedelta(0) <= now - server.started_at < SETTLING:
         seconds = int((now - server.started_at).total_seconds())
-        return f"Alertmanager started {seconds} s ago and is refilled within 4 minutes"
+        return (
+            f"Alertmanager started {seconds} s ago and receives its alerts again within 4 minutes"
+        )
     return ""
 
 
@@ -48,7 +50,7 @@ def mass_drop(known: Mapping[str, Known], newly_missing: int) -> str:
     """Return a reason when more than half of at least 20 alerts vanish in one poll."""
     visible = sum(1 for episode in known.values() if episode.missing_since is None)
     if visible >= MASS_DROP_OF_AT_LEAST and newly_missing * 2 > visible:
-        return f"{newly_missing} of {visible} alerts vanished in one poll; that is believed after 4 minutes"
+        return f"{newly_missing} of {visible} alerts disappeared in one poll; this counts only after 4 minutes"
     return ""
 
 
@@ -126,7 +128,7 @@ def _ended(
     ]
     held = len(absent) - len(over)
     if settling and not doubt and held:
-        doubt = f"the absence of {held} alerts is believed after 4 minutes of successful polls"
+        doubt = f"the absence of {held} alerts counts only after 4 minutes of successful polls"
     return over, doubt
 
 

@@ -28,25 +28,30 @@ class Channel(models.Model):
     name = models.SlugField(unique=True)
     url = EncryptedJSONField("URL", blank=True, default="", editable=False)
     shown_url = models.CharField(
-        "URL", max_length=500, blank=True, editable=False, help_text="With its secrets masked."
+        "URL",
+        max_length=500,
+        blank=True,
+        editable=False,
+        help_text="The URL with its secrets masked.",
     )
     service = models.CharField(max_length=60, blank=True, editable=False)
     enabled = models.BooleanField(default=True)
     managed = models.BooleanField(
-        default=False, editable=False, help_text="Its URL comes from the environment."
+        default=False, editable=False, help_text="Set by environment variables."
     )
     send_resolved = models.BooleanField(
-        default=True, help_text="Also say when alerts are resolved; a route may say no as well."
+        default=True,
+        help_text="Also notify when alerts are resolved. A route can turn this off as well.",
     )
     budget_messages = models.PositiveIntegerField(
         default=30, validators=_within(1, 100_000),
-        help_text="Storm budget: at most so many messages in the window; the rest is counted in one digest.",
+        help_text="Storm budget: maximum number of messages in the window. The rest is combined into one digest.",
     )  # fmt: skip
     budget_seconds = models.PositiveIntegerField(
-        default=600, validators=_within(10, DAY), help_text="Length of the window."
+        default=600, validators=_within(10, DAY), help_text="Length of the storm budget's window."
     )
     timeout_seconds = models.PositiveIntegerField(
-        default=10, validators=_within(1, 60), help_text="For a whole delivery, not for one byte."
+        default=10, validators=_within(1, 60), help_text="Timeout for a whole delivery."
     )
 
     lease_until = models.DateTimeField(null=True, editable=False)
@@ -76,31 +81,33 @@ class Route(models.Model):
 
     name = models.SlugField(unique=True)
     position = models.PositiveIntegerField(
-        default=100, help_text="Routes are asked from the lowest to the highest."
+        default=100, help_text="Routes are evaluated from the lowest position to the highest."
     )
     enabled = models.BooleanField(default=True)
     managed = models.BooleanField(default=False, editable=False)
     matchers = ArrayField(
         models.CharField(max_length=500), blank=True, default=list, validators=[validate_matchers],
-        help_text='All of them must match, for example severity=~"critical|page". None match everything.',
+        help_text='All of them must match, for example severity=~"critical|page". Leave empty to match all alerts.',
     )  # fmt: skip
     goes_on = models.BooleanField(
-        "continue", default=False, help_text="Ask the routes after this one as well."
+        "continue", default=False, help_text="Also evaluate the routes after this one."
     )
     channels = models.ManyToManyField(Channel, blank=True, related_name="routes")
     group_by = ArrayField(
         models.CharField(max_length=200), blank=True, default=list,
-        help_text='Alerts with the same values of these labels share a message; "..." means one each.',
+        help_text='Alerts with the same values of these labels share a message. "..." sends one message per alert.',
     )  # fmt: skip
     group_wait_seconds = models.PositiveIntegerField(
-        default=30, validators=_within(0, 3600), help_text="Wait before a group's first message."
+        default=30,
+        validators=_within(0, 3600),
+        help_text="How long to wait before a group's first message.",
     )
     group_interval_seconds = models.PositiveIntegerField(
-        default=300, validators=_within(1, DAY), help_text="Least time between two messages of a group."
+        default=300, validators=_within(1, DAY), help_text="Minimum time between two messages of a group."
     )  # fmt: skip
     repeat_interval_seconds = models.PositiveIntegerField(
         default=4 * 3600, validators=_within(60, 30 * DAY),
-        help_text="Remind after so long, unless everything is acknowledged.",
+        help_text="When to notify again of alerts that are still firing, unless all are acknowledged.",
     )  # fmt: skip
     send_resolved = models.BooleanField(default=True)
     quiet_from = models.TimeField(null=True, blank=True)
@@ -124,15 +131,13 @@ class Route(models.Model):
 
     def clean(self) -> None:
         if (self.quiet_from is None) != (self.quiet_until is None):
-            raise ValidationError(
-                {"quiet_until": "QuietHours hours need both a beginning and an end."}
-            )
+            raise ValidationError({"quiet_until": "Quiet hours need both a start and an end."})
         if self.quiet_from is not None and self.quiet_from == self.quiet_until:
-            said = "QuietHours hours that end when they begin are none. Choose another end, or leave both empty."
+            said = "Quiet hours cannot start and end at the same time. Choose another end, or leave both empty."
             raise ValidationError({"quiet_until": said})
         if self.quiet_zone not in available_timezones():
             raise ValidationError(
-                {"quiet_zone": "Use a name of the time zone database, for example Europe/Paris."}
+                {"quiet_zone": "Use a name from the time zone database, for example Europe/Paris."}
             )
 
     def rule(self, channels: tuple[int, ...]) -> RoutingRule:

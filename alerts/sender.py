@@ -69,11 +69,12 @@ def load(url: str) -> Any:
     scheme = url.partition("://")[0].lower()
     if "://" not in url:
         raise ChannelUrlError(
-            "That is no Apprise URL: write service://…, for example mailto://user:password@example.org."
+            "This is not an Apprise URL. Write service://…, for example mailto://user:password@example.org."
         )
     if scheme in LOCAL_ONLY:
         raise ChannelUrlError(
-            f"{scheme}:// speaks to the desktop or log of the one machine a worker happens to run on."
+            f"{scheme}:// writes to the desktop or log of the machine that a worker happens to run on."
+            " Use another service."
         )
     library = _apprise()
     captured.lines = []
@@ -91,9 +92,9 @@ def load(url: str) -> Any:
 def _url_error(scheme: str, messages: list[str]) -> str:
     known = scheme in _apprise().manager_plugins.NotificationManager()
     if not known:
-        return f"Apprise knows no service {scheme[:30]!r}. Its list is at https://appriseit.com/services/."
+        return f"Apprise does not support the service {scheme[:30]!r}. See https://appriseit.com/services/."
     return (
-        f"Apprise knows {scheme}:// but cannot use this URL: a part is missing or malformed. The form is"
+        f"Apprise supports {scheme}:// but cannot use this URL: a part is missing or malformed. The format is"
         f" described at https://appriseit.com/services/{scheme}/."
     )
 
@@ -105,18 +106,16 @@ def _refuse_forbidden_host(url: str, plugin: Any) -> None:
     except ValueError:
         hosts.add("")
     if any(is_forbidden(host) for host in hosts):
-        raise ChannelUrlError(
-            "The host is an address of a cloud metadata service, which is never asked."
-        )
+        raise ChannelUrlError("The host is an address of a cloud metadata service, to which the portal never"
+                              " connects. Use another host.")  # fmt: skip
 
 
 def _refuse_template_file(plugin: Any) -> None:
     """Refuse `template=`: Slack, Discord and others would send the content of a file on the worker's machine."""
     template = getattr(plugin, "template", None)  # for other services it is the id of a template
     if isinstance(template, _apprise().AppriseAttachment) and len(template):
-        raise ChannelUrlError(
-            "Leave template out of the URL: it names a file of the one machine a worker happens to run on."
-        )
+        raise ChannelUrlError("Remove the parameter template from the URL: it names a file on the machine that a worker"
+                              " happens to run on.")  # fmt: skip
 
 
 def _restricted(plugin: Any) -> Any:
@@ -174,7 +173,7 @@ def send(
     captured.reply = captured.lines = None
     words = _provider_text(reply, lines, secrets_of(url)) or error_words
     if refused:
-        words = "the host leads to an address of a cloud metadata service, which is never asked."
+        words = "the host resolves to an address of a cloud metadata service, to which the portal never connects."
     return Attempt(
         delivered=delivered and not timed_out,
         status=reply.status_code if reply is not None else None,

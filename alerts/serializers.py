@@ -70,7 +70,7 @@ class SilenceAlertSerializer(serializers.Serializer[Any]):
     duration_seconds = serializers.IntegerField(min_value=60, max_value=90 * 86400, default=7200)
     comment = serializers.CharField(max_length=4000)
     matchers = MatcherSerializer(
-        many=True, required=False, help_text="Left out: exactly this alert's labels."
+        many=True, required=False, help_text="Default: exactly this alert's labels."
     )
 
 

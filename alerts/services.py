@@ -113,7 +113,7 @@ def assign(alerts: Sequence[Alert], *, to: User | None, actor: Any, text: str = 
     """Assign open alerts to a user, or to nobody. Raises ValidationError for an inactive user."""
     if to is not None and not to.is_active:
         raise ValidationError(
-            {"user": f"{to.get_username()} is not active and cannot be assigned."}
+            {"user": f"{to.get_username()} is not an active user and cannot be assigned."}
         )
     elsewhere = Alert.objects.open()
     elsewhere = elsewhere.exclude(assigned_to=to) if to else elsewhere.exclude(assigned_to=None)
@@ -121,7 +121,7 @@ def assign(alerts: Sequence[Alert], *, to: User | None, actor: Any, text: str = 
     done = _change(
         alerts, TransitionKind.ASSIGNED, elsewhere, {"assigned_to": to}, actor=actor, text=text, data=data
     )  # fmt: skip
-    return Result(len(done), len(alerts) - len(done), "already assigned so, or resolved")
+    return Result(len(done), len(alerts) - len(done), "already assigned or resolved")
 
 
 @transaction.atomic
@@ -181,4 +181,4 @@ def parse_matchers(written: Sequence[dict[str, str]]) -> list[Matcher]:
             build(str(m["name"]), str(m.get("operator", "=")), str(m["value"])) for m in written
         ]
     except (MatcherError, KeyError, TypeError) as error:
-        raise ValidationError({"matchers": f"A matcher is not usable: {error}."}) from error
+        raise ValidationError({"matchers": f"A matcher is invalid: {error}."}) from error

@@ -188,16 +188,18 @@ def _wire(matcher: Matcher) -> dict[str, Any]:
 def _check(matchers: Sequence[Matcher], begin: datetime, ends_at: datetime, comment: str) -> None:
     if not comment.strip():
         raise ValidationError(
-            {"comment": "Say why: the comment is required, and others will read it."}
+            {
+                "comment": "Enter a comment: it is required, and tells others why the alert is silenced."
+            }
         )
     if not matchers:
-        raise ValidationError({"matchers": "Give at least one matcher."})
+        raise ValidationError({"matchers": "Enter at least one matcher."})
     if all(m.matches({}) for m in matchers):
         raise ValidationError(
             {"matchers": "This would silence every alert. Name at least one label."}
         )
     if ends_at <= begin:
-        raise ValidationError({"ends_at": "The end lies before the beginning, or in the past."})
+        raise ValidationError({"ends_at": "The end is before the start, or in the past."})
     if ends_at - begin > MAX_LENGTH:
         raise ValidationError({"ends_at": f"A silence lasts at most {MAX_LENGTH.days} days."})
 

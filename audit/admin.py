@@ -31,15 +31,15 @@ FIELDS: tuple[tuple[str | None, tuple[str, ...]], ...] = (
         ("actor_name", "actor_type", "actor_id", "actor_roles", "impersonator_name", "impersonator_id", "auth_method",
          "auth_factors", "session_fp", "token_fp"),
     ),
-    ("To what", ("target_name", "target_type", "target_id", "targets", "changes", "data")),
+    ("Target", ("target_name", "target_type", "target_id", "targets", "changes", "data")),
     (
-        "From where",
+        "Source",
         ("source_ip", "source_port", "source_ip_chain", "geo_country", "asn", "user_agent", "http_method", "url_path",
          "http_status"),
     ),
-    ("In other records", ("shown_logs", "shown_trace", "request_id", "client_request_id")),
+    ("References", ("shown_logs", "shown_trace", "request_id", "client_request_id")),
     (
-        "The record itself",
+        "Record",
         ("id", "uid", "kind", "category", "type", "schema_version", "writer_id", "writer_seq"),
     ),
 )  # fmt: skip

@@ -19,7 +19,7 @@ class SavedFilterForm(SavedQueryForm):
     def clean_query(self) -> dict[str, str]:
         checked = filters.checked(self.parameters())
         if not checked:
-            raise ValidationError("Name at least one filter, such as outcome=failure.")
+            raise ValidationError("Enter at least one filter, such as outcome=failure.")
         return checked
 
 

@@ -29,7 +29,7 @@ class SavedQueryForm(forms.ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
         if "query" not in self.fields:  # read-only, because it belongs to another user
             return
-        self.fields["query"].help_text = f"As in an address, for example {self.example}."
+        self.fields["query"].help_text = f"Written as URL parameters, for example {self.example}."
         if self.instance.pk:
             self.initial["query"] = urlencode(self.instance.query)
 
@@ -39,7 +39,7 @@ class SavedQueryForm(forms.ModelForm):  # type: ignore[type-arg]
             return dict(parse_qsl(self.cleaned_data["query"].lstrip("?"), max_num_fields=50))
         except ValueError as error:
             raise ValidationError(
-                "These are more than 50 parameters. Keep those of one page."
+                "There are more than 50 parameters. Use only those of one page."
             ) from error
 
 

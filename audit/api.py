@@ -93,7 +93,7 @@ class AuditEntryViewSet(mixins.RetrieveModelMixin, PortalViewSet):
         items = given if isinstance(given, list) else [given]
         if len(items) > MAX_ENTRIES:
             raise ValidationError(
-                {"non_field_errors": [f"Send at most {MAX_ENTRIES} entries at once."]}
+                {"non_field_errors": [f"Send at most {MAX_ENTRIES} entries per request."]}
             )
         results = _ingested(items)
         if not isinstance(given, list) and "errors" in results[0]:

@@ -70,7 +70,7 @@ class TrailChangeList(ChangeList):
     ) -> None:
         if since and until and since >= until:
             messages.warning(
-                request, "“From” is not before “Until”, so nothing can match. Exchange them."
+                request, "“From” is not before “Until”, so nothing can match. Swap them."
             )
 
     def get_ordering(self, request: HttpRequest, queryset: Any) -> list[Any]:

@@ -13,7 +13,9 @@ from audit.saved_queries import SavedQuery
 class SavedFilter(SavedQuery):
     """A filter of the trail under a name; its `query` holds the parameters of the list."""
 
-    shared = models.BooleanField(default=False, help_text="Shown to everybody who sees the trail.")
+    shared = models.BooleanField(
+        default=False, help_text="Available to everybody who may read the audit trail."
+    )
 
     class Meta(SavedQuery.Meta):
         abstract = False
@@ -46,7 +48,7 @@ class ExportRecord(models.Model):
     state = models.CharField(
         max_length=10, choices=ExportState.choices, default=ExportState.WAITING
     )
-    estimated_rows = models.BigIntegerField(help_text="By the statistics of PostgreSQL.")
+    estimated_rows = models.BigIntegerField(help_text="Estimated by PostgreSQL.")
     rows = models.BigIntegerField(default=0)
     bytes = models.BigIntegerField(default=0)
     sha256 = models.CharField(max_length=64, blank=True)

@@ -61,11 +61,15 @@ def begin(export: ExportRecord, *, actor: Any) -> Generator[bytes, None, None]:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
         running = ExportRecord.objects.filter(state=ExportState.RUNNING)
         if running.filter(heartbeat_at__gte=BEAT - STALE).count() >= AT_ONCE:
-            raise BusyError(f"{AT_ONCE} exports are running. Wait until one has ended.")
+            raise BusyError(
+                f"{AT_ONCE} exports are already running. Wait until one of them has ended."
+            )
         changes = {"state": ExportState.RUNNING, "started_at": timezone.now(), "heartbeat_at": BEAT}
         claimed = ExportRecord.objects.filter(pk=export.pk, state=ExportState.WAITING)
         if not claimed.update(**changes):
-            raise SpentError("This export was downloaded, or ended, before. Ask for another one.")
+            raise SpentError(
+                "This export has already been downloaded or has ended. Create a new one."
+            )
         facts = {"query": export.query, "estimated_rows": export.estimated_rows}
         services.record("audit.export_started", actor=actor, target=export, data=facts)
     return _Download(export, actor).stream()
@@ -90,10 +94,10 @@ class _Download:
                         yield block
                 self.rows = cursor.rowcount  # as PostgreSQL says
         except GeneratorExit:
-            self._end(ExportState.FAILED, "The client went away before the end.")
+            self._end(ExportState.FAILED, "The client disconnected before the end.")
             raise
         except CancelledError:
-            self._end(ExportState.CANCELLED, "Cancelled while it ran.")
+            self._end(ExportState.CANCELLED, "Cancelled while it was running.")
             raise
         except DatabaseError as error:
             log.error("An export of the audit trail broke off: %s", error)
@@ -177,7 +181,7 @@ def end_lost() -> int:
     """Close the rows of downloads whose process died; return how many."""
     running = ExportRecord.objects.filter(state=ExportState.RUNNING)
     lost = running.filter(heartbeat_at__lt=BEAT - STALE)
-    reason = "The process that sent it ended."
+    reason = "The process that was sending it has ended."
     ended = 0
     for export in lost:
         still = lost.filter(pk=export.pk, heartbeat_at=export.heartbeat_at)

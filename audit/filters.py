@@ -25,7 +25,9 @@ WINDOWS: dict[str, timedelta] = {
     "90d": timedelta(days=90),
 }
 _TRACE = re.compile(r"[0-9a-f]{32}")
-GROUP = RegexValidator(r"^[a-z][a-z0-9_]{0,49}$", "A group is the word before the point: auth.")
+GROUP = RegexValidator(
+    r"^[a-z][a-z0-9_]{0,49}$", "A group is the word before the dot, for example auth."
+)
 
 
 def parse_address(word: str) -> str:
@@ -47,12 +49,12 @@ class TrailFilter(filters.FilterSet):
     q = filters.CharFilter(
         method="by_word",
         max_length=200,
-        help_text="Exactly an address, a request or trace id, an action, an actor or an object's number.",
+        help_text="Exact match of an address, a request or trace id, an action, an actor or an object id.",
     )
     last = filters.ChoiceFilter(
         method="by_window",
         choices=[(name, name) for name in WINDOWS],
-        help_text="Recorded within this time before now.",
+        help_text="Recorded within this period before now.",
     )
     since = filters.IsoDateTimeFilter(field_name="recorded_at", lookup_expr="gte")
     until = filters.IsoDateTimeFilter(field_name="recorded_at", lookup_expr="lt")
@@ -60,19 +62,19 @@ class TrailFilter(filters.FilterSet):
     group = filters.CharFilter(
         method="by_group",
         validators=[GROUP],
-        help_text="Actions that begin with this word and a point, such as `auth`.",
+        help_text="Actions that start with this word and a dot, such as `auth`.",
     )
     outcome = filters.ChoiceFilter(choices=AuditEntry.Outcome.choices)
-    actor = filters.CharFilter(field_name="actor_name", help_text="Exactly the name of who acted.")
+    actor = filters.CharFilter(field_name="actor_name", help_text="Exact name of the actor.")
     impersonator = filters.CharFilter(
         method="by_impersonator",
         max_length=200,
-        help_text="Exactly the name of who acted as another.",
+        help_text="Exact name of the impersonator.",
     )
     target_type = filters.CharFilter()
     target_id = filters.CharFilter()
     service = filters.CharFilter(
-        method="by_service", max_length=100, help_text="The slug of the service it concerns."
+        method="by_service", max_length=100, help_text="Slug of the service."
     )
     source_ip = filters.CharFilter(method="by_address", validators=[validate_address])
     request_id = filters.CharFilter()
@@ -124,7 +126,7 @@ def checked(query: Mapping[str, Any]) -> dict[str, str]:
     """Return `query` as it can be kept. Raises ValidationError naming what is no filter or no value."""
     if unknown := sorted(set(query) - set(NAMES)):
         raise ValidationError(
-            f"{unknown[0][:50]!r} is no filter of the trail. There are: {', '.join(NAMES)}."
+            f"{unknown[0][:50]!r} is not a filter of the audit trail. Available filters: {', '.join(NAMES)}."
         )
     kept = given(query)
     found = TrailFilter(kept, queryset=AuditEntry.objects.all())

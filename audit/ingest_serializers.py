@@ -26,7 +26,7 @@ class ObjectField(serializers.DictField):
 
     def to_internal_value(self, data: Any) -> dict[Any, Any]:
         if not isinstance(data, dict):
-            raise serializers.ValidationError(["This must be an object."])
+            raise serializers.ValidationError(["This must be a JSON object."])
         return data
 
 
@@ -34,7 +34,7 @@ class AddressField(serializers.CharField):
     def to_internal_value(self, data: Any) -> str:
         if address := parse_address(super().to_internal_value(data)):
             return address
-        raise serializers.ValidationError(["This is no IPv4 or IPv6 address."])
+        raise serializers.ValidationError(["This is not an IPv4 or IPv6 address."])
 
 
 def _text(limit: int) -> Any:
@@ -45,14 +45,14 @@ class NewEntrySerializer(serializers.Serializer[Any]):
     """One entry of another application. Only `action` is required; unknown fields are left out."""
 
     uid = serializers.UUIDField(
-        required=False, help_text="Makes sending again harmless; best a UUIDv7."
+        required=False, help_text="Makes retries safe; preferably a UUIDv7."
     )
     action = serializers.CharField(max_length=100, help_text="`object.verb_past`, in lower case.")
     code = serializers.CharField(
         max_length=32,
         default="",
         allow_blank=True,
-        help_text="The application's own, for this action.",
+        help_text="The application's own code for the action.",
     )
     occurred_at = serializers.DateTimeField(required=False, help_text="Default: now.")
     outcome = serializers.ChoiceField(choices=Outcome.choices, default=Outcome.SUCCESS)
@@ -76,14 +76,14 @@ class NewEntrySerializer(serializers.Serializer[Any]):
         max_length=2,
         default="",
         allow_blank=True,
-        help_text="Of the address; default: as the portal knows it.",
+        help_text="Country of the address; default: looked up by the portal.",
     )
     asn = serializers.IntegerField(
         min_value=1,
         max_value=2**32 - 1,
         required=False,
         allow_null=True,
-        help_text="Of the address, in the same way.",
+        help_text="Autonomous system number of the address; default: looked up by the portal.",
     )
     user_agent = _text(512)
     http_method = _text(16)
@@ -100,31 +100,33 @@ class NewEntrySerializer(serializers.Serializer[Any]):
     def validate_action(self, action: str) -> str:
         if not ACTION.fullmatch(action):
             raise serializers.ValidationError(
-                "An action is written object.verb_past in lower case, for example invoice.deleted."
+                "Write the action as object.verb_past in lower case, for example invoice.deleted."
             )
         return action
 
     def validate_code(self, code: str) -> str:
         if not CODE.fullmatch(code):
             raise serializers.ValidationError(
-                "A code has letters, digits, points, colons and dashes, for example INV-1042."
+                "A code consists of letters, digits, dots, colons and dashes, for example INV-1042."
             )
         return code
 
     def validate_geo_country(self, country: str) -> str:
         if not COUNTRY.fullmatch(country):
-            raise serializers.ValidationError("A country is two capital letters, for example DE.")
+            raise serializers.ValidationError(
+                "A country is an ISO code of two capital letters, for example DE."
+            )
         return country
 
     def validate_trace_id(self, trace_id: str) -> str:
         if not TRACE.fullmatch(trace_id):
-            raise serializers.ValidationError("A trace id is 32 hexadecimal digits in lower case.")
+            raise serializers.ValidationError("A trace id has 32 hexadecimal digits in lower case.")
         return trace_id
 
     def validate_occurred_at(self, moment: datetime) -> datetime:
         if not EARLIEST <= moment <= timezone.now() + AHEAD:
             raise serializers.ValidationError(
-                "This lies before the year 2000 or more than a day ahead. Check the sender's clock."
+                "This time is before the year 2000 or more than a day in the future. Check the sender's clock."
             )
         return moment
 
@@ -136,7 +138,7 @@ class NewEntrySerializer(serializers.Serializer[Any]):
 
 
 class IngestResultSerializer(serializers.Serializer[Any]):
-    index = serializers.IntegerField(help_text="The place in what was sent, from 0.")
+    index = serializers.IntegerField(help_text="Position in the request, starting at 0.")
     uid = serializers.CharField(allow_null=True)
     status = serializers.ChoiceField(choices=STATUSES)
     errors = serializers.DictField(  # type: ignore[assignment]

@@ -61,7 +61,7 @@ def write_all(documents: Iterable[dict[str, Any]], *, at: datetime) -> bool:
         try:
             for line in lines:  # a call for each: one of many lines may be torn between processes
                 if os.write(descriptor, line) != len(line):
-                    raise OSError("the disk took only a part of a line")
+                    raise OSError("only a part of a line could be written")
                 written += 1
         finally:
             os.close(descriptor)

@@ -55,9 +55,9 @@ class AuditEntry(models.Model):
     uid = models.UUIDField(
         "UID", help_text="UUIDv7, the same in the file, the table and every export."
     )
-    occurred_at = models.DateTimeField(help_text="By the clock of whoever reports it.")
+    occurred_at = models.DateTimeField(help_text="According to the clock of the reporting system.")
     recorded_at = models.DateTimeField(
-        db_default=ClockTimestamp(), help_text="By the clock of the database."
+        db_default=ClockTimestamp(), help_text="According to the clock of the database."
     )
     schema_version = models.PositiveSmallIntegerField(default=2)
     kind = models.CharField(max_length=20, default="event")
@@ -65,7 +65,7 @@ class AuditEntry(models.Model):
     type = ArrayField(models.CharField(max_length=40), default=list)
     action = models.CharField(max_length=100)
     code = models.CharField(
-        max_length=32, blank=True, default="", help_text="The same for an action for ever."
+        max_length=32, blank=True, default="", help_text="The code of an action never changes."
     )
     outcome = models.CharField(max_length=10, choices=Outcome.choices, default=Outcome.SUCCESS)
     reason = models.TextField(blank=True, default="")
@@ -81,7 +81,7 @@ class AuditEntry(models.Model):
         max_length=200,
         blank=True,
         default="",
-        help_text="Who acted as the actor, if it was another.",
+        help_text="Who acted as the actor, if somebody else did.",
     )
     impersonator_name = models.CharField(max_length=200, blank=True, default="")
     auth_method = models.CharField(max_length=40, blank=True, default="")
@@ -93,10 +93,14 @@ class AuditEntry(models.Model):
     source_port = models.PositiveIntegerField(null=True)
     source_ip_chain = models.TextField("source IP chain", blank=True, default="")
     geo_country = models.CharField(
-        "country", max_length=2, blank=True, default="", help_text="Of the address, ISO 3166-1."
+        "country",
+        max_length=2,
+        blank=True,
+        default="",
+        help_text="Country of the address, ISO 3166-1.",
     )
     asn = models.BigIntegerField(
-        "autonomous system", null=True, help_text="The number of the address's network."
+        "autonomous system", null=True, help_text="Autonomous system number of the address."
     )
     user_agent = models.TextField(blank=True, default="")
     http_method = models.CharField("HTTP method", max_length=16, blank=True, default="")
@@ -114,7 +118,7 @@ class AuditEntry(models.Model):
     data = models.JSONField(default=dict)
     writer_id = models.CharField(max_length=100, help_text="The process that wrote it.")
     writer_seq = models.BigIntegerField(
-        help_text="Counted per writer: a hole is a lost or rolled-back write."
+        help_text="Counted per writer: a gap is a lost or rolled-back write."
     )
 
     objects = AuditEntryQuerySet.as_manager()

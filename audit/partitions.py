@@ -39,7 +39,7 @@ def ensure(*, at: datetime, months_back: int = 0) -> list[str]:
             if not isinstance(error.__cause__, LockNotAvailable):
                 raise
             log.warning(
-                "Something reads the trail for long: its coming months are made by a later tick."
+                "A long read of the audit trail is running: partitions for coming months are created by a later tick."
             )
             break
     return [name for name in made if name]
@@ -66,6 +66,6 @@ def _create(start: date, end: date) -> str:
                 " FOR EACH STATEMENT EXECUTE FUNCTION audit_entry_refuse()"
             )
     except IntegrityError:
-        log.warning("%s is not made: entries of that month are in the default partition.", name)
+        log.warning("%s is not created: entries of that month are in the default partition.", name)
         return ""
     return name

@@ -8,8 +8,8 @@ from psycopg.errors import QueryCanceled
 
 LIST_SECONDS = 5
 SENTENCE = (
-    "This filter reads too much of the trail and was stopped after {seconds} s. Narrow it: give a shorter"
-    " range of time, or name an actor, an action, a target or an address."
+    "This filter reads too much of the trail and was stopped after {seconds} s. Narrow it: choose a shorter"
+    " time range, or add an actor, an action, a target or an address."
 )
 
 

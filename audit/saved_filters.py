@@ -14,7 +14,9 @@ def checked(query: Mapping[str, Any]) -> dict[str, str]:
     """Return the query in the form in which it is stored. Raises ValidationError."""
     if found := filters.checked(query):
         return found
-    raise ValidationError({"query": "A filter without a condition is the whole list."})
+    raise ValidationError(
+        {"query": "A filter needs at least one condition; without one it would be the whole list."}
+    )
 
 
 @transaction.atomic

@@ -26,7 +26,7 @@ class PanelForm(forms.ModelForm):  # type: ignore[type-arg]
 
     alert_matchers = MatchersField(
         label="Alert matchers",
-        help_text='Episodes of alerts to shade, one matcher per line, for example alertname="HostHighCpu".',
+        help_text='Alert episodes to shade on the chart, one matcher per line, for example alertname="HostHighCpu".',
     )
 
     class Meta:

@@ -93,11 +93,11 @@ class CheckAdmin(CheckColumns, ActsMixin, SearchedFieldsMixin, ModelAdmin):
     change_form_outer_before_template = "portal/check_page.html"
     fieldsets = (
         (None, {"fields": (("service", "name"), ("kind", "enabled"))}),
-        ("What is asked", {"fields": (
+        ("What is checked", {"fields": (
             "target", ("method", "expected_status"), "body_pattern", ("follow_redirects", "verify_tls"),
             ("new_headers", "forget_headers"), "expiry_warning_days", "upstream", "promql",
             ("comparison", "threshold"), "degraded_after_seconds")}),
-        ("How often, and how patiently", {"fields": (
+        ("Interval and thresholds", {"fields": (
             ("interval_seconds", "timeout_seconds"), ("failures_to_flip", "successes_to_recover"))}),
         ("Alert", {"fields": (("raises_alert", "severity"),)}),
     )  # fmt: skip

@@ -62,12 +62,12 @@ class UpstreamSerializer(serializers.ModelSerializer[Upstream]):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if self.instance and self.instance.managed and {"url", "kind", "name"} & attrs.keys():
             raise ValidationError(
-                {"url": ["This upstream is set by the environment; change it there."]}
+                {"url": ["This upstream is set by the environment. Change it there."]}
             )
         if self.instance and attrs.get("kind", self.instance.kind) != self.instance.kind:
-            raise ValidationError({"kind": ["The kind cannot change; add another upstream."]})
+            raise ValidationError({"kind": ["The kind cannot be changed. Add another upstream."]})
         if self._moves_credentials(attrs):
-            sentence = "The address changes to another server. Send the credentials again, or {} to forget them."
+            sentence = "The address changes to another server. Send the credentials again, or {} to delete them."
             raise ValidationError({"credentials": [sentence]})
         return attrs
 
@@ -91,7 +91,7 @@ class ConnectionTestSerializer(serializers.Serializer[Any]):
     sentence = serializers.CharField()
     warnings = serializers.ListField(
         child=serializers.CharField(),
-        help_text="What to mend on a server that answers all the same.",
+        help_text="Problems of a server that answers nevertheless.",
     )
 
 
@@ -114,12 +114,12 @@ class UpstreamViewSet(PortalModelViewSet):
 
     def perform_destroy(self, instance: Upstream) -> None:
         if instance.managed:
-            raise Conflict("This upstream is set by the environment; take it out there.")
+            raise Conflict("This upstream is set by the environment. Remove it there.")
         try:
             instance.delete()
         except ProtectedError as error:
             raise Conflict(
-                "It has alerts or silences in the history, or rules. Disable it instead."
+                "This upstream has alerts, silences or rules and cannot be deleted. Disable it instead."
             ) from error
 
     @extend_schema(request=None, responses=ConnectionTestSerializer)

@@ -141,7 +141,7 @@ class CheckViewSet(PortalModelViewSet):
 class DeploySerializer(serializers.ModelSerializer[Deploy]):
     service = serializers.SlugRelatedField(slug_field="slug", queryset=Service.objects.all())
     uid = serializers.UUIDField(
-        required=False, help_text="Send the same one again when a request is repeated."
+        required=False, help_text="Send the same value when you repeat a request."
     )
     at = serializers.DateTimeField(required=False, help_text="Default: now.")
 
@@ -155,7 +155,9 @@ class DeploySerializer(serializers.ModelSerializer[Deploy]):
 
     def validate_at(self, value: datetime) -> datetime:
         if value > timezone.now() + FAR:
-            raise serializers.ValidationError("A deploy lies at most a day ahead. Check the clock.")
+            raise serializers.ValidationError(
+                "A deploy cannot be more than a day in the future. Check the clock."
+            )
         return value
 
 

@@ -36,18 +36,18 @@ class LogLineSerializer(serializers.Serializer[Any]):
     service = serializers.CharField()
     host = serializers.CharField()
     trace_id = serializers.CharField()
-    trace_url = serializers.CharField(
-        help_text="Where the trace is shown; empty without TRACES_URL."
-    )
+    trace_url = serializers.CharField(help_text="URL of the trace; empty without TRACES_URL.")
     fields = serializers.DictField(  # type: ignore[assignment]
-        child=serializers.CharField(), help_text="Everything the line holds, under dotted names."
+        child=serializers.CharField(), help_text="All fields of the line, with dotted names."
     )
 
 
 class LogBucketSerializer(serializers.Serializer[Any]):
     at = serializers.DateTimeField()
     lines = serializers.IntegerField()
-    errors = serializers.IntegerField(help_text="Of them, those of level error or critical.")  # type: ignore[assignment]
+    errors = serializers.IntegerField(
+        help_text="The lines among them with level error or critical."
+    )  # type: ignore[assignment]
 
 
 class LogPageSerializer(serializers.Serializer[Any]):
@@ -57,7 +57,7 @@ class LogPageSerializer(serializers.Serializer[Any]):
     since = serializers.DateTimeField()
     until = serializers.DateTimeField()
     total = serializers.IntegerField()
-    total_is_exact = serializers.BooleanField(help_text="False: there are at least so many.")
+    total_is_exact = serializers.BooleanField(help_text="False if the number is a lower bound.")
     step_seconds = serializers.IntegerField()
     histogram = LogBucketSerializer(many=True)
     notes = serializers.ListField(child=serializers.CharField())
@@ -71,20 +71,20 @@ def _parameter(name: str, said: str, kind: Any = OpenApiTypes.STR) -> OpenApiPar
 
 PARAMETERS = [
     _parameter("q", "Lucene query, for example `timeout AND NOT url.path:healthz`."),
-    _parameter("service", "Slug of a service, which knows its own lines; else the name of a service in the logs."),
+    _parameter("service", "Slug of a service, whose own lines are found; otherwise the name of a service in the logs."),
     _parameter("host", "Name of the host."),
-    _parameter("level", f"Several with commas: {', '.join(LEVELS)}."),
+    _parameter("level", f"Several, separated by commas: {', '.join(LEVELS)}."),
     _parameter("since", "Unix or RFC 3339 time; default: an hour before `until`."),
     _parameter("until", "Unix or RFC 3339 time, not included; default: now."),
     _parameter("range", "`15m`, `1h`, `6h`, `24h` or `7d`, instead of `since`."),
-    _parameter("around", "A moment; the lines of `minutes` before and after it."),
+    _parameter("around", "A time; finds the lines up to `minutes` before and after it."),
     _parameter("minutes", "1 to 1440; default 5.", OpenApiTypes.INT),
-    _parameter("context", "Id of a line: it and its neighbours of the same service and host, oldest first."),
-    _parameter("lines", "How many neighbours on each side, 1 to 100; default 25.", OpenApiTypes.INT),
-    _parameter("cursor", "Given by `next`."),
+    _parameter("context", "Id of a line; returns it and surrounding lines of its service and host, oldest first."),
+    _parameter("lines", "Number of surrounding lines on each side, 1 to 100; default 25.", OpenApiTypes.INT),
+    _parameter("cursor", "Taken from `next`."),
     _parameter("page_size", "1 to 500; default 100.", OpenApiTypes.INT),
     OpenApiParameter("format", OpenApiTypes.STR, enum=["csv"],
-                     description=f"`csv` streams what is found as CSV, {export.MOST_LINES:,} lines at most."),
+                     description=f"`csv` streams the results as CSV, {export.MOST_LINES:,} lines at most."),
 ]  # fmt: skip
 
 
@@ -133,7 +133,7 @@ def _page(request: Request, wanted: LogRequest) -> dict[str, Any]:
 def _context(wanted: LogRequest) -> dict[str, Any]:
     context = search.context(wanted.context, lines=wanted.lines)
     if context is None:
-        raise NotFound("No line has this id. It may have been deleted by now.")
+        raise NotFound("There is no line with this id. It may have been deleted.")
     lines = (*context.before, context.line, *context.after)
     query = replace(wanted.query, since=lines[0].at, until=lines[-1].at)
     found = Found(lines=lines, total=len(lines), notes=context.notes)

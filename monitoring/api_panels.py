@@ -110,13 +110,17 @@ class PanelDataSerializer(serializers.Serializer[Any]):
     error = serializers.CharField()
     upstream = serializers.CharField()
     freshness = serializers.ChoiceField(choices=Freshness.choices)
-    grafana_url = serializers.CharField(help_text="The same in Grafana; empty without GRAFANA_URL.")
+    grafana_url = serializers.CharField(
+        help_text="The same chart in Grafana; empty without GRAFANA_URL."
+    )
 
 
 RANGE_PARAMETERS = [
     OpenApiParameter("start", str, description="Unix or RFC 3339 time; default: one hour ago."),
     OpenApiParameter("end", str, description="Unix or RFC 3339 time; default: now."),
-    OpenApiParameter("step", int, description="Seconds; default: what gives about 400 points."),
+    OpenApiParameter(
+        "step", int, description="Seconds; default: a step that gives about 400 points."
+    ),
 ]
 
 

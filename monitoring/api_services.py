@@ -75,7 +75,7 @@ class ServiceSerializer(serializers.ModelSerializer[Service]):
         child=serializers.CharField(max_length=500),
         required=False,
         validators=[validate_log_fields],
-        help_text="`field=value`: log lines that hold these are its own; empty: those that name its slug.",
+        help_text="`field=value`: log lines that belong to the service; if empty, lines that carry its slug.",
     )
     labels = serializers.DictField(
         child=serializers.CharField(max_length=1000, allow_blank=True), required=False

@@ -29,13 +29,13 @@ class RouteRowSerializer(serializers.Serializer[Any]):
     """Counts of the window; latencies in seconds, null where no histogram tells them."""
 
     service = serializers.CharField()
-    service_slug = serializers.CharField(help_text="The service of the catalogue, if one matches.")
+    service_slug = serializers.CharField(help_text="The matching service of the catalogue, if any.")
     route = serializers.CharField()
     method = serializers.CharField()
     requests = serializers.FloatField()
     errors = serializers.FloatField()  # type: ignore[assignment]
     error_ratio = serializers.FloatField()
-    change = serializers.FloatField(allow_null=True, help_text="Against the window before.")
+    change = serializers.FloatField(allow_null=True, help_text="Compared with the previous window.")
     p50 = serializers.FloatField(allow_null=True)
     p95 = serializers.FloatField(allow_null=True)
     p99 = serializers.FloatField(allow_null=True)
@@ -55,7 +55,7 @@ class TrafficSerializer(serializers.Serializer[Any]):
 
 class ConsumerRowSerializer(RouteRowSerializer):
     consumer = serializers.CharField(source="route")
-    share = serializers.SerializerMethodField(help_text="Of all requests in the answer.")
+    share = serializers.SerializerMethodField(help_text="Share of all requests in the response.")
     route = None  # type: ignore[assignment]
     method = None  # type: ignore[assignment]
 

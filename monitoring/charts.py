@@ -67,11 +67,11 @@ def window(start: float, end: float, step: int | None = None) -> Window:
     Raises ChartError.
     """
     if not (math.isfinite(start) and math.isfinite(end)) or not 0 <= start < 2**33 or end > 2**33:
-        raise ChartError("Start and end are Unix times in seconds, or RFC 3339 times.")
+        raise ChartError("Start and end must be Unix times in seconds, or RFC 3339 times.")
     if end <= start:
-        raise ChartError("The range is empty: its end is not after its start.")
+        raise ChartError("The range is empty: its end must be after its start.")
     if step is not None and step < 1:
-        raise ChartError("The step is at least one second.")
+        raise ChartError("The step must be at least one second.")
     size = step or step_for(end - start)
     if (end - start) / size > UPSTREAM_MAX_POINTS:
         raise ChartError(
@@ -95,10 +95,12 @@ def columns(data: Any, grid: Window, *, legend: str = "", limit: int = MAX_SERIE
     is left out and counted in the note.
     """
     if not isinstance(data, dict) or data.get("resultType") != "matrix":
-        raise ChartError("The answer is no matrix. Use an expression that gives numbers over time.")
+        raise ChartError(
+            "Prometheus did not return a matrix. Use an expression that returns numbers over time."
+        )
     result = data.get("result")
     if not isinstance(result, list):
-        raise ChartError("The answer holds no list of series.")
+        raise ChartError("The answer of Prometheus contains no list of series.")
     readable = [item for item in result if _is_series(item)]
     keyed = sorted(
         ((_series(item["metric"], legend), item["values"]) for item in readable),

@@ -51,7 +51,7 @@ def ask(upstream: Upstream) -> tuple[Answer | str, datetime | None]:
     asker = asker_of(upstream.kind)
     if asker is None:
         kind = upstream.get_kind_display()
-        return f"The portal cannot ask a server of the kind {kind}. Choose another kind.", None
+        return f"The portal cannot test a server of kind {kind}. Choose another kind.", None
     try:
         answer = asker(upstream)
     except UpstreamError as error:

@@ -25,7 +25,7 @@ class Deploy(models.Model):
     environment = models.CharField(max_length=100, blank=True, default="")
     revision = models.CharField(max_length=100, blank=True, default="", help_text="Commit.")
     url = models.URLField(
-        "URL", max_length=1000, blank=True, default="", help_text="The pipeline's run."
+        "URL", max_length=1000, blank=True, default="", help_text="Link to the pipeline run."
     )
     description = models.TextField(max_length=4000, blank=True, default="")
     actor = models.CharField(max_length=200, blank=True, default="")

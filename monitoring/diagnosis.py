@@ -14,11 +14,11 @@ def certificate_ends(ends: datetime | None, *, host: str, at: datetime) -> str:
         return ""
     if ends <= at:
         return (
-            f"The TLS certificate of {host} has expired on {ends:%Y-%m-%d}; it is only accepted because the option"
+            f"The TLS certificate of {host} expired on {ends:%Y-%m-%d}; it is only accepted because the option"
             " verify_tls is false. Renew it on that server."
         )
     return (
-        f"The TLS certificate of {host} ends on {ends:%Y-%m-%d}, in {(ends - at).days} days. Renew it on that"
+        f"The TLS certificate of {host} expires on {ends:%Y-%m-%d}, in {(ends - at).days} days. Renew it on that"
         " server before then."
     )
 
@@ -31,7 +31,7 @@ def webhook(
     if has_hook is False:
         return (
             f"Its configuration has no webhook to this portal, so alerts arrive only by polling. Add a receiver with"
-            f" webhook_configs and the URL {url}, and a token of the scope alerts:write."
+            f" webhook_configs and the URL {url}, and a token with the scope alerts:write."
         )
     if firing_since is None or at - firing_since < HOOK_PATIENCE:
         return ""
@@ -39,7 +39,7 @@ def webhook(
         return ""
     return (
         f"Alerts have been firing since {firing_since:%H:%M} UTC, and no webhook of this Alertmanager has arrived"
-        f" since. Look for the reason in its log; the URL is {url}, and the token needs the scope alerts:write."
+        f" since. Check its log for the reason; the URL is {url}, and the token needs the scope alerts:write."
     )
 
 
@@ -49,5 +49,5 @@ def hinted(sentence: str, status: int | None, url: str) -> str:
         return sentence
     path = urlsplit(url).path.rstrip("/")
     if path:
-        return f"{sentence} The URL ends in {path[:100]}: leave that out if the server lives at the root."
-    return f"{sentence} A server behind a proxy often lives under a path, such as {url}/prometheus."
+        return f"{sentence} The URL ends in {path[:100]}: remove that if the server is at the root."
+    return f"{sentence} A server behind a proxy often has a path prefix, such as {url}/prometheus."

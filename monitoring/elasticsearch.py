@@ -43,7 +43,7 @@ class Elasticsearch:
         reply = self.client.get("/")
         decoded = reply.json()
         if not isinstance(decoded, dict) or not isinstance(decoded.get("version"), dict):
-            raise self._stranger("The root does not name a version.")
+            raise self._stranger("Its root page reports no version.")
         return decoded, reply
 
     def health(self) -> dict[str, Any] | None:
@@ -66,7 +66,7 @@ class Elasticsearch:
             raise self._refusal(reply, is_asked="must" in body.get("query", {}).get("bool", {}))
         decoded = reply.json()
         if not isinstance(decoded, dict) or not isinstance(decoded.get("hits"), dict):
-            raise self._stranger("Its answer to a search has no hits.")
+            raise self._stranger("Its answer to a search contains no hits.")
         return decoded
 
     def _refusal(self, reply: Reply, *, is_asked: bool) -> UpstreamError:
@@ -77,13 +77,13 @@ class Elasticsearch:
         said = replies.words(decoded)
         if reply.status == 400 and said and is_asked:
             return QueryRefusedError(
-                Fault.REJECTED, f"The query was refused: {said.rstrip('.')}.", status=400
+                Fault.REJECTED, f"The query was rejected: {said.rstrip('.')}.", status=400
             )
         if (
             reply.status == 400 and said
         ):  # nobody wrote a query: it is the mapping that does not fit
             sentence = (
-                f"{self.client.target.base_url} cannot search {self.index!r}: {said.rstrip('.')}. Look at the"
+                f"{self.client.target.base_url} cannot search {self.index!r}: {said.rstrip('.')}. Check the"
                 " mapping of these indices: the field @timestamp has to be a date."
             )
             return UpstreamError(Fault.REJECTED, sentence, status=400)
@@ -99,11 +99,11 @@ class Elasticsearch:
             )
         except UpstreamError as error:
             return error
-        return self._stranger(f"It answered HTTP {reply.status}.")
+        return self._stranger(f"It answered with HTTP {reply.status}.")
 
     def _stranger(self, why: str) -> UpstreamError:
         return UpstreamError(
             Fault.MALFORMED,
-            f"{self.client.target.base_url} does not answer as Elasticsearch or OpenSearch does. {why}"
+            f"{self.client.target.base_url} does not answer like Elasticsearch or OpenSearch. {why}"
             " Check the URL and its path prefix.",
         )

@@ -72,7 +72,7 @@ class ServiceStatus(models.Model):
         null=True,
         on_delete=models.SET_NULL,
         related_name="+",
-        help_text="Who says how its targets are.",
+        help_text="The Prometheus that reports its targets.",
     )
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.UNKNOWN)
     reason = models.TextField(blank=True, default="")
@@ -135,7 +135,7 @@ class StatusChange(models.Model):
         null=True,
         on_delete=models.CASCADE,
         related_name="changes",
-        help_text="Empty: the service as a whole.",
+        help_text="If empty, the service as a whole.",
     )
     old_status = models.CharField(max_length=10, choices=Status.choices, blank=True, default="")
     new_status = models.CharField(max_length=10, choices=Status.choices)
@@ -230,7 +230,9 @@ class Panel(models.Model):
     def clean(self) -> None:
         warning, critical = self.warning_above, self.critical_above
         if warning is not None and critical is not None and critical < warning:
-            said = "Critical lies below the warning. Choose a number that is not below the other."
+            said = (
+                "The critical threshold is below the warning threshold. Make it at least as high."
+            )
             raise ValidationError({"critical_above": said})
 
     def get_absolute_url(self) -> str:

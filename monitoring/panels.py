@@ -30,7 +30,7 @@ CACHE_SECONDS = 5
 MOST_CACHED = 2_000_000
 # An upstream that did not answer its last poll gets less of a web thread's time.
 DOUBTFUL_TIMEOUT_SECONDS = 4.0
-NO_PROMETHEUS = "No Prometheus is connected, so there is nothing to draw. Add one under Upstreams."
+NO_PROMETHEUS = "No Prometheus is connected, so there is no data to draw. Add one under Upstreams."
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,6 @@ class Prometheus:
         ):
             raise UpstreamError(
                 Fault.MALFORMED,
-                f"{reply.url} did not answer as a Prometheus does. Check that the URL is that of a Prometheus.",
+                f"{reply.url} did not answer like a Prometheus. Check that the URL is that of a Prometheus.",
             )
         return decoded["data"]

@@ -87,7 +87,7 @@ def fetch(upstream: Upstream, *, before_each: Callable[[], None] = lambda: None)
         targets, bad_targets = payloads.active_targets(targets_data)
         rules, bad_rules = payloads.alerting_rules(rules_data)
     except payloads.PayloadError as error:
-        sentence = f"{upstream.members[0]} does not answer as Prometheus does. {error}"
+        sentence = f"{upstream.members[0]} does not answer like a Prometheus. {error}"
         raise UpstreamError(Fault.MALFORMED, sentence) from error
     return Fetched(
         targets=targets,
@@ -242,7 +242,9 @@ def _warning(fetched: Fetched) -> str:
     if not fetched.runtime.reloadConfigSuccess:
         said.append("Its last configuration reload failed; it still runs the old configuration.")
     if fetched.bad:
-        said.append(f"{fetched.bad} items could not be read and were left out; the rest is kept.")
+        said.append(
+            f"{fetched.bad} items could not be read and were left out; the others were processed."
+        )
     return " ".join(filter(None, [*said, wording.skewed(fetched.skew_seconds)]))
 
 
@@ -254,4 +256,4 @@ def _summary(fetched: Fetched, changes: TargetPlan, flips: int) -> str:
         (len(changes.gone), "gone"),
     ):
         parts += [f"{count} {word}"] if count else []
-    return ", ".join(parts + ([f"{flips} services flipped"] if flips else []))
+    return ", ".join(parts + ([f"{flips} services changed status"] if flips else []))

@@ -59,7 +59,7 @@ class Sentry:
         if not SLUG.fullmatch(self.organization):
             raise UpstreamError(
                 Fault.REJECTED,
-                f"{upstream.name} names {self.organization[:100]!r} as its organisation, which is no slug: letters,"
+                f"{upstream.name} has the organisation {self.organization[:100]!r}, which is not a valid slug: letters,"
                 " digits, - and _. Take it from the address of the organisation's pages.",
             )
         # People copy the address with and without its path.
@@ -168,7 +168,7 @@ class Sentry:
         scopes = "org:read, project:read and event:read" + (" and event:write" if writing else "")
         if status == 401:
             return (
-                f"{host} does not know the token (HTTP 401). Create one with the scopes {scopes}, and set it as"
+                f"{host} rejected the token (HTTP 401). Create one with the scopes {scopes}, and set it as"
                 " SENTRY_API_TOKEN or on the upstream."
             )
         if status == 403:
@@ -190,7 +190,7 @@ class Sentry:
             return not_json(reply)
         return UpstreamError(
             Fault.MALFORMED,
-            f"{self.client.target.base_url} does not answer as Sentry does. {error}",
+            f"{self.client.target.base_url} does not answer like Sentry. {error}",
         )
 
 

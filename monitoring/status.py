@@ -47,7 +47,7 @@ def _flip(row: ServiceStatus, *, at: datetime, blind_since: datetime | None) -> 
     old, flips = row.status, []
     unseen = blind_since if old not in ("", "unknown") and not _has_both(row) else None
     if unseen and row.since < unseen < at:
-        flips.append(_change(row, old, "unknown", "Nobody could look.", unseen))
+        flips.append(_change(row, old, "unknown", "Nothing could be observed.", unseen))
         old = "unknown"
     if old != new:
         flips.append(_change(row, old, new, reason, at))

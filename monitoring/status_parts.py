@@ -22,7 +22,7 @@ def combine(parts: Iterable[Part]) -> tuple[str, str]:
     """
     said = [part for part in parts if part.status]
     if not said:
-        return "unknown", "Nothing watches it: no target matches, and it has no check."
+        return "unknown", "Not monitored: no target matches, and it has no check."
     status = min((part.status for part in said), key=WORST_FIRST.index)
     reasons = [p.reason for p in said if p.reason and p.status in (status, "unknown")]
     return status, " ".join(reasons)

@@ -85,7 +85,7 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
     """Cancel an export that waits or runs."""
     export = _export(request, pk, "add")
     done = exports.cancel(export, actor=request.user)
-    messages.info(request, "The export is cancelled." if done else "The export had ended.")
+    messages.info(request, "The export is cancelled." if done else "The export had already ended.")
     return HttpResponseRedirect(export.get_absolute_url())
 
 

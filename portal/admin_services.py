@@ -33,11 +33,12 @@ RECENT = 10
 
 class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]
     matchers = MatchersField(
-        help_text='One per line. Alerts and targets whose labels match all of them belong here, e.g. job="api".'
+        help_text="One per line. Alerts and targets whose labels match all of them belong to the service, e.g."
+        ' job="api".'
     )
     log_fields = LogFieldsField(
-        help_text="One field=value per line. Log lines that hold them are its own: any value of a field, and all"
-        " fields, e.g. service.name=shop-api. Empty: lines that name its slug."
+        help_text="One field=value per line, e.g. service.name=shop-api. Log lines belong to the service if each"
+        " field has one of its values. If empty, lines that carry its slug do."
     )
     runbook_url = forms.URLField(
         label="Runbook", required=False, assume_scheme="https", widget=UnfoldAdminURLInputWidget()
@@ -86,7 +87,7 @@ class ServiceAdmin(ModelAdmin):
     change_form_outer_before_template = "portal/service_page.html"
     fieldsets = (
         (None, {"fields": (("name", "slug"), ("team", "tier"), "description")}),
-        ("What belongs to it", {"fields": ("matchers", "log_fields", "labels")}),
+        ("Matching", {"fields": ("matchers", "log_fields", "labels")}),
         ("Links", {"fields": ("runbook_url", "repository_url")}),
     )
 

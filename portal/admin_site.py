@@ -23,7 +23,7 @@ from security import views
 from security.verification import is_verified
 
 # Django leaves out a filter it cannot read, and says nothing.
-LEFT_OUT = "A filter in this address could not be read, so the list is shown without any. Choose one under Filters."
+LEFT_OUT = "A filter in this URL is invalid, so the list is shown without filters. Choose one under Filters."
 
 
 class PortalAdminSite(UnfoldAdminSite):

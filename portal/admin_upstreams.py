@@ -56,7 +56,7 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]
             self.fields["kind"].choices = UpstreamKind.servers()  # type: ignore[attr-defined]
         stored = self.instance.credentials or {}
         for name in SECRETS:
-            is_set = "set; type a new one to replace it" if stored.get(name) else "not set"
+            is_set = "set; enter a new one to replace it" if stored.get(name) else "not set"
             self.fields[name].widget.attrs["placeholder"] = is_set
         if not stored:
             self.fields["forget_credentials"].disabled = True
@@ -66,15 +66,15 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]
         typed = {name: cleaned[name] for name in SECRETS if cleaned.get(name)}
         stored = {} if cleaned.get("forget_credentials") else dict(self.instance.credentials or {})
         if "token" in typed and "password" in typed:
-            raise ValidationError("Give either a token or a user with a password, not both.")
+            raise ValidationError("Enter either a token or a user with a password, not both.")
         if "token" in typed:
             stored = {}
         elif typed:
             stored.pop("token", None)
         if stored and not typed and self.instance.moves_to(cleaned.get("url", "")):
             raise ValidationError(
-                "The address changes to another server. Type the credentials again, or forget them, so that"
-                " they are not sent to a server they were not meant for."
+                "The address changes to another server. Enter the credentials again, or delete them, so"
+                " that they are not sent to the wrong server."
             )
         cleaned["credentials"] = {**stored, **typed}
         return cleaned

@@ -24,7 +24,9 @@ def alert_analytics(request: HttpRequest) -> HttpResponse:
     slug = request.GET.get("service", "")
     services = dict(Service.objects.in_order().values_list("slug", "name"))
     if slug and slug not in services:
-        messages.error(request, f"There is no service {slug[:100]!r}: these are the alerts of all.")
+        messages.error(
+            request, f"There is no service {slug[:100]!r}; alerts of all services are shown."
+        )
         slug = ""
     context = {
         **admin.site.each_context(request),

@@ -55,7 +55,7 @@ for module in MODULES:
 @csrf_exempt  # there is nothing to forge here
 def unknown_path(request: HttpRequest) -> HttpResponse:
     """Answer an unknown path with a problem instead of an HTML page."""
-    detail = "No endpoint has this path. /api/v1/docs/ lists them all; paths end in a slash."
+    detail = "There is no endpoint with this path. /api/v1/docs/ lists all endpoints; paths end in a slash."
     return problems.response("Not found", 404, detail, "not_found")
 
 

@@ -195,10 +195,10 @@ def _services_sight(sources: tuple[Source, ...], at: datetime) -> Sight:
         return by_targets
     if found["late"]:
         said = f"{found['late']} checks have not run since {found['since']:%H:%M:%S} UTC."
-        said += " Check that the worker and the scheduler run."
+        said += " Check that worker and beat are running."
         return Sight("blind" if by_targets.is_blind else "partial", said)
     if any(source.kind == UpstreamKind.PROMETHEUS for source in sources) and by_targets.is_blind:
-        return Sight("partial", f"Only checks tell of services now. {by_targets.sentence}")
+        return Sight("partial", f"Only checks provide service states now. {by_targets.sentence}")
     return Sight("clear") if by_targets.is_blind else by_targets
 
 

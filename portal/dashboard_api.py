@@ -19,7 +19,7 @@ class SourceSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     kind = serializers.CharField()
     state = serializers.ChoiceField(choices=list(LABELS.items()))
-    sentence = serializers.CharField(help_text="What is wrong and what to do; empty when nothing.")
+    sentence = serializers.CharField(help_text="What is wrong and what to do; empty if nothing is.")
     warning = serializers.CharField()
     attempted_at = serializers.DateTimeField(allow_null=True)
     succeeded_at = serializers.DateTimeField(allow_null=True)

@@ -21,7 +21,7 @@ class MayDiscover(BasePermission):
     """Whoever may read `/metrics`, or holds the scope read; a person who sees scrape targets in the admin as well."""
 
     message = (
-        "Targets are given to the bearer of METRICS_TOKEN or of a token with the scope read or metrics, and to"
+        "Targets are available with METRICS_TOKEN, with a token that has the scope read or metrics, and from"
         " addresses in METRICS_NETWORKS."
     )
 
@@ -50,7 +50,7 @@ class PrometheusDiscoveryView(APIView):
     @extend_schema(
         responses={
             200: TargetGroupSerializer(many=True),
-            304: OpenApiResponse(description="Nothing has changed since the ETag that was sent."),
+            304: OpenApiResponse(description="Not changed since the ETag that was sent."),
         }
     )
     def get(self, request: Request) -> HttpResponseBase:

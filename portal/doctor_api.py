@@ -17,9 +17,9 @@ LEVELS = [(level.value, level.value) for level in Level]
 class ExaminedSerializer(serializers.Serializer[Any]):
     thing = serializers.CharField()
     level = serializers.ChoiceField(choices=LEVELS)
-    sentence = serializers.CharField(help_text="How it is, or what is wrong.")
+    sentence = serializers.CharField(help_text="The state, or what is wrong.")
     cure = serializers.CharField(
-        help_text="What to do; empty where the sentence says it, or nothing is wrong."
+        help_text="What to do; empty if the sentence says it, or nothing is wrong."
     )
 
 

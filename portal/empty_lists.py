@@ -6,65 +6,65 @@ NOTHING = ("Nothing here yet", "")
 SENTENCES: dict[str, tuple[str, str]] = {
     "alerts.Alert": (
         "No open alert",
-        "What Alertmanager and the portal itself report stands here while it is open. Whether they can be seen now,"
-        " the dashboard tells.",
+        "Open alerts from Alertmanager and from the portal itself appear here. The dashboard shows whether they can"
+        " be seen at the moment.",
     ),
     "alerts.Silence": (
         "No silence is active",
-        "A silence is made on the page of an alert, or in Alertmanager, and stands here until it ends.",
+        "Silences are created on the page of an alert, or in Alertmanager, and are listed here until they end.",
     ),
     "alerts.Notification": (
         "No message yet",
-        "Each message to a channel stands here with its reason, and so does each that was withheld. It takes a channel"
-        " and a route.",
+        "Each message to a channel is listed here with its reason, and so is each that was withheld. Messages need a"
+        " channel and a route.",
     ),
     "alerts.Channel": (
         "No channel yet",
-        "A channel is where messages go: mail, Slack, Opsgenie and many more. Add one, then a route that leads to it.",
+        "A channel is where messages go: e-mail, Slack, Opsgenie and many more. Add one, then a route that uses it.",
     ),
     "alerts.Route": (
         "No route yet",
-        "A route says which alerts go to which channels. Without one, nobody is told.",
+        "A route defines which alerts go to which channels. Without one, nobody is notified.",
     ),
     "monitoring.ErrorIssue": (
-        "No error is known",
-        "Issues of Sentry and GlitchTip stand here once one of them is connected under Upstreams.",
+        "No errors yet",
+        "Issues from Sentry and GlitchTip appear here once one of them is connected under Upstreams.",
     ),
     "core.Service": (
         "No service yet",
-        "Services are found from the scrape jobs of Prometheus, or added here.",
+        "Services are discovered from the scrape jobs of Prometheus, or added here.",
     ),
     "monitoring.Check": (
         "No check yet",
-        "A check asks a service from outside, by HTTP, TCP, TLS certificate or PromQL, and raises an alert.",
+        "A check probes a service by HTTP, TCP, TLS certificate or PromQL, and raises an alert when it fails.",
     ),
     "monitoring.Target": (
-        "No target is known",
-        "What Prometheus scrapes stands here once a Prometheus is connected under Upstreams.",
+        "No target yet",
+        "The scrape targets of Prometheus appear here once one is connected under Upstreams.",
     ),
     "monitoring.Deploy": (
         "No deploy yet",
-        "A pipeline reports each deploy with POST /api/v1/deploys/. The page of a service has the lines to copy.",
+        "Pipelines report deploys with POST /api/v1/deploys/. The page of a service has a snippet to copy.",
     ),
     "monitoring.Panel": (
         "No chart yet",
-        "A chart is a PromQL expression; those on the dashboard are drawn live.",
+        "A chart is a PromQL expression; charts on the dashboard are updated live.",
     ),
     "monitoring.Rule": (
         "No alert rule yet",
-        "A rule is a PromQL expression that fires an alert while it returns something. Prometheus evaluates it.",
+        "A rule is a PromQL expression that fires an alert while it returns results. Prometheus evaluates it.",
     ),
     "monitoring.ScrapeTarget": (
         "No scrape target yet",
-        "Prometheus reads these addresses from the portal: what is added here is scraped within half a minute.",
+        "Prometheus reads these addresses from the portal: targets added here are scraped within half a minute.",
     ),
     "monitoring.SavedSearch": (
-        "No search is kept",
-        "A search of the logs can be kept under a name, for oneself or for everybody.",
+        "No saved search",
+        "A log search can be saved under a name, for yourself or for everybody.",
     ),
     "core.Upstream": (
         "No upstream yet",
-        "An upstream is a server the portal asks: Prometheus, Alertmanager, Sentry, Elasticsearch or CrowdSec.",
+        "An upstream is a server the portal reads from: Prometheus, Alertmanager, Sentry, Elasticsearch or CrowdSec.",
     ),
     "security.Flag": (
         "No flag is open",
@@ -72,20 +72,20 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "security.Block": (
         "Nothing is blocked",
-        "An address, network, account or token can be refused for a while, by hand or by a detection rule.",
+        "An address, network, account or token can be blocked for a time, by hand or by a detection rule.",
     ),
     "security.AllowEntry": (
         "The allow-list is empty",
-        "What stands here is never blocked. Put your own networks here before rules may block by themselves.",
+        "Entries in this list are never blocked. Add your own networks before you let rules block automatically.",
     ),
-    "security.RuleSetting": ("No detection rule", "manage.py prepare writes them."),
+    "security.RuleSetting": ("No detection rule", "Run manage.py prepare to create them."),
     "security.SiemDestination": (
         "The audit trail is not forwarded",
-        "A destination is a syslog receiver or an HTTPS collector that gets each entry of the audit trail.",
+        "A destination is a syslog receiver or an HTTPS collector that receives each entry of the audit trail.",
     ),
     "security.ApiToken": (
         "No API token yet",
-        "Programs sign in with a token, which scopes, networks and a date limit.",
+        "Programs authenticate with a token, which is limited by scopes, networks and an expiry.",
     ),
     "security.TotpDevice": (
         "No authenticator app is set up",
@@ -93,14 +93,14 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "audit.AuditEntry": (
         "No entry",
-        "Whatever is changed, refused or signed in to is recorded here and stays.",
+        "Every change, rejected request and sign-in is recorded here permanently.",
     ),
     "audit.SavedFilter": (
-        "No filter is kept",
-        "A filter of the audit trail can be kept under a name; it then stands above the trail.",
+        "No saved filter",
+        "A filter of the audit trail can be saved under a name; it is then listed above the trail.",
     ),
     "audit.ExportRecord": (
         "No export yet",
-        "Exports are asked for above the audit trail. Each stands here with its filter and its SHA-256.",
+        "Create exports above the audit trail. Each is listed here with its filter and its SHA-256.",
     ),
 }

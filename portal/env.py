@@ -41,7 +41,11 @@ def raw(name: str) -> str | None:
         try:
             return Path(path).read_text().strip()
         except (OSError, UnicodeDecodeError) as error:
-            _note(f"{name}_FILE", f"{path} cannot be read: {error}", "Name a readable text file.")
+            _note(
+                f"{name}_FILE",
+                f"{path} cannot be read: {error}",
+                "Use the path of a readable text file.",
+            )
             return None
     value = os.environ.get(name)
     return value if value else None
@@ -59,7 +63,7 @@ def _parsed(name: str, default: T, parse: Callable[[str], T], hint: str) -> T:
     try:
         return parse(value.strip())
     except (ValueError, KeyError):
-        _note(name, f"{name} has a value that cannot be used.", hint)
+        _note(name, f"{name} has an invalid value.", hint)
         return default
 
 
@@ -93,7 +97,7 @@ def label_names(name: str, default: str) -> list[str]:
     found = words(name, default)
     for word in found:
         if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", word):
-            _note(name, f"{word!r} is no name of a label.", "Use letters, digits and _.")
+            _note(name, f"{word!r} is not a label name.", "Use letters, digits and _.")
     return [word for word in found if re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", word)]
 
 
@@ -118,7 +122,7 @@ def url(name: str, schemes: tuple[str, ...], default: str = "") -> str:
         _ = parts.port  # raises on a port that is not a number
         return value.rstrip("/")
 
-    return _parsed(name, default, parse, f"Use a URL that begins with {' or '.join(schemes)}://")
+    return _parsed(name, default, parse, f"Use a URL that starts with {' or '.join(schemes)}://")
 
 
 def server(name: str, schemes: tuple[str, ...]) -> str:
@@ -184,7 +188,7 @@ def urls(name: str, schemes: tuple[str, ...] = ("http", "https")) -> list[str]:
         else:
             _note(
                 name,
-                f"{name} holds a member that is no URL.",
+                f"{name} contains an item that is not a URL.",
                 "Use http://host:port, comma-separated.",
             )
     return found
@@ -198,7 +202,7 @@ def service_urls(name: str) -> list[str]:
     found = [part.strip(" ,") for part in re.split(r"[\s,]+(?=[a-z0-9+]+://)", text(name).strip())]
     if any(part and "://" not in part for part in found):
         hint = "Use Apprise URLs, comma-separated, for example discord://id/token."
-        _note(name, f"{name} holds a member that is no URL.", hint)
+        _note(name, f"{name} contains an item that is not a URL.", hint)
     return [part for part in found if "://" in part]
 
 

@@ -30,7 +30,7 @@ class NewExportSerializer(serializers.Serializer[Any]):
     query = serializers.DictField(
         child=serializers.CharField(max_length=200),
         default=dict,
-        help_text="Filters of `audit/entries/` and their values; empty: the whole trail.",
+        help_text="Filters of `audit/entries/` and their values; empty: the whole audit trail.",
     )
 
 
@@ -90,7 +90,7 @@ class ExportViewSet(mixins.RetrieveModelMixin, PortalViewSet):
     def cancel(self, request: Request, pk: str | None = None) -> Response:
         """Cancel an export that waits or runs; 409 when it has ended."""
         if not exports.cancel(self.get_object(), actor=None):
-            raise Conflict("The export has ended already.")
+            raise Conflict("The export has already ended.")
         return Response(ExportSerializer(self.get_object()).data)
 
 

@@ -21,7 +21,10 @@ def _page(status: int, title: str, sentence: str) -> HttpResponse:
 
 def bad_request(request: HttpRequest, exception: Exception) -> Any:
     if not _is_api(request):
-        said = "The address or what was sent is incomplete, too large, or holds characters that no text has."
+        said = (
+            "The URL or the data that was sent is incomplete, too large, or contains invalid characters."
+            " Go back, check it and try again."
+        )
         return _page(400, "This request could not be read", said)
     detail = "The request could not be read. Check its Host header and its size."
     return problems.response("Malformed request", 400, detail, "parse_error")
@@ -29,31 +32,31 @@ def bad_request(request: HttpRequest, exception: Exception) -> Any:
 
 def forbidden(request: HttpRequest, exception: Exception) -> Any:
     if not _is_api(request):
-        said = (
-            "Your account may not see this page or do this. An administrator can change its groups."
-        )
+        said = "Your account is not allowed to see this page or do this. An administrator can change your roles."
         return _page(403, "Not allowed", said)
-    return problems.response("Permission denied", 403, "You may not do that.", "permission_denied")
+    return problems.response(
+        "Permission denied", 403, "Your account is not allowed to do this.", "permission_denied"
+    )
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> Any:
     if not _is_api(request):
         said = (
-            "Nothing was changed: the form was too old, or came from elsewhere. Go back, load the page anew and send"
-            " it again. Cookies of this address must be allowed."
+            "Nothing was changed: the form was too old, or came from another site. Go back, reload the page and"
+            " submit it again. Cookies must be allowed for this site."
         )
         return _page(403, "The form has expired", said)
-    detail = "A change made with the session's cookie needs the header X-CSRFToken."
+    detail = "A change made with a session cookie needs the header X-CSRFToken."
     return problems.response("Permission denied", 403, detail, "permission_denied")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> Any:
     if not _is_api(request):
-        said = (
-            "Nothing is at this address. It may have been deleted, or the address is not complete."
-        )
+        said = "There is no page at this address. It may have been deleted, or the address is incomplete."
         return _page(404, "Page not found", said)
-    detail = "No endpoint has this path. The API is under /api/v1/; its paths end in a slash."
+    detail = (
+        "There is no endpoint with this path. The API is under /api/v1/; its paths end in a slash."
+    )
     return problems.response("Not found", 404, detail, "not_found")
 
 
@@ -65,15 +68,21 @@ def server_error(request: HttpRequest) -> HttpResponse:
     if away:
         detail = str(problems.Unavailable.default_detail)
         return problems.response("Service unavailable", 503, detail, "unavailable")
-    detail = "The portal failed. Its log has the details under this request_id."
+    detail = "An error occurred in the portal. Its log has the details under this request_id."
     return problems.response("Server error", 500, detail, "server_error")
 
 
 def _outage_page() -> HttpResponse:
-    said = "The portal cannot reach its database or Redis now. Try again in a moment; manage.py doctor names the cause."
-    return _page(503, "Not available now", said)
+    said = (
+        "The portal cannot reach its database or Redis at the moment. Try again shortly;"
+        " manage.py doctor finds the cause."
+    )
+    return _page(503, "Temporarily unavailable", said)
 
 
 def _fault_page() -> HttpResponse:
-    said = "The portal failed, not you. Its log has the details under the number of this request."
+    said = (
+        "An error occurred in the portal, and its log has the details. If it happens again, tell an"
+        " administrator the request id below."
+    )
     return _page(500, "Something went wrong", said)

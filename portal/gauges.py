@@ -93,17 +93,17 @@ def families(rows: Rows) -> Iterator[Metric]:
         [([state, severity], count) for state, severity, count in rows.alerts],
     )  # fmt: skip
     yield _single(
-        "portal_hook_deliveries_waiting", "Received webhooks not yet worked on.", rows.waiting
+        "portal_hook_deliveries_waiting", "Received webhooks not yet processed.", rows.waiting
     )
     oldest = (rows.at - rows.oldest_waiting).total_seconds() if rows.oldest_waiting else 0
     yield _single(
         "portal_hook_deliveries_oldest_age_seconds",
-        "Age of the oldest webhook not yet worked on; 0 when none waits.",
+        "Age of the oldest webhook not yet processed; 0 when none is waiting.",
         max(0.0, oldest),
     )
     yield from gauges_notifications.families(rows.notifications, at=rows.at)
     yield _labelled(
-        "portal_service_status", "1 for the status a service is in, 0 for the others.", ["service", "status"],
+        "portal_service_status", "1 for the current status of a service, 0 for the others.", ["service", "status"],
         [([slug, known], float(known == status)) for slug, status in rows.services for known in Status.values],
     )  # fmt: skip
     yield from _of_checks(rows)
@@ -117,7 +117,7 @@ def families(rows: Rows) -> Iterator[Metric]:
         [([state], count) for state, count in rows.connections],
     )  # fmt: skip
     yield _single(
-        "portal_database_connections_max", "How many connections the server allows.", rows.connections_max
+        "portal_database_connections_max", "Maximum number of connections the server allows.", rows.connections_max
     )  # fmt: skip
 
 
@@ -129,21 +129,21 @@ def _of_checks(rows: Rows) -> Iterator[Metric]:
          if status != Status.UNKNOWN],
     )  # fmt: skip
     yield _labelled(
-        "portal_check_duration_seconds", "How long the last answer took.", ["service", "check"],
+        "portal_check_duration_seconds", "Duration of the last run.", ["service", "check"],
         [([slug, name], taken) for slug, name, _, taken in rows.checks if taken is not None],
     )  # fmt: skip
     yield _single(
-        "portal_checks_overdue", "Checks that should have run a minute ago.", rows.checks_overdue
+        "portal_checks_overdue", "Checks more than a minute overdue.", rows.checks_overdue
     )
 
 
 def _of_security(rows: Rows) -> Iterator[Metric]:
     yield _labelled(
-        "portal_flags_open", "Open flags of the rules.", ["rule"],
+        "portal_flags_open", "Open flags, by rule.", ["rule"],
         [([rule], count) for rule, count in rows.flags],
     )  # fmt: skip
     yield _labelled(
-        "portal_blocks_active", "Blocks that are enforced.", ["origin"],
+        "portal_blocks_active", "Blocks currently enforced.", ["origin"],
         [([origin], count) for origin, count in rows.blocks],
     )  # fmt: skip
     yield _single(

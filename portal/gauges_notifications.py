@@ -35,7 +35,7 @@ def families(rows: Rows, *, at: datetime) -> Iterator[Metric]:
     waiting.add_metric([], rows.unrouted)
     age = GaugeMetricFamily(
         "portal_notification_oldest_transition_age_seconds",
-        "Age of the oldest transition not yet routed; 0 when none waits.",
+        "Age of the oldest transition not yet routed; 0 when none is waiting.",
     )
     since = rows.oldest_unrouted or at
     age.add_metric([], max(0.0, (at - since).total_seconds()))

@@ -19,11 +19,11 @@ def read(*, at: datetime) -> Rows:
 def families(rows: Rows) -> Iterator[Metric]:
     lag = GaugeMetricFamily(
         "portal_siem_lag_seconds",
-        "Age of the oldest audit entry that a SIEM destination has not had; 0 when it has all.",
+        "Age of the oldest audit entry that a SIEM destination has not received; 0 when it has received all.",
         labels=["destination"],
     )
     up = GaugeMetricFamily(
-        "portal_siem_up", "1 while a SIEM destination takes what is sent.", labels=["destination"]
+        "portal_siem_up", "1 while a SIEM destination accepts entries.", labels=["destination"]
     )
     for name, seconds, works in rows:
         lag.add_metric([name], seconds)

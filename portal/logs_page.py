@@ -140,7 +140,7 @@ def _shown(wanted: LogRequest, *, as_csv: bool) -> Shown | StreamingHttpResponse
 def _context(wanted: LogRequest) -> Shown:
     context = search.context(wanted.context, lines=wanted.lines)
     if context is None:
-        return Shown("gone", "No line has this id. It may have been deleted by now.")
+        return Shown("gone", "There is no line with this id. It may have been deleted.")
     lines = (*context.before, context.line, *context.after)
     found = Found(lines=lines, total=len(lines), notes=context.notes)
     return Shown(found=found, lines=_linked(lines), anchor=context.line.id)

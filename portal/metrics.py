@@ -47,7 +47,7 @@ class PortalCollector(Collector):
 
 def _build_info() -> Iterable[Metric]:
     info = GaugeMetricFamily(
-        "portal_build_info", "The version that runs; always 1.", labels=["version"]
+        "portal_build_info", "The running version; always 1.", labels=["version"]
     )
     info.add_metric([settings.VERSION], 1)
     return [info]
@@ -85,7 +85,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     if not may_scrape(request):
         return problems.response(
             "Forbidden", 403,
-            "Metrics are given to the bearer of METRICS_TOKEN or of a token with the scope metrics, and to"
+            "Metrics are available with METRICS_TOKEN, with a token that has the scope metrics, and from"
             " addresses in METRICS_NETWORKS.",
             "permission_denied",
         )  # fmt: skip

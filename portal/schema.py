@@ -10,19 +10,19 @@ PROBLEM: dict[str, Any] = {
     "type": "object",
     "description": "RFC 9457: why a request was not carried out, in a sentence.",
     "properties": {
-        "type": {"type": "string", "description": "A name to compare, such as `…#problem-conflict`."},
+        "type": {"type": "string", "description": "Identifies the kind of problem, such as `…#problem-conflict`."},
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string", "description": "A sentence."},
-        "instance": {"type": "string", "description": "The path that was asked for."},
-        "request_id": {"type": "string", "description": "That of the logs and the audit trail."},
-        "trace_id": {"type": "string", "description": "Where the request was traced."},
-        "errors": {"description": "Sentences for each wrong field."},
+        "instance": {"type": "string", "description": "The path of the request."},
+        "request_id": {"type": "string", "description": "The request id, as in the logs and the audit trail."},
+        "trace_id": {"type": "string", "description": "The trace id, if the request was traced."},
+        "errors": {"description": "Messages for each invalid field."},
     },
     "required": ["type", "title", "status", "detail", "instance", "request_id"],
 }  # fmt: skip
 FAILURE = {
-    "description": "The request was not carried out; the document says why.",
+    "description": "The request failed; the document says why.",
     "content": {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
 CSV = {"schema": {"type": "string"}}

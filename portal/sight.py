@@ -82,13 +82,15 @@ def _sentence(upstream: Upstream, state: str) -> str:
     if state == Freshness.STALE:
         return (
             "No poll has succeeded for more than three intervals."
-            " Check that the worker and the scheduler run."
+            " Check that worker and beat are running."
         )
     if state == Freshness.NEVER:
-        return "It has not been polled yet. The first poll follows within seconds of the worker's start."
+        return "It has not been polled yet. The first poll runs within seconds after the worker starts."
     if state == SETTLING:
         reason = (upstream.settling_reason or "The list has just changed a lot").rstrip(".")
-        return f"{reason}. Until it has settled, no alert is closed for being absent."
+        return (
+            f"{reason}. Until it has settled, no alert is closed for being missing from the list."
+        )
     return ""
 
 
@@ -103,8 +105,8 @@ def sight_of(kind: str, sources: tuple[Source, ...]) -> Sight:
         return Sight("clear")
     causes = "; ".join(_cause(source) for source in mine if not source.is_seeing)
     if seeing:
-        return Sight("partial", f"Only a part of the {what} can be seen: {causes}.")
-    return Sight("blind", f"The {what} of this moment cannot be seen: {causes}.")
+        return Sight("partial", f"Only some of the {what} can be seen: {causes}.")
+    return Sight("blind", f"The current {what} cannot be seen: {causes}.")
 
 
 def _cause(source: Source) -> str:

@@ -12,7 +12,7 @@ from django.template import Context, Engine
 from portal.core.embedded.places import BASE_DIR
 from portal.core.models import Service
 
-NO_TOKEN = "<make a token on this page>"  # noqa: S105 - says that there is none
+NO_TOKEN = "<create a token on this page>"  # noqa: S105 - says that there is none
 _engine = Engine(dirs=[str(BASE_DIR / "templates" / "snippets")], autoescape=False)
 
 
@@ -29,8 +29,8 @@ class Snippet:
         return self.name.rpartition("/")[2]
 
 
-ENVIRONMENT = Snippet("environment.env", "Environment", "What the files below read.")
-DEPLOY = Snippet("deploy.sh", "Deploy marker", "Told by the pipeline, drawn on every chart.")
+ENVIRONMENT = Snippet("environment.env", "Environment", "The variables that the files below read.")
+DEPLOY = Snippet("deploy.sh", "Deploy marker", "Reported by the pipeline, drawn on every chart.")
 LANGUAGES: dict[str, tuple[Snippet, ...]] = {
     "Node.js": (
         Snippet("node/traces.js", "Traces", "OpenTelemetry, sent by OTLP. Loaded first."),

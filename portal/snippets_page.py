@@ -56,7 +56,7 @@ def _scopes(request: HttpRequest) -> list[Scope]:
 
 @require_recent_auth()
 def make_token(request: HttpRequest, service: Service) -> HttpResponse:
-    """Make a token that may write audit entries and tell of deploys, and show it once on the page."""
+    """Create a token that may write audit entries and tell of deploys, and show it once on the page."""
     back = HttpResponseRedirect(reverse("admin:snippets", args=[service.slug]))
     scopes = _scopes(request)
     if not scopes or not request.user.has_perm("security.add_apitoken"):

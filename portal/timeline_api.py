@@ -64,14 +64,16 @@ class AskedSerializer(serializers.Serializer[Any]):
         for kind in kinds:
             if kind not in KINDS:
                 known = ", ".join(KINDS)
-                raise serializers.ValidationError(f"{kind[:40]!r} is no kind. Known: {known}.")
+                raise serializers.ValidationError(
+                    f"{kind[:40]!r} is not a kind. Available kinds: {known}."
+                )
         return kinds
 
     def validate_cursor(self, written: str) -> Cursor:
         try:
             return Cursor.read(written)
         except ValueError as error:
-            raise serializers.ValidationError(f"{error} Begin again without it.") from error
+            raise serializers.ValidationError(f"{error} Start again without it.") from error
 
 
 class TimelineView(APIView):

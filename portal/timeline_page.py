@@ -82,11 +82,11 @@ def _wrong(given: QueryDict, wanted: Slice) -> list[str]:
         if given.get(name) and found is None
     ]
     if wanted.since and wanted.until and wanted.since >= wanted.until:
-        said.append("“From” is not before “Until”, so nothing can match. Exchange them.")
+        said.append("“From” is not before “Until”, so nothing can match. Swap them.")
     if set(given.getlist("kind")) - set(KINDS):
-        said.append(f"Not everything asked for is known. There are: {', '.join(KINDS)}.")
+        said.append(f"Some of the kinds are unknown. Available kinds: {', '.join(KINDS)}.")
     if given.get("cursor") and wanted.before is None:
-        said.append("The place to go on from could not be read: this is the newest page.")
+        said.append("The position in this URL is invalid, so the newest page is shown.")
     return said
 
 

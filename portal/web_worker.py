@@ -17,9 +17,9 @@ READ_SECONDS = 30.0  # the largest body, 10 MB, at 3 Mbit/s
 SWEEP_SECONDS = 1.0
 
 DETAILS = {
-    414: "The address of the request is longer than 8190 bytes. Shorten its query.",
+    414: "The URL of the request is longer than 8190 bytes. Shorten its query.",
     431: "The request has more than 100 headers, or one that is longer than 8190 bytes. Send fewer or shorter ones.",
-    500: "The portal itself failed. Its log has the details.",
+    500: "An error occurred in the portal. Its log has the details.",
 }
 
 

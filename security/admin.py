@@ -85,20 +85,20 @@ class UserAdmin(StepUpAdminMixin, SuperuserWritesMixin, NoDeleteMixin, ModelAdmi
         super().save_model(request, obj, form, change)
 
     @admin.action(
-        description="Make an enrolment link (new password and factor)", permissions=["change"]
+        description="Create an enrolment link (new password and factor)", permissions=["change"]
     )
     def make_enrolment_link(
         self, request: HttpRequest, queryset: QuerySet[User]
     ) -> HttpResponse | None:
         if queryset.count() != 1:
-            messages.error(request, "Choose exactly one account: each link is for one person.")
+            messages.error(request, "Select exactly one account: each link is for one person.")
             return None
         try:
             link = enrolment.make_link(queryset.get().get_username(), actor=request.user)
         except enrolment.EnrolmentError as error:
             messages.error(request, str(error))
             return None
-        lead = "Send this link to its owner by a safe way; it works once, for 15 minutes."
+        lead = "Send this link to the owner of the account through a secure channel. It works once, for 15 minutes."
         back = reverse("admin:auth_user_changelist")
         one_time_secrets.put(
             request.session, title="Enrolment link", lead=lead, secret=link, back=back
@@ -125,12 +125,14 @@ class RevokesMixin:
     @admin.action(description="Revoke selected tokens", permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
         done = [tokens.revoke(token, actor=request.user) for token in queryset]
-        messages.success(request, f"{sum(done)} of {len(done)} revoked; the others were before.")
+        messages.success(
+            request, f"{sum(done)} of {len(done)} revoked; the others were already revoked."
+        )
 
-    @admin.action(description="Revoke them and all made with them", permissions=["revoke"])
+    @admin.action(description="Revoke, with all tokens created by them", permissions=["revoke"])
     def revoke_with_made(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
         count = sum(tokens.revoke_with_made(token, actor=request.user) for token in queryset)
-        messages.success(request, f"Revoked: {count}. The others were before.")
+        messages.success(request, f"Revoked: {count}. The others were already revoked.")
 
 
 @admin.register(ApiToken)
@@ -185,12 +187,12 @@ class TotpDeviceAdmin(StepUpAdminMixin, NoEditMixin, ModelAdmin):
     def has_reset_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_superuser)
 
-    @admin.action(description="Reset: the account enrols anew", permissions=["reset"])
+    @admin.action(description="Reset: the account enrols again", permissions=["reset"])
     def reset(self, request: HttpRequest, queryset: QuerySet[TotpDevice]) -> None:
         actor = User.objects.get(pk=request.user.pk or 0)
         for device in queryset.select_related("user"):
             try:
                 enrolment.reset(device, actor=actor)
-                messages.success(request, f"{device.user} enrols a new app at the next sign-in.")
+                messages.success(request, f"{device.user} sets up a new app at the next sign-in.")
             except enrolment.EnrolmentError as error:
                 messages.error(request, str(error))

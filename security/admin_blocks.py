@@ -44,7 +44,7 @@ class BlockAdmin(BlockColumns, StepUpAdminMixin, ModelAdmin):
     list_display = ("__str__", "shown_state", "origin", "reason", "created_by", "ends")
     list_filter = (BlockStateFilter, "kind", "origin")
     search_fields = ("=value", "=name")
-    search_help_text = "Exactly an address, network, account or token's name"
+    search_help_text = "Exact address, network, account or token name"
     ordering = ("-created_at",)
     actions = ("lift",)
     readonly_facts = ("kind", "value", "name", "reason", "origin", "flag", "created_at", "created_by", "expires_at",
@@ -75,7 +75,7 @@ class BlockAdmin(BlockColumns, StepUpAdminMixin, ModelAdmin):
             for block in queryset
         ]
         messages.success(
-            request, f"{sum(done)} of {len(done)} lifted; the others had ended before."
+            request, f"{sum(done)} of {len(done)} lifted; the others had already ended."
         )
 
 

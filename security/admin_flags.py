@@ -95,7 +95,7 @@ class FlagAdmin(FlagColumns, NoAddNoDelete):
     list_filter = (FlagStatusFilter, SeverityFilter, RuleFilter, FlagServiceFilter)
     list_select_related = ("assigned_to",)
     search_fields = ("=subject", "=subject_name")
-    search_help_text = "Exactly an address, an account or a token's name"
+    search_help_text = "Exact address, account or token name"
     ordering = ("-last_at",)
     actions = ("assign_to_me", "confirm")
 
@@ -108,7 +108,7 @@ class FlagAdmin(FlagColumns, NoAddNoDelete):
         result = flags.assign(list(queryset), to=request.user, actor=request.user)  # type: ignore[arg-type]
         self.message_user(request, result.sentence("assigned to you"))
 
-    @admin.action(description="Confirm: it was real", permissions=["change"])
+    @admin.action(description="Confirm as a real threat", permissions=["change"])
     def confirm(self, request: HttpRequest, queryset: QuerySet[Flag]) -> None:
         result = flags.confirm(list(queryset), actor=request.user)
         self.message_user(request, result.sentence("confirmed"))
@@ -139,7 +139,7 @@ class RuleColumns:
     def headline(self, setting: RuleSetting) -> str:
         return format_html("{}<br><small>{}</small>", setting.spec.title, setting.spec.reference)
 
-    @display(description="Blocks by itself")
+    @display(description="Automatic block")
     def blocks_by_itself(self, setting: RuleSetting) -> str:
         return f"for {setting.block_minutes} min" if setting.block_minutes else "no"
 

@@ -26,7 +26,7 @@ class ApiTokenForm(forms.ModelForm):  # type: ignore[type-arg]
         User.objects.filter(is_active=True).order_by("username"),
         required=False,
         label="Account",
-        help_text="Whom the token acts for; empty is yourself.",
+        help_text="The account the token acts for. Empty: yourself.",
         widget=UnfoldAdminSelectWidget,
     )
     scopes = forms.MultipleChoiceField(
@@ -35,13 +35,13 @@ class ApiTokenForm(forms.ModelForm):  # type: ignore[type-arg]
     allowed_networks = forms.CharField(
         required=False,
         max_length=1000,
-        help_text="CIDR, comma-separated, for example 10.0.0.0/8. Empty: from anywhere.",
+        help_text="CIDR, comma-separated, for example 10.0.0.0/8. Empty: any address.",
         widget=UnfoldAdminTextInputWidget,
     )
     lifetime = forms.CharField(
         initial="90d",
         max_length=10,
-        help_text="90d for days, 12h for hours; a year at most.",
+        help_text="For example 90d for days or 12h for hours; a year at most.",
         widget=UnfoldAdminTextInputWidget,
     )
 

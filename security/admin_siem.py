@@ -45,7 +45,7 @@ class SiemDestinationForm(forms.ModelForm):  # type: ignore[type-arg]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         is_set = bool(self.instance.pk and self.instance.token)
-        words = "set; type a new one to replace it" if is_set else "not set"
+        words = "set; enter a new one to replace it" if is_set else "not set"
         if "new_token" in self.fields:  # not for who may only read
             self.fields["new_token"].widget.attrs["placeholder"] = words
             self.fields["forget_token"].disabled = not is_set
@@ -101,7 +101,7 @@ class SiemDestinationAdmin(SiemColumns, StepUpAdminMixin, ModelAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         may_write = obj is None or self.has_change_permission(request, obj)
         settings = (*SETTINGS[:2], *(SECRET if may_write else ()), *SETTINGS[2:])
-        state = [("How it fares", {"fields": STATE})] if obj else []
+        state = [("State", {"fields": STATE})] if obj else []
         return [*state, (None, {"fields": settings})]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SiemDestination]:

@@ -22,8 +22,8 @@ from security.scopes import grantable_scopes
 from security.stepup import is_recent
 
 STEP_UP = (
-    "This needs a fresh code of your second factor. Open /admin/step-up/ in this browser,"
-    " enter one, and send the request again within ten minutes."
+    "This needs a fresh code from your second factor. Open /admin/step-up/ in this"
+    " browser, enter a code, and repeat the request within ten minutes."
 )
 
 
@@ -71,18 +71,18 @@ class NewTokenSerializer(serializers.Serializer[Any]):
     )
     service = serializers.SlugRelatedField(
         slug_field="slug", queryset=Service.objects.all(), required=False, allow_null=True,
-        help_text="Whose application uses it. Default: that of the token it is made with.",
+        help_text="The service whose application uses the token. Default: that of the token used to create it.",
     )  # fmt: skip
 
 
 class WithMadeSerializer(serializers.Serializer[Any]):
     made = serializers.BooleanField(
-        default=False, help_text="Revoke also every token that was made with it, directly or not."
+        default=False, help_text="Also revoke every token created with it, directly or indirectly."
     )
 
 
 class MintedTokenSerializer(ApiTokenSerializer):
-    token = serializers.CharField(read_only=True, help_text="The token; it is in no later answer.")
+    token = serializers.CharField(read_only=True, help_text="The token; it is not shown again.")
 
     class Meta(ApiTokenSerializer.Meta):
         fields: Any = (*ApiTokenSerializer.Meta.fields, "token")
@@ -90,10 +90,10 @@ class MintedTokenSerializer(ApiTokenSerializer):
 
 
 @extend_schema_view(
-    list=extend_schema(summary="List tokens: all for superusers, else one's own"),
-    retrieve=extend_schema(summary="Show one token, without its text"),
+    list=extend_schema(summary="List tokens: all for superusers, otherwise your own"),
+    retrieve=extend_schema(summary="Show one token, without its secret"),
     destroy=extend_schema(
-        summary="Revoke a token; its row stays",
+        summary="Revoke a token; its row is kept",
         parameters=[WithMadeSerializer],
         responses={204: None},
     ),
@@ -124,7 +124,7 @@ class ApiTokenViewSet(
         return found if sees_all else found.filter(user_id=user.pk)
 
     @extend_schema(
-        summary="Create a token; the answer holds its text, once",
+        summary="Create a token; only this response contains it",
         request=NewTokenSerializer,
         responses={201: MintedTokenSerializer},
     )
@@ -153,7 +153,7 @@ class ApiTokenViewSet(
         lacking = sorted(set(scopes) - set(grantable_scopes(request.user, caller)))
         if not lacking:
             return
-        sentence = f"You lack {', '.join(lacking)} yourself, so you cannot put it into a token."
+        sentence = f"You lack {', '.join(lacking)} yourself, so you cannot give it to a token."
         audit.record(
             "permission.denied", target=Target("api", "POST", request.path), outcome="failure",
             reason=sentence, http_status=403,

@@ -50,7 +50,9 @@ class TermSerializer(serializers.Serializer[Any]):
     )
     expires_at = serializers.DateTimeField(required=False)
     reason = serializers.CharField(max_length=500)
-    confirm = serializers.BooleanField(default=False, help_text="Make it even if it hits yourself.")
+    confirm = serializers.BooleanField(
+        default=False, help_text="Create the block even if it affects yourself."
+    )
 
     def validate(self, given: dict[str, Any]) -> dict[str, Any]:
         if ("expires_at" in given) == ("duration_seconds" in given):
@@ -69,7 +71,7 @@ class TermSerializer(serializers.Serializer[Any]):
 class NewBlockSerializer(TermSerializer):
     kind = serializers.ChoiceField(choices=SubjectKind.choices)
     value = serializers.CharField(
-        max_length=200, help_text="An address, a network, a user name, or the number of a token."
+        max_length=200, help_text="An address, a network, a user name, or the id of a token."
     )
 
 
@@ -186,7 +188,7 @@ class BlockViewSet(mixins.RetrieveModelMixin, PortalViewSet):
     def _lift(self, request: Request, reason: str) -> None:
         require_fresh(request)
         if not blocks.lift(self.get_object(), actor=None, reason=reason):
-            raise Conflict("The block has ended already.")
+            raise Conflict("The block has already ended.")
 
     @extend_schema(responses={(200, "text/plain"): OpenApiTypes.STR}, filters=False)
     @action(

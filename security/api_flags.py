@@ -132,7 +132,7 @@ class FlagViewSet(mixins.RetrieveModelMixin, PortalViewSet):
 
     def _reply(self, result: flags.Result, flag: Flag) -> Response:
         if not result.changed:
-            raise Conflict("The flag is decided already, or is so already.")
+            raise Conflict("The flag is already decided or already in this state.")
         fresh = self.get_queryset().get(pk=flag.pk)
         return Response(FlagDetailSerializer(fresh, context=self.get_serializer_context()).data)
 
@@ -158,7 +158,7 @@ class FlagViewSet(mixins.RetrieveModelMixin, PortalViewSet):
         if name is not None:
             user = User.objects.filter(username=name, is_active=True).first()
             if user is None:
-                raise ValidationError({"user": ["There is no active user of that name."]})
+                raise ValidationError({"user": ["There is no active user with that name."]})
         return self._reply(flags.assign([flag], to=user, actor=None), flag)
 
 

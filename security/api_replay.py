@@ -38,14 +38,14 @@ class ReplaySerializer(serializers.Serializer[Any]):
     def validate(self, given: dict[str, Any]) -> dict[str, Any]:
         given.setdefault("until", timezone.now())
         if not timedelta(0) < given["until"] - given["since"] <= LONGEST_REPLAY:
-            raise ValidationError({"until": ["It must lie after `since`, at most 93 days."]})
+            raise ValidationError({"until": ["It must be after `since`, by at most 93 days."]})
         return given
 
     def validate_thresholds(self, given: dict[str, Any]) -> dict[str, Any]:
         for rule_id, thresholds in given.items():
             if rule_id not in RULES:
                 raise ValidationError(
-                    f"{rule_id[:50]!r} is no rule. There are: {', '.join(RULES)}."
+                    f"{rule_id[:50]!r} is not a rule. Available rules: {', '.join(RULES)}."
                 )
             validate_thresholds(RULES[rule_id], thresholds)
         return given
@@ -64,14 +64,15 @@ class FindingSerializer(serializers.Serializer[Any]):
     last_at = serializers.DateTimeField()
     evidence = serializers.ListField(child=serializers.IntegerField())
     services = serializers.ListField(
-        child=serializers.CharField(), help_text="The slugs that what was counted names."
+        child=serializers.CharField(),
+        help_text="Slugs of the services named by the counted entries.",
     )
 
 
 class ReplayResultSerializer(serializers.Serializer[Any]):
     events = serializers.IntegerField()
     is_truncated = serializers.BooleanField(
-        help_text="The range holds more events or subjects than were looked at."
+        help_text="The range contains more events or subjects than were evaluated."
     )
     findings = FindingSerializer(many=True)
 

@@ -14,16 +14,16 @@ from security.api_blocks import require_fresh
 from security.models import Scope, SiemDestination
 from security.siem import destinations
 
-FROM_ENVIRONMENT = "This destination comes from SIEM_URL; change it there."
+FROM_ENVIRONMENT = "This destination is set by SIEM_URL. Change it there."
 
 
 class SiemDestinationSerializer(serializers.ModelSerializer[SiemDestination]):
     token = serializers.CharField(
         max_length=4000, write_only=True, required=False, allow_blank=True,
-        help_text="Bearer token of an https destination; never read. An empty one forgets it.",
+        help_text="Bearer token of an https destination; write-only. An empty value deletes it.",
     )  # fmt: skip
     lag_seconds = serializers.SerializerMethodField(
-        help_text="Age of the oldest entry that was not sent."
+        help_text="Age of the oldest entry not yet sent."
     )
 
     class Meta:

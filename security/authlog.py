@@ -49,7 +49,7 @@ def _append(written: str) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
         try:
             if os.write(descriptor, written.encode("ascii")) != len(written):
-                raise OSError("the disk took only a part of the line")
+                raise OSError("only a part of the line could be written")
         finally:
             os.close(descriptor)
     except OSError as error:

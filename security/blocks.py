@@ -23,8 +23,8 @@ class SelfBlockError(Exception):
 
     def __init__(self, subject: Subject) -> None:
         super().__init__(
-            f"This would block you yourself ({subject.name or subject.value}). Confirm it if that is meant;"
-            " else put your address on the allow-list first."
+            f"This would block yourself ({subject.name or subject.value}). Confirm it if this is intended;"
+            " otherwise add your address to the allow-list first."
         )
 
 
@@ -66,15 +66,16 @@ def create(
 
 def _refuse_senseless(reason: str, length: timedelta) -> None:
     if not reason.strip():
-        raise ValidationError({"reason": "Say why; whoever is refused will ask."})
+        raise ValidationError({"reason": "Enter a reason: whoever is blocked will ask."})
     if not SHORTEST - SLACK <= length <= LONGEST + SLACK:
-        raise ValidationError({"expires_at": "A block lasts from one minute to 366 days."})
+        raise ValidationError({"expires_at": "Choose a duration from one minute to 366 days."})
 
 
 def refuse_protected(subject: Subject) -> None:
     """Raise ValidationError for what no block may hit: trusted proxies and the allow-list."""
     if subjects.hits_proxy(subject):
-        raise ValidationError({"value": "This covers a trusted proxy: everybody would be refused."})
+        said = "This includes a trusted proxy, so everybody would be blocked. Choose a narrower subject."
+        raise ValidationError({"value": said})
     if entry := _allowed_by(subject):
         raise ValidationError({"value": f"{entry} is on the allow-list. Remove it there first."})
 
@@ -144,7 +145,7 @@ def allow(subject: Subject, *, reason: str, actor: Any) -> AllowEntry:
         kind=subject.kind, value=subject.value, defaults=facts
     )
     if not created:
-        raise ValidationError({"value": f"{entry} is on the allow-list already."})
+        raise ValidationError({"value": f"{entry} is already on the allow-list."})
     audit.record("allow.added", actor=actor, target=entry, reason=reason)
     gate_store.write_after_commit()
     return entry

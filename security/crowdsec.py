@@ -38,7 +38,7 @@ def ask(upstream: Upstream) -> Answer:
         said.append("the bouncer may read decisions")
     if credentials.get("machine"):
         lapi.machine().__exit__()
-        said.append("the machine may tell blocks")
+        said.append("the machine may publish blocks")
     if not said:
         sentence = f"{upstream.name} has neither a bouncer key nor a machine. Set CROWDSEC_BOUNCER_KEY, or CROWDSEC_MACHINE and CROWDSEC_PASSWORD."  # noqa: E501
         raise UpstreamError(Fault.UNAUTHORISED, sentence)
@@ -59,7 +59,7 @@ def poll(upstream: Upstream) -> Report:
         summary.append(f"{changed} decisions changed")
         observed["started_at"] = now.isoformat() if startup else observed.get("started_at", "")
     if credentials.get("machine"):
-        summary.append(f"{_push_changes(lapi, at=now)} blocks told")
+        summary.append(f"{_push_changes(lapi, at=now)} blocks published")
     warning = f"{bad} decisions could not be read and are left out." if bad else ""
     return Report(
         "; ".join(summary) or "nothing to do: no credentials", warning=warning, observed=observed

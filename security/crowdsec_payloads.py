@@ -35,7 +35,7 @@ def duration(written: str) -> timedelta:
     text = written.removeprefix("-")
     parts = _PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError(f"{written[:40]!r} is no duration")
+        raise ValueError(f"{written[:40]!r} is not a duration")
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
     length = timedelta(seconds=min(seconds, LONGEST.total_seconds()))
     return -length if written.startswith("-") else length

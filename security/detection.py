@@ -108,9 +108,7 @@ def _lock(before: Position) -> DetectorCursor | None:
     DetectorCursor.objects.get_or_create(name=CURSOR, defaults=facts)
     cursor = DetectorCursor.objects.select_for_update(skip_locked=True).filter(name=CURSOR).first()
     if cursor is not None and cursor.cluster != cluster:
-        log.warning(
-            "The database was restored into another cluster: the rules begin at this moment."
-        )
+        log.warning("The database was restored into another cluster: the rules start from now.")
         cursor.txid, cursor.entry_id, cursor.cluster = before.txid, 0, cluster
         cursor.save(update_fields=["txid", "entry_id", "cluster"])
     return cursor

@@ -79,7 +79,7 @@ def make_link(
 
 def _create(username: str, *, create: bool) -> User:
     if not create:
-        raise EnrolmentError(f"There is no account {username!r}. Add --create to make it.")
+        raise EnrolmentError(f"There is no account {username!r}. Add --create to create it.")
     user = User(username=User.normalize_username(username), is_staff=True)
     user.set_unusable_password()
     try:
@@ -120,7 +120,7 @@ def complete(candidate: Candidate, seed: str, code: str, *, keep: str | None) ->
     if step is None:
         audit.record("mfa.failed", target=candidate.user, outcome="failure", reason="bad_code")
         raise EnrolmentError(
-            "The code is not right. Enter the six digits the app shows now, and check that the"
+            "The code is not correct. Enter the six digits that the app shows now, and check that the"
             " phone's clock is set automatically."
         )
     with transaction.atomic():
@@ -145,7 +145,9 @@ def _use_link(candidate: Candidate, user: User) -> None:
         pk=candidate.link_id, used_at__isnull=True, expires_at__gt=timezone.now()
     )
     if not user.is_active or open_links.update(used_at=timezone.now()) != 1:
-        raise EnrolmentError("This link has been used or has expired. Ask for a new one.")
+        raise EnrolmentError(
+            "This link has been used or has expired. Ask your administrator for a new one."
+        )
     user.password = candidate.password_hash
     user.save(update_fields=["password"])
     audit.record("password.changed", actor=user, target=user, reason="enrolment link")

@@ -41,7 +41,7 @@ def open_link(request: HttpRequest, token: str) -> HttpResponse:
     """Take the token out of the address, as Django's password reset does; nothing is used up."""
     link = enrolment.usable_link(token)
     if link is None:
-        return pages.render(request, "link_unusable", status=410, title="Link not usable")
+        return pages.render(request, "link_unusable", status=410, title="Link not valid")
     request.session[_LINK] = {"id": link.pk, "password": ""}
     return redirect("security:choose_password")
 
@@ -55,7 +55,7 @@ def choose_password(request: HttpRequest) -> HttpResponse:
     kept = request.session.get(_LINK) or {}
     link = enrolment.usable_link_by_id(kept.get("id", 0))
     if link is None:
-        return pages.render(request, "link_unusable", status=410, title="Link not usable")
+        return pages.render(request, "link_unusable", status=410, title="Link not valid")
     form = NewPasswordForm(link.user, request.POST if request.method == "POST" else None)
     if not form.is_valid():
         facts: dict[str, Any] = {"title": "Choose a password", "form": form, "account": link.user}
@@ -179,5 +179,5 @@ def shown_once(request: HttpRequest) -> HttpResponse:
     if not is_verified(request):
         return redirect("admin:login")
     shown = one_time_secrets.take(request.session, "secret")
-    facts = {"title": shown.get("title", "Shown already"), **shown}
+    facts = {"title": shown.get("title", "Already shown"), **shown}
     return pages.render(request, "shown_once", **facts)

@@ -94,7 +94,7 @@ def _perform(request: HttpRequest, flag: Flag, verb: str) -> tuple[int, str]:
     else:
         form = AssignForm(request.POST)
         if not form.is_valid():
-            return messages.ERROR, "Choose somebody from the list."
+            return messages.ERROR, "Select a person from the list."
         user = form.cleaned_data["user"]
         result, done = (
             flags.assign([flag], to=user, actor=request.user),
@@ -106,7 +106,7 @@ def _perform(request: HttpRequest, flag: Flag, verb: str) -> tuple[int, str]:
 def _block(request: HttpRequest, flag: Flag) -> tuple[int, str]:
     form = BlockSubjectForm(request.POST)
     if not form.is_valid():
-        return messages.ERROR, "Choose how long from the list."
+        return messages.ERROR, "Select a duration from the list."
     until = timezone.now() + form.cleaned_data["duration"]
     subject = subjects.Subject(flag.subject_kind, flag.subject, flag.subject_name)
     if flag.subject_kind == SubjectKind.ADDRESS:
@@ -117,7 +117,7 @@ def _block(request: HttpRequest, flag: Flag) -> tuple[int, str]:
             origin=BlockOrigin.HAND, flag=flag,
         )  # fmt: skip
     except blocks.SelfBlockError as error:
-        return messages.ERROR, f"{error} A block that hits yourself is made on the page of blocks."
+        return messages.ERROR, f"{error} To block yourself, use the page Blocks."
     return messages.SUCCESS, f"{made} is blocked until {until:%Y-%m-%d %H:%M} UTC."
 
 
@@ -164,6 +164,6 @@ def _save(request: HttpRequest, setting: RuleSetting, form: RuleForm) -> HttpRes
     changed = rule_settings.change(
         setting, actor=request.user, **given, thresholds=form.thresholds()
     )
-    said = "Saved; the rules go by it from their next look." if changed else "Nothing was changed."
+    said = "Saved; the rules use it from their next run." if changed else "Nothing was changed."
     messages.success(request, said)
     return HttpResponseRedirect(reverse("admin:security_rulesetting_changelist"))

@@ -36,7 +36,7 @@ class Result:
     def sentence(self, verb: str) -> str:
         said = f"{self.changed} flag{'' if self.changed == 1 else 's'} {verb}"
         return (
-            f"{said}, {self.unchanged} not: decided already or so before."
+            f"{said}, {self.unchanged} unchanged: already decided or in that state."
             if self.unchanged
             else f"{said}."
         )
@@ -156,9 +156,7 @@ def confirm(flags: Sequence[Flag], *, actor: Any, reason: str = "") -> Result:
 def dismiss(flags: Sequence[Flag], *, actor: Any, reason: str) -> Result:
     """Dismiss open flags as harmless. Raises ValidationError without a reason."""
     if not reason.strip():
-        raise ValidationError(
-            {"reason": "Say why it is harmless: the next one will look the same."}
-        )
+        raise ValidationError({"reason": "Enter why it is harmless: similar flags may follow."})
     return _decide(flags, FlagStatus.DISMISSED, actor=actor, reason=reason)
 
 
@@ -186,7 +184,7 @@ def assign(flags: Sequence[Flag], *, to: User | None, actor: Any) -> Result:
     """Assign open flags to a user, or to nobody. Raises ValidationError for an inactive user."""
     if to is not None and not to.is_active:
         raise ValidationError(
-            {"user": f"{to.get_username()} is not active and cannot be assigned."}
+            {"user": f"{to.get_username()} is not an active user and cannot be assigned."}
         )
     changed = 0
     for flag in flags:

@@ -78,7 +78,7 @@ class NewPasswordForm(_Styled):
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password", "autofocus": True}),
     )
     again = forms.CharField(
-        label="The same password again",
+        label="New password, again",
         max_length=MAX_PASSWORD,
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
@@ -100,5 +100,5 @@ class NewPasswordForm(_Styled):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         if cleaned.get("password") and cleaned.get("again") not in (None, cleaned["password"]):
-            self.add_error("again", "The two passwords differ. Type the same one twice.")
+            self.add_error("again", "The two passwords differ. Enter the same password twice.")
         return cleaned

@@ -26,8 +26,10 @@ from security.models import Block, SubjectKind
 from security.subjects import fields_of
 
 log = logging.getLogger(__name__)
-REFUSED = Counter("portal_gate_refused_total", "Requests refused by a block.", ["kind"])
-BLIND = Counter("portal_gate_blind_total", "Requests let through because Redis could not be asked.")
+REFUSED = Counter("portal_gate_refused_total", "Requests rejected by a block.", ["kind"])
+BLIND = Counter(
+    "portal_gate_blind_total", "Requests let through unchecked because Redis was unavailable."
+)
 NOT_GATED = ("/healthz", "/readyz")
 COUNTED = "/api/"
 LIMIT_KEY = "portal:gate:limit:{}:{}"
@@ -166,7 +168,7 @@ def _decide(request: HttpRequest) -> GateDecision | None:
         _paused_until = time.monotonic() + PAUSE_SECONDS
         BLIND.inc()
         log.error(
-            "Blocks are NOT enforced: Redis cannot be asked (%s). Bring it back; /readyz shows it.",
+            "Blocks are NOT enforced: Redis is unavailable (%s). Restore it; /readyz shows its state.",
             error,
         )
         return None
@@ -178,7 +180,7 @@ def _refuse(request: HttpRequest, number: int, kind: str) -> HttpResponse:
     whose = {SubjectKind.ACCOUNT: "Your account is", SubjectKind.TOKEN: "This token is"}.get(
         SubjectKind(kind), "Your address or network is"
     )
-    sentence = f"{whose} blocked for the time being. Ask an administrator of the portal, and name block {number}."
+    sentence = f"{whose} temporarily blocked. Contact an administrator of the portal and mention block {number}."
     _record_refusal(number)
     if request.path_info.startswith((COUNTED, "/metrics")):
         return problems.response("Blocked", 403, sentence, "blocked")

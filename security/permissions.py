@@ -23,7 +23,7 @@ class ScopedPermission(BasePermission):
     token of theirs reads it, whatever the scope.
     """
 
-    message = "This token or account may not do that; it lacks the {kind} {lacked!r}."
+    message = "This token or account is not allowed to do this; it lacks the {kind} {lacked!r}."
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
         if not request.user or not request.user.is_authenticated:

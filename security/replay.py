@@ -29,7 +29,7 @@ class ReplayBusyError(Exception):
 
     def __init__(self) -> None:
         super().__init__(
-            f"Another replay is running, and there is one at a time. Try again in {MOST_SECONDS:.0f} seconds."
+            f"Another replay is running, and only one can run at a time. Try again in {MOST_SECONDS:.0f} seconds."
         )
 
 

@@ -151,7 +151,7 @@ def _give(role: str, permissions: dict[str, Permission], *, is_new: bool) -> Non
     group.permissions.add(*permissions.values())
     audit.record(
         "role.extended", actor=SYSTEM, target=group, data={"permissions": [*permissions]},
-        reason="a version of the portal brought them",
+        reason="added by a new version of the portal",
     )  # fmt: skip
 
 

@@ -109,9 +109,9 @@ class SessionLifetimeMiddleware:
         started = request.session.setdefault(STARTED, now)
         seen = request.session.setdefault(SEEN, now)
         if now - seen > settings.SESSION_IDLE_SECONDS:
-            end(request, reason="idle for too long")
+            end(request, reason="inactive for too long")
         elif now - started > settings.SESSION_ABSOLUTE_SECONDS:
-            end(request, reason="longest lifetime reached")
+            end(request, reason="maximum lifetime reached")
         elif now - seen > STORE_EVERY_SECONDS and not _is_background(request):
             request.session[SEEN] = now
 

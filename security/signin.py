@@ -59,7 +59,7 @@ def check_password_step(request: HttpRequest, username: str, password: str, next
     _audit_first_step(user, username, reason)
     accepted = user if user and not reason else None
     # Whatever session there was, perhaps a planted one, ends here.
-    sessions.end(request, reason="signed in anew")
+    sessions.end(request, reason="signed in again")
     partial = Partial(
         user_id=accepted.pk if accepted else 0,
         password_fp=_password_fingerprint(accepted.password if accepted else ""),

@@ -18,9 +18,7 @@ from security import sessions
 MINUTES = 10
 # A form is only shown while at least this much of the window is left to fill it in.
 FORM_MINUTES = 5
-ASK_AGAIN = (
-    "For safety, a fresh code was needed first, so nothing was saved. Please do it once more."
-)
+ASK_AGAIN = "A fresh code was required first, so nothing was saved. Please repeat the action."
 
 View = Callable[..., HttpResponse]
 

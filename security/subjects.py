@@ -38,12 +38,12 @@ def parse(kind: str, written: str) -> Subject:
     if kind == SubjectKind.ACCOUNT:
         user = User.objects.filter(username=word).first() if "\x00" not in word else None
         if user is None:
-            raise _wrong("There is no account of that name.")
+            raise _wrong("There is no account with that name.")
         return Subject(kind, str(user.pk), user.get_username())
     number = int(word) if word.isascii() and word.isdigit() and len(word) < 19 else 0
     token = ApiToken.objects.filter(pk=number).first()
     if kind != SubjectKind.TOKEN or token is None:
-        raise _wrong("There is no token of that number. The list of tokens shows the numbers.")
+        raise _wrong("There is no token with that id. The list of tokens shows the ids.")
     return Subject(kind, str(token.pk), token.name)
 
 
@@ -51,11 +51,11 @@ def _of_network(word: str) -> Subject:
     """Return an address, or a network; a network of one address is the address."""
     try:
         if "%" in word:
-            raise ValueError("a zone means something on one machine only")
+            raise ValueError("an address zone is valid on one machine only")
         network = ip_network(word, strict=False)
     except ValueError as error:
         raise _wrong(
-            f"{word[:60]!r} is no address or network. Write 192.0.2.7 or 192.0.2.0/24."
+            f"{word[:60]!r} is not an address or network. Write 192.0.2.7 or 192.0.2.0/24."
         ) from error
     if (
         mapped := getattr(network.network_address, "ipv4_mapped", None)

@@ -90,7 +90,7 @@ class MadeByService(forms.ModelForm):  # type: ignore[type-arg]
         """Leave fields and constraints to the service: the row exists, and would clash with itself."""
 
 
-SUBJECT_HELP = "An address, a network such as 192.0.2.0/24, a user name, or the number of a token."
+SUBJECT_HELP = "An address, a network such as 192.0.2.0/24, a user name, or the id of a token."
 
 
 def _subject_fields() -> tuple[forms.Field, forms.Field, forms.Field]:
@@ -109,7 +109,7 @@ class BlockForm(MadeByService):
     duration = DurationField()
     confirm = forms.BooleanField(
         required=False,
-        label="Even if it blocks me",
+        label="Block even if it affects me",
         widget=UnfoldBooleanSwitchWidget,
         help_text="Needed only when the block covers your own address, account or token.",
     )
@@ -141,7 +141,7 @@ class RuleForm(forms.Form):
 
     enabled = forms.BooleanField(required=False, label="On", widget=UnfoldBooleanSwitchWidget)
     block_minutes = forms.IntegerField(
-        min_value=0, max_value=10_080, label="Block the subject by itself (minutes)",
+        min_value=0, max_value=10_080, label="Block the subject automatically (minutes)",
         widget=UnfoldAdminIntegerFieldWidget, help_text="0: never. What is on the allow-list is never blocked.",
     )  # fmt: skip
 
@@ -157,7 +157,7 @@ class RuleForm(forms.Form):
             self.fields[threshold.name] = forms.IntegerField(
                 min_value=int(threshold.minimum), max_value=int(threshold.maximum),
                 label=f"{threshold.text.rstrip('.')} ({threshold.unit})", widget=UnfoldAdminIntegerFieldWidget,
-                help_text=f"From {threshold.minimum:g} to {threshold.maximum:g}; usually {threshold.default:g}.",
+                help_text=f"From {threshold.minimum:g} to {threshold.maximum:g}; default {threshold.default:g}.",
             )  # fmt: skip
 
     def thresholds(self) -> dict[str, float]:

@@ -72,7 +72,7 @@ def parse_expiry(written: str, *, at: datetime) -> datetime:
     is_number = number.isascii() and number.isdigit() and len(number) <= 5
     if unit not in _UNITS or not is_number or int(number) == 0:
         raise ValidationError(
-            f"{written[:50]!r} is no lifetime. Write 90d for days or 12h for hours."
+            f"{written[:50]!r} is not a lifetime. Write 90d for days or 12h for hours."
         )
     return at + int(number) * _UNITS[unit]
 
@@ -83,11 +83,11 @@ def parse_networks(written: Iterable[str]) -> list[str]:
     for word in written:
         try:
             if "%" in word:
-                raise ValueError("a zone means something on one machine only")
+                raise ValueError("an address zone is valid on one machine only")
             found.append(str(ip_network(word.strip()[:50], strict=False)))
         except ValueError as error:
             raise ValidationError(
-                f"{word[:50]!r} is no network. Write it as 10.0.0.0/8 or 192.0.2.7/32."
+                f"{word[:50]!r} is not a network. Write it as 10.0.0.0/8 or 192.0.2.7/32."
             ) from error
     return found
 
@@ -107,17 +107,17 @@ def _refuse_revoked(maker: ApiToken | None) -> None:
         return
     usable = ApiToken.objects.select_for_update().filter(pk=maker.pk, revoked_at__isnull=True)
     if usable.values_list("pk", flat=True).first() is None:
-        raise ValidationError("The token you use was revoked.")
+        raise ValidationError("The token you are using has been revoked.")
 
 
 def check_expiry(expires_at: datetime | None) -> None:
     if expires_at is None:
         return
     if expires_at <= timezone.now():
-        raise ValidationError("The expiry lies in the past.")
+        raise ValidationError("The expiry is in the past. Choose a later one.")
     if expires_at > timezone.now() + MAX_LIFETIME:
         raise ValidationError(
-            f"A token with an expiry lives {MAX_LIFETIME.days} days at most. Choose an earlier one."
+            f"A token can be valid for at most {MAX_LIFETIME.days} days. Choose an earlier expiry."
         )
 
 
@@ -183,7 +183,7 @@ def check_networks_within(parent: ApiToken | None, networks: Iterable[str]) -> l
             network.version == outer.version and network.subnet_of(outer)  # type: ignore[arg-type]
             for outer in allowed
         ):
-            raise ValidationError(f"{written} lies outside the networks of the token you use.")
+            raise ValidationError(f"{written} is outside the networks of the token you are using.")
     return wanted or list(parent.allowed_networks)
 
 
@@ -201,7 +201,7 @@ def revoke_with_made(token: ApiToken, *, actor: Any = None, reason: str = "") ->
         for made in maker.made.exclude(pk__in=seen).select_related("user"):
             seen.add(made.pk)
             waiting.append(made)
-            count += revoke(made, actor=actor, reason=f"made with {maker}, which was revoked")
+            count += revoke(made, actor=actor, reason=f"created with {maker}, which was revoked")
     return count
 
 

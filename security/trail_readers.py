@@ -30,13 +30,13 @@ def watch(*, at: datetime) -> None:
     enabled = SiemDestination.objects.filter(enabled=True).with_oldest_waiting()
     failing = [wanted for row in enabled if (wanted := alert_about(row, at=at))]
     raised.sync(
-        FAILING, failing, reason="It takes the trail again, or is not forwarded to any more."
+        FAILING, failing, reason="It accepts the trail again, or forwarding to it has stopped."
     )
     held = retention.holding(at=at, months=settings.AUDIT_RETENTION_MONTHS)
     raised.sync(
         KEPT,
         [_kept_alert(*item) for item in held.items()],
-        reason="Nothing is kept for it any more.",
+        reason="No month is kept for it any more.",
     )
 
 
@@ -45,15 +45,15 @@ def alert_about(row: SiemDestination, *, at: datetime) -> DesiredAlert | None:
     oldest = row.waits_since()
     if row.failing_since and at - row.failing_since >= PATIENCE:
         said, since = (
-            f"It has taken nothing since {row.failing_since:%Y-%m-%d %H:%M} UTC: {row.error}",
+            f"It has accepted nothing since {row.failing_since:%Y-%m-%d %H:%M} UTC: {row.error}",
             row.failing_since,
         )
     elif oldest and at - oldest >= PATIENCE:
-        said = "It is more than 15 minutes behind the trail. Look in the worker's log for the task forward_to."
+        said = "It is more than 15 minutes behind the trail. Check the worker's log for the task forward_to."
         since = oldest
     else:
         return None
-    summary = f"The SIEM destination {row.name} does not get the audit trail"
+    summary = f"The SIEM destination {row.name} does not receive the audit trail"
     facts = {"summary": summary, "description": said, "destination": row.get_absolute_url()}
     return DesiredAlert({"destination": row.name}, facts, at=since)
 

@@ -17,7 +17,7 @@ from security.limits import LimitedError
 from security.stepup import require_recent_auth
 from security.verification import is_verified
 
-CODE_REFUSED = "The code is not right, or it was used before. Wait for the next one and enter it."
+CODE_REFUSED = "The code is not right, or it was used before. Wait for the next code and enter it."
 
 
 @sensitive_post_parameters()
@@ -90,7 +90,7 @@ def _welcome(request: HttpRequest, partial: signin.Partial, *, by_recovery: bool
         left = factors.unused_recovery_codes(request.user.pk or 0)
         text = (
             f"You signed in with a recovery code; {left} are left. If you have lost your"
-            " authenticator app, set it up anew now. If it was not you, tell an administrator."
+            " authenticator app, set it up again now. If it was not you, tell an administrator."
         )
         messages.warning(request, text)
         response = redirect("security:recovery_codes")
@@ -105,7 +105,7 @@ def logout(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
     sessions.end(request)
-    messages.success(request, "You are signed out.")
+    messages.success(request, "You have signed out.")
     return redirect("admin:login")
 
 

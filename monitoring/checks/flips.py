@@ -65,7 +65,7 @@ def decide(
     status, since, pending = known.status, known.since, known.pending_count
     if gap := unwatched_since(known, policy, at=at):
         # The time without runs counts as neither up nor down.
-        flips.append(Flip(status, UNKNOWN, gap, "It was not checked for a while."))
+        flips.append(Flip(status, UNKNOWN, gap, "It was not checked for some time."))
         status, since, pending = UNKNOWN, gap, 0
     if result.status == status:
         return NextState(status, since, 0, tuple(flips))

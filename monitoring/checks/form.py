@@ -34,7 +34,7 @@ class CheckForm(forms.ModelForm):  # type: ignore[type-arg]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         names = ", ".join(self.instance.headers or {})
-        said = f"set: {names}; type new ones to replace them" if names else "none set"
+        said = f"set: {names}; enter new ones to replace them" if names else "none set"
         self.fields["new_headers"].widget.attrs["placeholder"] = said
         self.fields["forget_headers"].disabled = not names
 

@@ -80,7 +80,7 @@ class Check(models.Model):
         max_length=100,
         default="200-399",
         validators=[validate_statuses],
-        help_text="HTTP statuses that are well, for example 200-299, 401.",
+        help_text="HTTP statuses that count as up, for example 200-299, 401.",
     )
     body_pattern = models.CharField(
         max_length=500,
@@ -89,7 +89,7 @@ class Check(models.Model):
         help_text="A regular expression (RE2) that the first megabyte of the body must contain.",
     )
     follow_redirects = models.BooleanField(
-        default=True, help_text="Only within the same host; another host is an error."
+        default=True, help_text="Only within the same host; a redirect to another host is an error."
     )
     verify_tls = models.BooleanField("Verify TLS", default=True)
     headers = EncryptedJSONField(blank=True, default=dict, editable=False)
@@ -97,12 +97,12 @@ class Check(models.Model):
         null=True,
         blank=True,
         validators=[MinValueValidator(0.001)],
-        help_text="An answer slower than this is degraded.",
+        help_text="A slower answer counts as degraded.",
     )
     expiry_warning_days = models.PositiveSmallIntegerField(
         default=21,
         validators=[MaxValueValidator(1000)],
-        help_text="TLS: degraded when the certificate ends within these days.",
+        help_text="TLS: degraded if the certificate expires within this number of days.",
     )
     upstream = models.ForeignKey(
         Upstream,
@@ -118,7 +118,7 @@ class Check(models.Model):
         max_length=2, choices=Comparison.choices, default=Comparison.GREATER
     )
     threshold = models.FloatField(
-        default=0, help_text="PromQL: all is well while every value compares so with this number."
+        default=0, help_text="PromQL: the check is up while every value satisfies this comparison."
     )
 
     enabled = models.BooleanField(default=True)
@@ -131,12 +131,12 @@ class Check(models.Model):
     failures_to_flip = models.PositiveSmallIntegerField(
         default=3,
         validators=FLIPS,
-        help_text="Answers in a row before the status gets worse.",
+        help_text="Number of consecutive results before the status gets worse.",
     )
     successes_to_recover = models.PositiveSmallIntegerField(
         default=1,
         validators=FLIPS,
-        help_text="Answers in a row before the status gets better.",
+        help_text="Number of consecutive results before the status gets better.",
     )
     severity = models.CharField(
         max_length=50, default="critical", help_text="Severity of the alert while it fails."
@@ -181,7 +181,7 @@ class Check(models.Model):
             models.CheckConstraint(
                 condition=Q(failures_to_flip__gte=1, successes_to_recover__gte=1),
                 name="check_flips_after_at_least_one",
-                violation_error_message="A status flips after one answer at the earliest.",
+                violation_error_message="Enter at least 1: a status changes after one result at the earliest.",
             ),
             models.UniqueConstraint(fields=["service", "name"], name="check_name_in_service"),
         )
@@ -208,12 +208,12 @@ class Check(models.Model):
             raise ValidationError({"target": str(error)}) from error
         probes = (CheckKind.HTTP, CheckKind.TCP, CheckKind.TLS)
         if self.kind in probes and is_forbidden(urlsplit(self._address()).hostname or ""):
-            said = "This is the address of a cloud metadata service, which is never asked."
+            said = "This is the address of a cloud metadata service, to which the portal never connects."
             raise ValidationError({"target": said})
         if self.kind == CheckKind.PROMQL and not self.promql.strip():
             raise ValidationError({"promql": 'Write an expression, for example up{job="api"}.'})
         if (self.degraded_after_seconds or 0) >= (self.timeout_seconds or 0) > 0:
-            said = f"No answer takes so long: it is given up after {self.timeout_seconds:g} s. Choose less."
+            said = f"A check is given up after {self.timeout_seconds:g} s, its timeout. Choose a shorter time."
             raise ValidationError({"degraded_after_seconds": said})
 
     def _address(self) -> str:
@@ -222,13 +222,13 @@ class Check(models.Model):
     def shown(self, *, at: datetime) -> tuple[str, str]:
         """Return status and sentence as far as they can be known at `at`."""
         if not self.enabled:
-            return Status.UNKNOWN, "This check is switched off."
+            return Status.UNKNOWN, "This check is disabled."
         if self.last_run_at is None:
             return Status.UNKNOWN, "It has not run yet; the first run follows within seconds."
         if at > self.fresh_until:
             return Status.UNKNOWN, (
                 f"It has not run since {self.last_run_at:%Y-%m-%d %H:%M:%S} UTC; its last known status was"
-                f" {self.status}. Check that the worker and the scheduler run."
+                f" {self.status}. Check that worker and beat are running."
             )
         return self.status, self.sentence
 

@@ -22,7 +22,7 @@ from portal.core.sockets import ForbiddenAddressError
 from portal.core.upstream_errors import Fault, UpstreamError, explain
 
 MAX_BODY_BYTES = 1024 * 1024
-NO_PROMETHEUS = "No Prometheus is connected that could answer. Add one under Upstreams."
+NO_PROMETHEUS = "No Prometheus is connected. Add one under Upstreams."
 
 
 def probe(check: Check, prometheus: Upstream | None) -> ProbeResult:
@@ -48,8 +48,10 @@ def _failed(check: Check, error: UpstreamError) -> ProbeResult:
     if error.fault == Fault.TIMEOUT:
         said = f"It did not answer within {check.timeout_seconds:g} seconds."
     if error.fault == Fault.TLS and "ca_file" in said:
-        said = said.partition(" Set the option")[0] + " Trust it on the portal's machine, or switch"
-        said += " Verify TLS off."
+        said = (
+            said.partition(" Set the option")[0] + " Trust the CA on the portal's machine, or turn"
+        )
+        said += " off Verify TLS."
     blameless = error.fault == Fault.FORBIDDEN_ADDRESS or check.kind == CheckKind.PROMQL
     return ProbeResult(UNKNOWN if blameless else DOWN, said)
 
@@ -67,10 +69,10 @@ def _http(check: Check, _prometheus: Upstream | None) -> ProbeResult:
     with Client(target) as client:
         reply = client.ask(check.method, follow=check.follow_redirects)
     if not any(low <= reply.status <= high for low, high in statuses_of(check.expected_status)):
-        said = f"It answered HTTP {reply.status}; expected is {check.expected_status}."
+        said = f"It answered with HTTP {reply.status}; expected: {check.expected_status}."
         return ProbeResult(DOWN, said, reply.seconds)
     if check.body_pattern and not _contains(reply, check.body_pattern):
-        said = f"It answered HTTP {reply.status}, but the body does not contain {check.body_pattern!r}."
+        said = f"It answered with HTTP {reply.status}, but the body does not contain {check.body_pattern!r}."
         return ProbeResult(DOWN, said, reply.seconds)
     return ProbeResult(UP, f"HTTP {reply.status} in {reply.seconds * 1000:.0f} ms.", reply.seconds)
 
@@ -103,7 +105,7 @@ def _tls(check: Check, _prometheus: Upstream | None) -> ProbeResult:
         shown = wrapped.getpeercert(binary_form=True)
     taken = time.monotonic() - began
     if not shown:
-        return ProbeResult(DOWN, "It shows no certificate.", taken)
+        return ProbeResult(DOWN, "The server presented no certificate.", taken)
     ends = x509.load_der_x509_certificate(shown).not_valid_after_utc
     return judge_certificate(
         ends, at=datetime.now(UTC), warn=timedelta(days=check.expiry_warning_days), latency=taken
@@ -116,7 +118,7 @@ def judge_certificate(
     """Return the answer for a certificate that ends at `ends`."""
     left = ends - at
     if left <= timedelta():
-        said = f"The certificate has expired on {ends:%Y-%m-%d}. Renew it on that server."
+        said = f"The certificate expired on {ends:%Y-%m-%d}. Renew it on that server."
         return ProbeResult(DOWN, said, latency, ends)
     said = f"The certificate is valid until {ends:%Y-%m-%d}, {left.days} days from now."
     if left <= warn:
@@ -155,7 +157,9 @@ class _explained:
             said = (
                 f"{self.check.target} resolves to {error}, an address of a cloud metadata service,"
             )
-            raise UpstreamError(Fault.FORBIDDEN_ADDRESS, f"{said} which is never asked.") from error
+            raise UpstreamError(
+                Fault.FORBIDDEN_ADDRESS, f"{said} to which the portal never connects."
+            ) from error
         if isinstance(error, OSError | ValueError):
             late = time.monotonic() - self.began >= self.check.timeout_seconds - 0.2
             cause: Exception = TimeoutError("timed out") if late else error

@@ -107,12 +107,12 @@ def _write(outcomes: list[Outcome]) -> None:
     except InterfaceError:
         raise  # the connection is gone, and the lock with it
     except Exception:
-        log.exception("%d answers could not be written together.", len(outcomes))
+        log.exception("%d results could not be written together.", len(outcomes))
         for outcome in outcomes:
             try:
                 results.write([outcome], at=timezone.now())
             except Exception:
-                log.exception("The answer of check %s could not be written.", outcome.check.pk)
+                log.exception("The result of check %s could not be written.", outcome.check.pk)
 
 
 def _is_overdue(asked: tuple[Check, float]) -> bool:
@@ -129,7 +129,7 @@ def _answer(future: "Future[ProbeResult]", check: Check) -> ProbeResult:
     except Exception:
         log.exception("The check %s failed inside the portal.", check.pk)
         return ProbeResult(
-            UNKNOWN, "The portal itself failed while asking. Its log has the details."
+            UNKNOWN, "The portal failed while running the check. See its log for details."
         )
 
 

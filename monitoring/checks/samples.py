@@ -46,18 +46,18 @@ def samples(data: Any) -> list[Sample]:
         result = [{"metric": {}, "value": result}]
     elif kind != "vector" or not isinstance(result, list):
         raise SampleError(
-            f"The expression gives a {kind or 'strange answer'}, not single values. Take the [range] out of it,"
+            f"The expression returns a {kind or 'malformed answer'}, not single values. Remove the [range],"
             " or wrap it in a function such as rate() or last_over_time()."
         )
     if len(result) > MAX_SAMPLES:
         raise SampleError(
-            f"The expression gives {len(result):,} series; {MAX_SAMPLES:,} are allowed. Aggregate them,"
+            f"The expression returns {len(result):,} series; at most {MAX_SAMPLES:,} are allowed. Aggregate them,"
             " for example with min() or max()."
         )
     found = [sample for item in result if (sample := _sample(item)) is not None]
     if not found:
         raise SampleError(
-            "The expression finds no value, so nothing can be said. A comparison such as `> 5` filters values away:"
+            "The expression returns no value, so the status is unknown. A comparison such as `> 5` removes values:"
             " leave it out here, and set it as the condition; or check that the metric exists."
         )
     return found

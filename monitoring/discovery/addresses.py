@@ -20,7 +20,7 @@ def check_address(written: str) -> str:
     """Return `host:port` or `[IPv6]:port` in one spelling. Raises TargetError."""
     host, port = address_of(written)
     if "%" in host:
-        raise TargetError("Leave the zone of the IPv6 address out; Prometheus cannot use it.")
+        raise TargetError("Remove the zone of the IPv6 address: Prometheus cannot use it.")
     try:
         address = ip_address(host)
     except ValueError:
@@ -38,38 +38,42 @@ def _check_name(host: str) -> None:
     if host.rstrip(".").lower() in FORBIDDEN_NAMES:
         raise _metadata(host)
     if len(host) > 253 or not all(_NAME.fullmatch(label) for label in labels):
-        raise TargetError("This names no host. Write host:port, for example shop.example:9100.")
+        raise TargetError(
+            "This is not a host name. Write host:port, for example shop.example:9100."
+        )
     if re.fullmatch(r"[0-9]+|0x[0-9a-f]*", labels[-1], re.I | re.A):
-        raise TargetError("This is no IP address. Write four numbers, for example 10.0.0.5:9100.")
+        raise TargetError(
+            "This is not an IP address. Write four numbers, for example 10.0.0.5:9100."
+        )
 
 
 def _metadata(host: str) -> TargetError:
     return TargetError(
-        f"{host[:100]} is an address of metadata services, which hand out credentials. It is never scraped."
+        f"{host[:100]} is an address of cloud metadata services, which hand out credentials. Use another address."
     )
 
 
 def check_path(written: str) -> None:
     """Accept a path without query: Prometheus takes parameters elsewhere. Raises TargetError."""
     if not re.fullmatch(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*", written, re.A):
-        raise TargetError("Write a path that begins with /, without ? or #, for example /metrics.")
+        raise TargetError("Write a path that starts with /, without ? or #, for example /metrics.")
 
 
 def check_labels(labels: Any) -> None:
     """Check the labels a target adds to its series. Raises GrammarError."""
     if not isinstance(labels, Mapping) or len(labels) > MAX_LABELS:
         raise GrammarError(
-            f'Labels are an object of at most {MAX_LABELS} texts, for example {{"zone": "a"}}.'
+            f'Labels must be an object of at most {MAX_LABELS} strings, for example {{"zone": "a"}}.'
         )
     for name, value in labels.items():
         check_label_name(name)
         if name in OWN_LABELS:
             raise GrammarError(
-                f"The label {name} comes from the service and the address. Leave it out."
+                f"The label {name} is set from the service and the address. Remove it."
             )
         if not isinstance(value, str) or len(value) > 500 or not (value.isprintable() or not value):
             raise GrammarError(
-                f"The value of {name} is a text of at most 500 characters on one line."
+                f"The value of {name} must be a string of at most 500 characters on one line."
             )
 
 

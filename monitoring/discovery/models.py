@@ -39,7 +39,7 @@ class ScrapeTarget(models.Model):
     service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="scrape_targets")
     address = models.CharField(
         max_length=260,
-        help_text="host:port as Prometheus reaches it, for example shop.internal:9100.",
+        help_text="host:port under which Prometheus reaches it, for example shop.internal:9100.",
     )
     scheme = models.CharField(max_length=5, choices=Scheme.choices, default=Scheme.HTTP)
     metrics_path = models.CharField(
@@ -64,7 +64,7 @@ class ScrapeTarget(models.Model):
             models.UniqueConstraint(
                 fields=["service", "address", "scheme", "metrics_path"],
                 name="scrape_target_once_per_service",
-                violation_error_message="This service has a target with this address and path already.",
+                violation_error_message="This service already has a target with this address and path.",
             ),
         )
 

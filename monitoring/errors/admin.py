@@ -93,7 +93,7 @@ class ErrorIssueAdmin(ErrorColumns, ActsMixin, ModelAdmin):
     list_filter = (StatusFilter, ProjectFilter, LevelFilter, ServiceFilter, "upstream")
     list_select_related = ("service", "upstream")
     search_fields = ("title", "culprit", "short_id")
-    search_help_text = "Title, place or short id"
+    search_help_text = "Title, location or short id"
     ordering = ("-last_seen_at", "-id")
     actions = (resolve, ignore, reopen)
     list_before_template = "monitoring/errors_sight.html"

@@ -78,7 +78,7 @@ class ErrorIssueViewSet(mixins.RetrieveModelMixin, PortalViewSet):
         except UpstreamError as error:
             raise UpstreamFailed(str(error)) from error
         if not result.changed:
-            raise Conflict("The error is so already, or Sentry no longer has it.")
+            raise Conflict("The error is already in this state, or Sentry no longer has it.")
         fresh = self.get_queryset().get(pk=issue.pk)
         context = self.get_serializer_context()
         return Response(serializers.ErrorIssueDetailSerializer(fresh, context=context).data)

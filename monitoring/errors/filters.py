@@ -11,23 +11,24 @@ from portal.core.filtering import ChoicesFilter
 
 class ErrorIssueFilter(filters.FilterSet):
     status = ChoicesFilter(
-        choices=IssueStatus.choices, help_text="Several by commas, or one by one."
+        choices=IssueStatus.choices,
+        help_text="Several values are separated by commas, or the parameter is repeated.",
     )
     project = filters.CharFilter(help_text="Slug of a project of Sentry.")
     service = filters.CharFilter(field_name="service__slug", help_text="Slug of a service.")
     upstream = filters.CharFilter(field_name="upstream__name")
     level = filters.CharFilter(help_text="For example error, warning or fatal.")
-    substatus = filters.CharFilter(help_text="Sentry's word, for example regressed.")
+    substatus = filters.CharFilter(help_text="Sentry's substatus, for example regressed.")
     assigned_to = filters.CharFilter()
     issue_id = filters.CharFilter(help_text="Sentry's own id.")
     gone = filters.BooleanFilter(field_name="gone_at", lookup_expr="isnull", exclude=True)
     since = filters.IsoDateTimeFilter(
-        field_name="last_seen_at", lookup_expr="gte", help_text="Last seen at or after this moment."
+        field_name="last_seen_at", lookup_expr="gte", help_text="Last seen at or after this time."
     )
     until = filters.IsoDateTimeFilter(
-        field_name="first_seen_at", lookup_expr="lte", help_text="First seen by this moment."
+        field_name="first_seen_at", lookup_expr="lte", help_text="First seen by this time."
     )
-    q = filters.CharFilter(method="search", help_text="Words of the title, place or short id.")
+    q = filters.CharFilter(method="search", help_text="Words in the title, location or short id.")
 
     class Meta:
         model = ErrorIssue

@@ -75,7 +75,10 @@ class ErrorIssue(models.Model):
     platform = models.CharField(max_length=50, blank=True, default="")
     status = models.CharField(max_length=12, choices=IssueStatus.choices)
     substatus = models.CharField(
-        max_length=40, blank=True, default="", help_text="Sentry's word: new, regressed, ongoing …"
+        max_length=40,
+        blank=True,
+        default="",
+        help_text="Sentry's substatus: new, regressed, ongoing …",
     )
     count = models.BigIntegerField(default=0)
     user_count = models.BigIntegerField(default=0)

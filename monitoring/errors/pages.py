@@ -120,18 +120,23 @@ def act_on_many(
 ) -> None:
     """Do one thing to each of some errors; stop at the first that Sentry refuses, and say so."""
     if len(issues) > most:
-        messages.error(request, f"Choose at most {most} errors: each is a request to Sentry.")
+        messages.error(
+            request, f"Select at most {most} errors: each one needs a request to Sentry."
+        )
         return
     changed = unchanged = 0
     for issue in issues:
         try:
             result = verb([issue], actor=request.user)
         except UpstreamError as error:
-            messages.error(request, f"{issue} and what follows were not {word}. {error}")
+            messages.error(request, f"{issue} and the following were not {word}. {error}")
             break
         changed, unchanged = changed + result.changed, unchanged + result.unchanged
     messages.success(
-        request, services.Result(changed, unchanged, "already so, or gone").sentence(word)
+        request,
+        services.Result(changed, unchanged, "unchanged: already in that state, or gone").sentence(
+            word
+        ),
     )
 
 

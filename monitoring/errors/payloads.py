@@ -222,7 +222,7 @@ def changed(body: bytes) -> Changed:
     try:
         return _changed.decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise PayloadError(f"The answer to the change is no issue: {error}.") from error
+        raise PayloadError(f"The answer to the change is not an issue: {error}.") from error
 
 
 def status_of(written: str) -> str:

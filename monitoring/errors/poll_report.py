@@ -22,21 +22,20 @@ def warning(state: ErrorSync, found: Counter[str], spent: Bounds) -> str:
         said.append(f"{found['bad']} issues could not be read and were left out.")
     if found["left_out"] or found["endless"]:
         said.append(
-            f"It lists more than the {bounds.MOST_KEPT:,} issues that are kept of one Sentry; further new ones are"
-            ' left out. Name the projects that matter in the option "projects", or look whether the server repeats'
-            " itself."
+            f"It lists more than {bounds.MOST_KEPT:,} issues, the limit for one Sentry; further new ones are left out."
+            ' List the relevant projects in the option "projects", or check whether the server repeats issues.'
         )
     elif spent.is_full:
         said.append(
-            f"{spent.issues:,} issues on {spent.pages:,} pages were read, as much as one poll reads; the next one"
-            " goes on there."
+            f"{spent.issues:,} issues on {spent.pages:,} pages were read, the limit of one poll; the next one"
+            " continues there."
         )
     if spent.pause_until is not None:
         until = f"{spent.pause_until:%H:%M:%S} UTC"
-        said.append(f"Its rate limit is spent; the portal asks again after {until}.")
+        said.append(f"Its rate limit is used up; the portal continues after {until}.")
     if state.full_completed_at is None:
         known = ErrorIssue.objects.filter(upstream_id=state.upstream_id).count()
-        said.append(f"The first reading of the whole list goes on; {known:,} issues so far.")
+        said.append(f"The first full synchronisation is still running; {known:,} issues so far.")
     return " ".join(said)
 
 

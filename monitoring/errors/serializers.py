@@ -34,7 +34,7 @@ class ErrorIssueDetailSerializer(ErrorIssueSerializer):
     trend = serializers.ListField(
         child=serializers.ListField(child=serializers.IntegerField()),
         read_only=True,
-        help_text="[[Unix seconds, events], …] as Sentry's list told it; empty when it told none.",
+        help_text="[[Unix seconds, events], …] as in Sentry's list; empty if the list had none.",
     )
 
     class Meta(ErrorIssueSerializer.Meta):

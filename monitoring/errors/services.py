@@ -79,7 +79,9 @@ def _set_status(issues: Sequence[ErrorIssue], kind: str, *, actor: Any, text: st
         changed += _write(issue, kind, fields, actor=actor, text=text)
         if status != IssueStatus.UNRESOLVED:
             alerting.clear(issue, reason=f"{kind.capitalize()} by {audit.actor_of(actor).name}.")
-    return Result(changed, len(issues) - changed, "already so, or gone from Sentry")
+    return Result(
+        changed, len(issues) - changed, "unchanged: already in that state, or gone from Sentry"
+    )
 
 
 def assign(issues: Sequence[ErrorIssue], *, to: str, actor: Any, text: str = "") -> Result:
@@ -90,7 +92,9 @@ def assign(issues: Sequence[ErrorIssue], *, to: str, actor: Any, text: str = "")
     name = to.strip()
     if len(name) > 200 or not name.isprintable():
         raise ValidationError(
-            {"to": "Give an e-mail address, a user name, user:ID or team:ID as Sentry knows it."}
+            {
+                "to": "Enter an e-mail address, a user name, user:ID or team:ID that exists in Sentry."
+            }
         )
     kind = IssueTransitionKind.ASSIGNED if name else IssueTransitionKind.UNASSIGNED
     changed = 0
@@ -100,14 +104,16 @@ def assign(issues: Sequence[ErrorIssue], *, to: str, actor: Any, text: str = "")
         answer = _ask(issue, kind, {"assignedTo": name}, actor=actor, text=text, hint=NO_ASSIGNEES)
         if answer.assignedTo is msgspec.UNSET or bool(answer.assignedTo) != bool(name):
             sentence = (
-                f"{issue.upstream} took the request and did not assign {issue}. {NO_ASSIGNEES}"
+                f"{issue.upstream} accepted the request but did not assign {issue}. {NO_ASSIGNEES}"
                 " In Sentry, check that the person or team belongs to the project."
             )
             raise _refused(issue, kind, UpstreamError(Fault.REJECTED, sentence), actor, text)
         said = answer.assignedTo.text if answer.assignedTo else ""
         fields = {"assigned_to": sanitize.line(said, 200)}
         changed += _write(issue, kind, fields, actor=actor, text=text)
-    return Result(changed, len(issues) - changed, "already so, or gone from Sentry")
+    return Result(
+        changed, len(issues) - changed, "unchanged: already in that state, or gone from Sentry"
+    )
 
 
 def _ask(

@@ -123,7 +123,7 @@ def blind_sentence() -> str:
         )
     blind = [source for source in sources if source.freshness(at=now) != Freshness.LIVE]
     said = [source.error or f"{source.name} has not been polled in time." for source in blind]
-    return f"What is listed may have changed: {' '.join(said)}" if said else ""
+    return f"The list may be out of date: {' '.join(said)}" if said else ""
 
 
 def bars(points: Iterable[tuple[datetime, int]]) -> tuple[Bar, ...]:

@@ -12,7 +12,7 @@ class SavedSearchSerializer(serializers.ModelSerializer[SavedSearch]):
     owner = serializers.CharField(source="owner.username", read_only=True)
     query = serializers.DictField(
         child=serializers.CharField(max_length=2000),
-        help_text="Of the parameters of `logs/search/`: q, service, host, level, range.",
+        help_text="Parameters of `logs/search/`: q, service, host, level, range.",
     )
 
     class Meta:

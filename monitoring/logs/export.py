@@ -37,7 +37,7 @@ def _lines(wanted: LogRequest) -> Iterator[LogLine]:
         found = search.context(wanted.context, lines=wanted.lines)
         if found is None:
             raise UpstreamError(
-                Fault.NOT_FOUND, "No line has this id. It may have been deleted by now."
+                Fault.NOT_FOUND, "There is no line with this id. It may have been deleted."
             )
         yield from (*found.before, found.line, *found.after)
         return

@@ -11,7 +11,9 @@ from audit.saved_queries import SavedQuery
 class SavedSearch(SavedQuery):
     """A log search under a name; its `query` holds the parameters of the page."""
 
-    shared = models.BooleanField(default=False, help_text="Shown to everybody who sees the logs.")
+    shared = models.BooleanField(
+        default=False, help_text="Available to everybody who may see the logs."
+    )
 
     class Meta(SavedQuery.Meta):
         abstract = False

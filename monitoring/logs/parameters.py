@@ -94,7 +94,9 @@ class _Reader:
         words = [word.strip().lower() for word in self.text("level", NAME_LIMIT).split(",")]
         wanted = tuple(dict.fromkeys(word for word in words if word))
         if set(wanted) - set(LEVELS):
-            self.errors["level"] = [f"Known levels: {', '.join(LEVELS)}; several with commas."]
+            self.errors["level"] = [
+                f"Available levels: {', '.join(LEVELS)}; separate several with commas."
+            ]
         return wanted
 
     def moment(self, name: str) -> datetime | None:
@@ -117,7 +119,9 @@ class _Reader:
         try:
             return Cursor.read(written)
         except (ValueError, OverflowError):
-            self.errors["cursor"] = ["No search gave this cursor. Begin again without it."]
+            self.errors["cursor"] = [
+                "This cursor does not belong to this search. Start again without it."
+            ]
             return None
 
     def query(self, at: datetime) -> tuple[LogQuery, str, datetime | None]:
@@ -126,7 +130,7 @@ class _Reader:
         minutes = self.number("minutes", AROUND_MINUTES, most=1440)
         chosen = self.parameters.get("range", "").strip()
         if chosen and chosen not in RANGES:
-            self.errors["range"] = [f"Known ranges: {', '.join(RANGES)}."]
+            self.errors["range"] = [f"Available ranges: {', '.join(RANGES)}."]
         seconds = RANGES.get(chosen, RANGES[DEFAULT_RANGE])[1]
         end = until or at
         query = LogQuery(
@@ -140,7 +144,7 @@ class _Reader:
         if around is not None:
             return query.around(around, minutes), "", around
         if not timedelta(0) < query.until - query.since <= LONGEST:
-            self.errors["since"] = [f"Let it lie before `until`, by {LONGEST.days} days at most."]
+            self.errors["since"] = [f"It must be before `until`, by {LONGEST.days} days at most."]
         given = since is not None or until is not None
         return query, "" if given else chosen if chosen in RANGES else DEFAULT_RANGE, None
 

@@ -73,13 +73,13 @@ def health_warning(health: dict[str, Any]) -> str:
         # The other number counts copies as well; servers before 8.16, and OpenSearch, know only that.
         missing = health.get("unassigned_primary_shards", f"up to {waiting}")
         return (
-            f"The cluster is red: {missing} of its shards are missing, so searches find only a part."
+            f"The cluster is red: {missing} of its shards are missing, so searches return incomplete results."
             " GET _cluster/allocation/explain says why."
         )
     if health.get("status") == "yellow" and isinstance(nodes, int) and nodes > 1:
         return (
-            f"The cluster is yellow: {waiting} copies of shards have no node. Nothing is missing, but another"
-            " node that fails would take lines with it. GET _cluster/allocation/explain says why."
+            f"The cluster is yellow: {waiting} replica shards are unassigned. Nothing is missing, but if another"
+            " node fails, log lines may be lost. GET _cluster/allocation/explain says why."
         )
     return ""
 

@@ -25,8 +25,8 @@ TRACE_FIELDS = ("trace.id", "trace_id", "traceId", "otelTraceID")
 FIELDS_SHOWN = 200
 VALUE_LIMIT = 8000
 NO_INDEX = (
-    "No index has the name that is searched, so nothing was looked through. Correct ELASTICSEARCH_INDEX, or the"
-    " option index of the upstream; or nothing has been written yet."
+    "There is no index with this name, so nothing was searched. Correct ELASTICSEARCH_INDEX or the option index"
+    " of the upstream; or nothing has been written yet."
 )
 MESSAGE_LIMIT = 20_000
 _CANONICAL = {spelling: level for level, words in LEVELS.items() for spelling in words}

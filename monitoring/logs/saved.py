@@ -28,14 +28,15 @@ def checked(query: Mapping[str, Any]) -> dict[str, str]:
         "context",
     }:
         raise ValidationError(
-            f"A search has no {sorted(unknown)[0][:50]!r}. It has {', '.join(SAVED_PARAMETERS)}."
+            f"A search has no parameter {sorted(unknown)[0][:50]!r}. Available parameters:"
+            f" {', '.join(SAVED_PARAMETERS)}."
         )
     try:
         parse_parameters(written, at=timezone.now())
     except ParameterError as error:
         raise ValidationError(str(error)) from error
     if not written:
-        raise ValidationError("Keep at least a text or a filter, such as level=error.")
+        raise ValidationError("Save at least a text or a filter, such as level=error.")
     return written
 
 

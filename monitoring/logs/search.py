@@ -115,5 +115,5 @@ def _read(
     try:
         return replies.found(decoded, query, size=size, cursor=cursor)
     except ReplyError as error:
-        sentence = f"{client.client.target.base_url} does not answer as Elasticsearch does. {error}"
+        sentence = f"{client.client.target.base_url} does not answer like Elasticsearch. {error}"
         raise UpstreamError(Fault.MALFORMED, sentence) from error

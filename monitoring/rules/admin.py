@@ -36,7 +36,7 @@ class RuleColumns:
             return format_html('<span class="badge">{}</span>', "Disabled")
         said = rule.loaded_error[:160]
         if not rule.accepted_at:
-            said = "No Prometheus has accepted its expression yet; it is left out of exports."
+            said = "No Prometheus has parsed its expression yet, so it is left out of exports."
         return format_html(
             '<span class="badge status-{}">{}</span> <small>{}</small>',
             COLOURS.get(rule.loaded_state, "unknown"), rule.get_loaded_state_display(), said,
@@ -69,8 +69,8 @@ class RuleAdmin(RuleColumns, SearchedFieldsMixin, ModelAdmin):
     change_form_before_template = "monitoring/rule_preview.html"
     fieldsets = (
         (None, {"fields": (("name", "group"), ("severity", "service"), ("upstream", "enabled"))}),
-        ("When it fires", {"fields": ("expr", ("for_duration", "keep_firing_for"), "position")}),
-        ("What it says", {"fields": ("summary", "description", "runbook_url")}),
+        ("Condition", {"fields": ("expr", ("for_duration", "keep_firing_for"), "position")}),
+        ("Labels and annotations", {"fields": ("summary", "description", "runbook_url")}),
         ("Further", {"fields": ("labels", "annotations"), "classes": ("collapse",)}),
     )
 
@@ -80,7 +80,7 @@ class RuleAdmin(RuleColumns, SearchedFieldsMixin, ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Rule, form: Any, change: bool) -> None:
         services.save(obj, verdict=form.verdict)
         if form.verdict.unasked:
-            said = f"Saved, but left out of exports until a Prometheus has read it. {form.verdict.unasked}"
+            said = f"Saved, but left out of exports until a Prometheus has parsed it. {form.verdict.unasked}"
             messages.warning(request, said)
 
     def get_urls(self) -> list[URLPattern]:

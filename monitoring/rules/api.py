@@ -89,7 +89,7 @@ class FiringSerializer(serializers.Serializer[Any]):
 class RulePreviewSerializer(serializers.Serializer[Any]):
     """`error` says why nothing could be shown; the status is 200 all the same."""
 
-    count = serializers.IntegerField(help_text="Series the expression returns now.")
+    count = serializers.IntegerField(help_text="Number of series the expression returns now.")
     firing = FiringSerializer(many=True, help_text="The first 50 of them, or the 50 highest.")
     warning = serializers.CharField()
     note = serializers.CharField()
@@ -143,7 +143,7 @@ class RuleViewSet(PortalModelViewSet):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("upstream", str, description="Rules of this Prometheus only.")
+            OpenApiParameter("upstream", str, description="Only rules of this Prometheus.")
         ],
         responses={
             (200, "text/yaml"): RuleFileSerializer,
@@ -178,7 +178,7 @@ def file_response(request: Any, name: str) -> HttpResponseBase:
     if name:
         upstream = Upstream.objects.filter(kind=UpstreamKind.PROMETHEUS, name=name[:100]).first()
         if upstream is None:
-            raise ValidationError({"upstream": ["There is no Prometheus of this name."]})
+            raise ValidationError({"upstream": ["There is no Prometheus with this name."]})
     file = services.export(upstream)
     answer = HttpResponse(file.text, content_type="text/yaml; charset=utf-8")
     answer["ETag"] = file.etag

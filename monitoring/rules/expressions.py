@@ -12,7 +12,7 @@ from portal.core.models import Upstream
 
 ASK_SECONDS = DOUBTFUL_TIMEOUT_SECONDS
 NOT_A_VECTOR = (
-    "A rule needs an expression that returns an instant vector or a number. This one returns {}; take a range"
+    "A rule needs an expression that returns an instant vector or a number. This one returns {}; put a range"
     " such as [5m] into a function, for example rate(…[5m])."
 )
 
@@ -66,7 +66,7 @@ def _evaluated(prometheus: Prometheus, expr: str) -> Verdict:
     data = prometheus.query(expr)
     kind = data.get("resultType") if isinstance(data, dict) else None
     if kind not in ("vector", "scalar"):
-        return Verdict(objection=NOT_A_VECTOR.format(f"a {kind or 'strange answer'}"))
+        return Verdict(objection=NOT_A_VECTOR.format(f"a {kind or 'malformed answer'}"))
     return Verdict(accepted=True, formatted=expr, is_scalar=kind == "scalar")
 
 

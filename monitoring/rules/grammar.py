@@ -39,11 +39,11 @@ def duration_seconds(written: str) -> float:
         return 0
     if not written or found is None:
         raise GrammarError(
-            f"{written[:40]!r} is no duration. Write numbers with units, largest first: 30s, 5m, 1h30m."
+            f"{written[:40]!r} is not a duration. Write numbers with units, largest first: 30s, 5m, 1h30m."
         )
     seconds = sum(int(n) * unit for n, unit in zip(found.groups(), _UNIT_SECONDS, strict=True) if n)
     if seconds > MAX_DURATION_SECONDS:
-        raise GrammarError("A duration is at most a year. Write a shorter one, for example 5m.")
+        raise GrammarError("A duration can be at most a year. Write a shorter one, for example 5m.")
     return seconds
 
 
@@ -56,23 +56,23 @@ def check_line(written: str) -> None:
 def check_label_name(name: str) -> None:
     if not LABEL_NAME.fullmatch(name) or len(name) > 200:
         raise GrammarError(
-            f"{name[:60]!r} is no label name. Use letters, digits and _, not beginning with a digit."
+            f"{name[:60]!r} is not a label name. Use letters, digits and _, not starting with a digit."
         )
     if name.startswith("__"):
         raise GrammarError(
-            f"{name[:60]!r} begins with __, which Prometheus keeps for itself. Choose another name."
+            f"{name[:60]!r} starts with __, which Prometheus reserves for itself. Choose another name."
         )
 
 
 def check_text(name: str, written: Any) -> None:
     """Refuse what is no text, too long, or no template. Raises GrammarError."""
     if not isinstance(written, str):
-        raise GrammarError(f"The value of {name} is a text; put it in quotes.")
+        raise GrammarError(f"The value of {name} must be a string; put it in quotes.")
     if len(written) > MAX_TEXT:
         raise GrammarError(f"The text of {name} is longer than {MAX_TEXT} characters. Shorten it.")
     without_returns = written.replace("\r\n", "\n")
     if sanitize.text(without_returns, MAX_TEXT) != without_returns:
-        raise GrammarError(f"The text of {name} holds control characters. Take them out.")
+        raise GrammarError(f"The text of {name} contains control characters. Remove them.")
     try:
         parse(written)
     except TemplateError as error:
@@ -84,9 +84,7 @@ def check_labels(labels: Any) -> None:
     _check_map(labels, "Labels", '{"team": "payments"}')
     for name in labels:
         if name in OWN_LABELS:
-            raise GrammarError(
-                f"The label {name} is written from {OWN_LABELS[name]}. Leave it out."
-            )
+            raise GrammarError(f"The label {name} is set from {OWN_LABELS[name]}. Remove it.")
 
 
 def check_annotations(annotations: Any) -> None:
@@ -94,12 +92,12 @@ def check_annotations(annotations: Any) -> None:
     _check_map(annotations, "Annotations", '{"dashboard": "https://grafana.example/d/shop"}')
     for name in annotations:
         if name in OWN_ANNOTATIONS:
-            raise GrammarError(f"The annotation {name} has a field of its own. Leave it out here.")
+            raise GrammarError(f"The annotation {name} has a field of its own. Remove it here.")
 
 
 def _check_map(given: Any, what: str, example: str) -> None:
     if not isinstance(given, Mapping):
-        raise GrammarError(f"{what} are an object of texts, for example {example}.")
+        raise GrammarError(f"{what} must be an object of strings, for example {example}.")
     if len(given) > MAX_LABELS:
         raise GrammarError(f"{what}: at most {MAX_LABELS}.")
     for name, value in given.items():

@@ -91,7 +91,7 @@ class Rule(models.Model):
         max_length=40,
         default="0",
         validators=[validate_duration],
-        help_text="How long it goes on firing after that; needs Prometheus 2.42.",
+        help_text="How long it keeps firing after the expression no longer holds; needs Prometheus 2.42.",
     )
     severity = models.CharField(
         max_length=50, default="warning", help_text="The label severity, for example critical."
@@ -119,7 +119,7 @@ class Rule(models.Model):
         max_length=500,
         blank=True,
         validators=[validate_template],
-        help_text="Empty: the runbook of the service.",
+        help_text="If empty, the runbook of the service is used.",
     )
     annotations = models.JSONField(
         "further annotations", blank=True, default=dict, validators=[validate_annotations]
@@ -132,7 +132,7 @@ class Rule(models.Model):
         related_name="rules",
         limit_choices_to={"kind": Upstream.Kind.PROMETHEUS},
         verbose_name="Prometheus",
-        help_text="Which one evaluates it; empty: each of them.",
+        help_text="The Prometheus that evaluates it; if empty, every Prometheus.",
     )
     position = models.PositiveSmallIntegerField(
         default=100, help_text="The order within the group."
@@ -159,7 +159,7 @@ class Rule(models.Model):
                 "severity",
                 Coalesce("upstream", 0),
                 name="rule_once_per_group_and_severity",
-                violation_error_message="This group has a rule of this name and severity already.",
+                violation_error_message="This group already has a rule with this name and severity.",
             ),
         )
 
@@ -177,4 +177,4 @@ class Rule(models.Model):
             if not value.strip() or not value.replace("\n", "").replace("\t", "").isprintable():
                 raise ValidationError({name: "Write printable text."})
         if "{{" in self.severity or "\n" in self.severity:
-            raise ValidationError({"severity": "Write a plain word, for example critical."})
+            raise ValidationError({"severity": "Write a single word, for example critical."})

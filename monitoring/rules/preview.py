@@ -114,10 +114,10 @@ def _firing(name: str, labels: Any, annotations: Any, sample: Any) -> Firing:
 
 def _warning(count: int) -> str:
     if count == 0:
-        return "Nothing matches now, so nothing would fire. Check that the metric exists and the limit is meant."
+        return "Nothing matches now, so nothing would fire. Check that the metric exists, and the threshold."
     if count > EXPLODES:
         return (
-            f"It explodes: {count} series match, each of which would be an alert of its own. Add matchers, or"
-            " aggregate, for example sum by (service) (…)."
+            f"Too many results: {count} series match, and each would be an alert of its own. Add matchers, or"
+            " aggregate, for example with sum by (service) (…)."
         )
     return ""

@@ -89,7 +89,7 @@ def _check_action(tokens: list[Token], blocks: list[_Block]) -> None:
     first = words[0].text if words else ""
     if first == "end" and len(words) == 1:
         if not blocks:
-            raise TemplateError("{{ end }} closes nothing. Take it out.")
+            raise TemplateError("{{ end }} closes no block. Remove it.")
         blocks.pop()
     elif first == "else":
         _check_else(tokens, len(words), blocks)
@@ -104,14 +104,14 @@ def _check_action(tokens: list[Token], blocks: list[_Block]) -> None:
 
 def _check_else(tokens: list[Token], count: int, blocks: list[_Block]) -> None:
     if not blocks or blocks[-1].has_else:
-        raise TemplateError("{{ else }} belongs to no {{ if }}. Take it out.")
+        raise TemplateError("{{ else }} belongs to no {{ if }}. Remove it.")
     if count == 1:
         blocks[-1].has_else = True
         return
     rest = _after(tokens)
     following = next(token.text for token in rest if token.kind != "space")
     if following != "if" or blocks[-1].word != "if":
-        raise TemplateError("After else comes nothing, or if: {{ else if … }}.")
+        raise TemplateError("Only if may follow else: {{ else if … }}.")
     _check_pipeline(_after(rest))
 
 

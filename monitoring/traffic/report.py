@@ -21,8 +21,8 @@ WINDOWS: dict[str, int] = {"15m": 900, "1h": 3600, "6h": 21_600, "24h": 86_400, 
 DEFAULT_WINDOW = "1h"
 BY_ROUTE, BY_CONSUMER = "routes", "consumers"
 NOBODY = (
-    "No metric names who asks. The portal's own appears after its second scrape; of other services, request metrics"
-    " count whose label for the consumer is named in TRAFFIC_CONSUMER_LABELS."
+    "No metric identifies consumers yet. The portal's own metric appears after its second scrape. Other services"
+    " need request metrics with one of the labels in TRAFFIC_CONSUMER_LABELS."
 )
 NOTHING = (
     "No service exposes request metrics yet. The portal's own appear after its second scrape;"

@@ -11,7 +11,7 @@ from django.urls import URLPattern, path
 
 Act = Callable[..., HttpResponseBase]
 REFUSED = (
-    "This address does something, so it takes a button and no link. Go back to the page and press the"
+    "This address performs an action, so it cannot be opened as a link. Go back to the page and press the"
     " button there."
 )
 

@@ -39,7 +39,7 @@ def asking(upstream: Upstream) -> Iterator[None]:
     if not seats.acquire(timeout=PATIENCE_SECONDS):
         raise UpstreamError(
             Fault.TIMEOUT,
-            f"{upstream.name} is still busy with earlier questions of the portal. Try again in a moment.",
+            f"{upstream.name} is still busy with earlier searches from the portal. Try again in a moment.",
         )
     try:
         is_trial = _admit(upstream, key)
@@ -68,7 +68,7 @@ def _admit(upstream: Upstream, key: str) -> bool:
     seconds = max(1, round(left)) if left > 0 else TRIAL_SECONDS
     raise UpstreamError(
         Fault.TIMEOUT,
-        f"{upstream.name} did not answer in time a moment ago. So that no page waits for it, it is asked again in"
+        f"{upstream.name} did not answer in time a moment ago. To keep pages responsive, it is not asked again for"
         f" {seconds} second{'' if seconds == 1 else 's'}.",
         retry_at=datetime.fromtimestamp(time.time() + seconds, UTC),
     )

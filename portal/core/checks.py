@@ -9,7 +9,7 @@ from django.core.checks import CheckMessage, Error, Warning, register
 
 @register()
 def environment_values(**_kwargs: Any) -> list[CheckMessage]:
-    """portal.E001: a variable of the environment has a value that cannot be used."""
+    """portal.E001: a variable of the environment has an invalid value."""
     return [
         Error(f"{p.variable}: {p.message}", hint=p.hint, id="portal.E001")
         for p in settings.CONFIG_PROBLEMS
@@ -23,9 +23,9 @@ def database_is_postgresql(**_kwargs: Any) -> list[CheckMessage]:
         return []
     hint = (
         "Set DATABASE_URL to postgresql://user:password@host:5432/name,"
-        " or use `make run`, which brings a database."
+        " or use `make run`, which starts a database."
     )
-    return [Error("There is no database.", hint=hint, id="portal.E002")]
+    return [Error("No database is configured.", hint=hint, id="portal.E002")]
 
 
 @register()
@@ -53,7 +53,7 @@ def tracing_is_installed(**_kwargs: Any) -> list[CheckMessage]:
     said = (
         "OTEL_EXPORTER_OTLP_ENDPOINT is set, but OpenTelemetry is not installed: nothing is traced."
     )
-    hint = "Install it with `pip install -r requirements-tracing.txt`, or take the variable away."
+    hint = "Install it with `pip install -r requirements-tracing.txt`, or unset the variable."
     return [Warning(said, hint=hint, id="portal.W002")]
 
 
@@ -62,7 +62,7 @@ def public_url_is_https(**_kwargs: Any) -> list[CheckMessage]:
     """portal.W001: passwords and codes would cross the network unencrypted."""
     if settings.HTTPS:
         return []
-    hint = "Set PORTAL_URL to the https:// address under which people open the portal."
+    hint = "Set PORTAL_URL to the https:// address at which users open the portal."
     return [Warning("PORTAL_URL is not https.", hint=hint, id="portal.W001")]
 
 
@@ -71,10 +71,10 @@ def crowdsec_has_credentials(**_kwargs: Any) -> list[CheckMessage]:
     """portal.W003: CrowdSec is named, but there is nothing to sign in with."""
     reads, tells = settings.CROWDSEC_BOUNCER_KEY, settings.CROWDSEC_MACHINE
     if settings.CROWDSEC_URL and not reads and not tells:
-        hint = "Set CROWDSEC_BOUNCER_KEY to read decisions, CROWDSEC_MACHINE and CROWDSEC_PASSWORD to tell blocks."
+        hint = "Set CROWDSEC_BOUNCER_KEY to read decisions, CROWDSEC_MACHINE and CROWDSEC_PASSWORD to publish blocks."
         return [Warning("CROWDSEC_URL is set without credentials.", hint=hint, id="portal.W003")]
     if bool(tells) != bool(settings.CROWDSEC_PASSWORD):
-        hint = "Set both, as `cscli machines add` made them."
+        hint = "Set both, to the values that `cscli machines add` created."
         return [
             Warning(
                 "One of CROWDSEC_MACHINE and CROWDSEC_PASSWORD is missing.",

@@ -12,7 +12,7 @@ OTHERS = "others"
 
 SECONDS = Histogram(
     "portal_api_request_seconds",
-    "Time of one request to the API, by who asked.",
+    "Duration of API requests, by consumer.",
     ["consumer", "status"],
     buckets=(0.05, 0.25, 1, 5),
 )

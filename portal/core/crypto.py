@@ -42,7 +42,7 @@ def decrypt(cipher: str) -> str:
     except InvalidToken as error:
         raise LostKeyError(
             "A stored secret cannot be decrypted: FIELD_ENCRYPTION_KEYS no longer holds the key it was"
-            " written with. Put the old key back behind the new one, comma-separated."
+            " written with. Add the old key again after the new one, separated by a comma."
         ) from error
 
 

@@ -30,7 +30,7 @@ def _refuse_unless_said(name: str, written: str) -> None:
 def refuse_unknown_format(request: Request) -> None:
     """Raise ValidationError for a `?format=` that no list has."""
     if request.query_params.get("format", "json") not in FORMATS:
-        raise ValidationError({"format": [f"Known: {', '.join(FORMATS)}."]})
+        raise ValidationError({"format": [f"Available formats: {', '.join(FORMATS)}."]})
 
 
 class _Words(filters.fields.MultipleChoiceField):

@@ -13,10 +13,10 @@ from portal.core.validators import validate_log_fields, validate_matchers
 # What Django says of these without naming what to write instead.
 PLAIN_WORDS: dict[type[forms.Field], dict[str, str]] = {
     forms.JSONField: {
-        "invalid": 'This is no JSON. Names and texts stand in double quotes: {"team": "payments"}.'
+        "invalid": 'This is not valid JSON. Put names and strings in double quotes: {"team": "payments"}.'
     },
     forms.URLField: {
-        "invalid": "This is no web address. Write one such as https://wiki.example.org/page."
+        "invalid": "This is not a URL. Write one such as https://wiki.example.org/page."
     },
     forms.TimeField: {"invalid": "Write a time of the day such as 22:00."},
     forms.DateTimeField: {"invalid": "Write a date, or date and time, such as 2026-01-31 12:00."},

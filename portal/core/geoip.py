@@ -93,7 +93,7 @@ class Database:
     def _set_problem(self, error: Exception) -> None:
         said = (error.strerror if isinstance(error, OSError) else "") or str(error)
         if said != self.problem:
-            log.warning("%s of GEOIP_DATABASES cannot be used: %s", self.path, said[:200])
+            log.warning("%s in GEOIP_DATABASES cannot be used: %s", self.path, said[:200])
         self._open, self.problem = (None, {}), said[:200] or type(error).__name__
 
 

@@ -42,7 +42,7 @@ USER_AGENT = "devops-portal/1.0"
 
 REQUEST_SECONDS = Histogram(
     "portal_upstream_request_seconds",
-    "Time of one HTTP request to an upstream, body included.",
+    "Duration of HTTP requests to upstreams, including the body.",
     ["upstream", "outcome"],
     buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120),
 )
@@ -74,12 +74,12 @@ def not_json(reply: Reply) -> UpstreamError:
     if looks.startswith((b"<!doctype", b"<html", b"<head")):
         return UpstreamError(
             Fault.NOT_JSON,
-            f"{reply.url} answered an HTML page instead of JSON. The URL of the upstream probably lacks a path"
-            " prefix, or a login page stands in front of it.",
+            f"{reply.url} answered with an HTML page instead of JSON. The URL of the upstream probably lacks a path"
+            " prefix, or there is a login page in front of it.",
         )
     return UpstreamError(
         Fault.NOT_JSON,
-        f"{reply.url} answered something that is not JSON. Check that the URL belongs to this kind of server.",
+        f"{reply.url} answered with something that is not JSON. Check that the URL belongs to this kind of server.",
     )
 
 
@@ -184,7 +184,7 @@ class Client:
                 raise UpstreamError(
                     Fault.REDIRECT,
                     f"{url} redirects to {elsewhere}, which is not"
-                    " followed because it would carry the credentials there. Enter the final URL.",
+                    " followed, because the credentials would be sent there. Enter the final URL.",
                 )
             url = following
             body = {key: value for key, value in body.items() if key != "params"}
@@ -235,7 +235,7 @@ def _elsewhere(url: str, following: str) -> str:
     if there.netloc != here.netloc:
         return f"another host ({there.netloc[:200]})"
     if here.scheme == "https" and there.scheme != "https":
-        return "an address without encryption"
+        return "an unencrypted address"
     return ""
 
 
@@ -256,7 +256,7 @@ def _read(response: requests.Response, url: str, target: Target) -> bytes:
     length = response.headers.get("Content-Length", "")
     too_large = UpstreamError(
         Fault.TOO_LARGE,
-        f"{url} answered more than {limit // (1024 * 1024)} MB. Raise the option max_body_mb of the upstream"
+        f"{url} answered with more than {limit // (1024 * 1024)} MB. Raise the option max_body_mb of the upstream"
         " if that is expected; otherwise the server is sending something it should not.",
     )
     announced = int(length[:18]) if length.isascii() and length.isdigit() else 0
@@ -282,15 +282,15 @@ def refuse_errors(reply: Reply, said: str | None = None) -> None:
     if status == 401:
         raise UpstreamError(
             Fault.UNAUTHORISED,
-            f"{reply.url} refused the credentials (HTTP 401{said}). "
+            f"{reply.url} rejected the credentials (HTTP 401{said}). "
             "Set a valid user or token on the upstream.",
             status=status,
         )
     if status == 403:
         raise UpstreamError(
             Fault.UNAUTHORISED,
-            f"{reply.url} refused the credentials for this (HTTP 403{said}). Give the user or token of the upstream"
-            " the permission or scope it lacks, or set another one.",
+            f"{reply.url} rejected the credentials for this request (HTTP 403{said}). Give the user or token of the"
+            " upstream the missing permission or scope, or set another one.",
             status=status,
         )
     if status == 404:
@@ -318,8 +318,8 @@ def _rate_limited(reply: Reply, said: str) -> UpstreamError:
     then = "waits until then" if until else "tries again at the next poll"
     return UpstreamError(
         Fault.RATE_LIMITED,
-        f"{reply.url} takes no more requests {when} (HTTP 429{said}). The portal {then};"
-        " raise the interval of the upstream if it happens often.",
+        f"{reply.url} accepts no more requests {when} (HTTP 429{said}). The portal {then};"
+        " if this happens often, raise the poll interval of the upstream.",
         status=429,
         retry_at=until,
     )
@@ -354,7 +354,7 @@ def _explained(url: str, target: Target) -> Iterator[None]:
         raise UpstreamError(
             Fault.FORBIDDEN_ADDRESS,
             f"{urlsplit(url).netloc} resolves to {error}, an address of a cloud metadata service,"
-            " which is never asked.",
+            " to which the portal never connects. Correct the URL.",
         ) from error
     except (
         requests.RequestException,

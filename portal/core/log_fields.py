@@ -23,7 +23,7 @@ def parse(written: str) -> tuple[str, str]:
     value = found[2].strip('"') if found else ""
     if found is None or not value or len(value) > VALUE_LIMIT or not value.isprintable():
         raise LogFieldError(
-            f"{written[:100]!r} names no log lines. Write field=value, for example service.name=shop-api."
+            f"{written[:100]!r} is not a pair of field and value. Write field=value, for example service.name=shop-api."
         )
     return found[1], value
 

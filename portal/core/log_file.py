@@ -43,7 +43,7 @@ class LineFileHandler(logging.Handler):
             descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
         try:
             if os.write(descriptor, line) != len(line):
-                raise OSError("the disk took only a part of the line")
+                raise OSError("only a part of the line could be written")
         finally:
             os.close(descriptor)
 

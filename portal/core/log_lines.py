@@ -17,12 +17,12 @@ ALWAYS = ("@timestamp", "log.level", "message", "service.name", "host.name", "lo
 
 SHIPPED = Counter(
     "portal_log_lines_shipped_total",
-    "Log lines handed to a file or to Logstash's connection.",
+    "Log lines delivered to a file or to Logstash.",
     ["sink"],
 )
 DROPPED = Counter(
     "portal_log_lines_dropped_total",
-    "Log lines that were given up, because the queue was full or the sink failed.",
+    "Log lines dropped because the queue was full or the sink failed.",
     ["sink"],
 )
 

@@ -175,7 +175,7 @@ class Shipper:
             "service.name": "devops-portal",
             "log.logger": __name__,
             "message": f"Logs cannot be sent to {self.host}:{self.port} (LOGSTASH_URL): {reason}."
-            f" {self.put_lines - self.taken_lines} lines wait, {self.lost} were dropped."
+            f" {self.put_lines - self.taken_lines} lines are waiting, {self.lost} were dropped."
             " Start Logstash, or correct LOGSTASH_URL.",
         }
         with contextlib.suppress(OSError, ValueError):

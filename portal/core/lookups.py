@@ -14,4 +14,4 @@ def row_or_404(rows: QuerySet[Row], written: object) -> Row:
     try:
         return get_object_or_404(rows, pk=written)
     except ValueError as error:
-        raise Http404("That is no number of a row.") from error
+        raise Http404("This is not the id of an object.") from error

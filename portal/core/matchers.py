@@ -60,7 +60,7 @@ def parse(written: str) -> Matcher:
     found = _SYNTAX.match(written)
     if not found:
         raise MatcherError(
-            f'{written!r} is no matcher. Write it as name="value", with =, !=, =~ or !~.'
+            f'{written!r} is not a matcher. Write name="value", with =, !=, =~ or !~.'
         )
     name, operator, quoted, bare = found.groups()
     value = (
@@ -74,7 +74,7 @@ def parse(written: str) -> Matcher:
 def build(name: str, operator: str, value: str) -> Matcher:
     """Return a checked matcher. Raises MatcherError when the regular expression is wrong."""
     if operator not in OPERATORS:
-        raise MatcherError(f"{operator!r} is no operator; use one of =, !=, =~, !~.")
+        raise MatcherError(f"{operator!r} is not an operator. Use one of =, !=, =~, !~.")
     if operator in ("=~", "!~"):
         if len(value) > 1000:
             raise MatcherError(f"The regular expression of {name} is longer than 1000 characters.")
@@ -82,7 +82,7 @@ def build(name: str, operator: str, value: str) -> Matcher:
             _compiled(value)
         except re2.error as error:
             raise MatcherError(
-                f"The regular expression of {name} cannot be read: {_said(error)}."
+                f"The regular expression of {name} is invalid: {_said(error)}."
             ) from error
     return Matcher(name, operator, value)
 

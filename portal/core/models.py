@@ -78,7 +78,7 @@ class Upstream(models.Model):
     name = models.SlugField(
         unique=True,
         validators=[validate_not_reserved],
-        help_text="Used in addresses, and by the command manage.py poll NAME.",
+        help_text="Used in URLs, and by the command manage.py poll NAME.",
     )
     kind = models.CharField(max_length=20, choices=UpstreamKind.choices)
     url = models.CharField(
@@ -91,12 +91,12 @@ class Upstream(models.Model):
     options = models.JSONField(blank=True, default=dict, validators=[validate_options])
     enabled = models.BooleanField(default=True)
     managed = models.BooleanField(
-        default=False, editable=False, help_text="Its URL comes from the environment."
+        default=False, editable=False, help_text="Set by environment variables."
     )
     interval_seconds = models.PositiveIntegerField(
         default=15,
         validators=[MinValueValidator(1), MaxValueValidator(LONGEST_INTERVAL)],
-        help_text="Seconds between two polls.",
+        help_text="Poll interval in seconds.",
     )
 
     next_run_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -215,11 +215,11 @@ class Service(models.Model):
         blank=True,
         default=list,
         validators=[validate_log_fields],
-        help_text="Log lines that hold these are its own, for example service.name=shop-api; empty: those that name"
-        " its slug.",
+        help_text="Log lines with these values belong to the service, for example service.name=shop-api. If empty,"
+        " lines that carry its slug do.",
     )
     discovered = models.BooleanField(
-        default=False, editable=False, help_text="Found as a scrape job of Prometheus."
+        default=False, editable=False, help_text="Discovered from a scrape job of Prometheus."
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

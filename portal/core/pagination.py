@@ -34,7 +34,9 @@ class CursorPagination(pagination.CursorPagination):
         except (NotFound, ValueError, OverflowError, ModelValidationError, DataError) as error:
             if not request.query_params.get(self.cursor_query_param):
                 raise
-            sentence = "No list in this ordering gave this cursor. Begin again without it."
+            sentence = (
+                "This cursor does not belong to this list and ordering. Start again without it."
+            )
             raise ValidationError({"cursor": [sentence]}) from error
         return self.rows
 
@@ -85,9 +87,9 @@ class CursorPagination(pagination.CursorPagination):
         fields = tuple(field.strip() for field in wanted.split(",") if field.strip()) or default
         for name in fields:
             if wanted and name.removeprefix("-") not in allowed:
-                known = ", ".join(sorted(allowed)) or "nothing else"
+                known = ", ".join(sorted(allowed)) or "none"
                 raise ValidationError(
-                    {"ordering": [f"Cannot order by {name[:50]!r}. Known: {known}."]}
+                    {"ordering": [f"Cannot order by {name[:50]!r}. Available columns: {known}."]}
                 )
         key = "-id" if fields[0].startswith("-") else "id"
         return fields if fields[-1].lstrip("-") == "id" else (*fields, key)
@@ -98,7 +100,7 @@ class CursorPagination(pagination.CursorPagination):
         for parameter in parameters:
             if parameter["name"] == self.ordering_query_param:
                 parameter["description"] = (
-                    f"One or more of {', '.join(allowed) or 'id'}; a leading - reverses."
+                    f"One or more of {', '.join(allowed) or 'id'}; a leading - reverses the order."
                 )
         return parameters
 

@@ -25,12 +25,12 @@ from portal.core.upstream_errors import Fault, UpstreamError
 log = logging.getLogger(__name__)
 LEASE_MARGIN = timedelta(seconds=30)
 TOO_SLOW = (
-    "Its answers took so long together that the poll was given up. Look at its load; or lower the option"
-    " timeout_seconds, so that single answers are given up sooner."
+    "Its answers together took too long, so the poll was given up. Check its load, or lower the option"
+    " timeout_seconds, so that single requests are given up sooner."
 )
 KILLED = (
     "No poll has succeeded yet, and the last one left no result: its worker was killed, or lost the database."
-    " Look at the worker's log, and at the memory it may use."
+    " Check the worker's log and its memory limit."
 )
 
 
@@ -98,7 +98,10 @@ def run(upstream_id: int, poller: Poller) -> Outcome:
     try:
         report = poller(upstream)
     except LostLeaseError:
-        log.warning("Another worker polls %s: this one was held up for too long.", upstream.name)
+        log.warning(
+            "Another worker is polling %s, because this one was delayed for too long.",
+            upstream.name,
+        )
         return Outcome(upstream.name, time.monotonic() - began, skipped=True)
     except SoftTimeLimitExceeded:
         outcome = Outcome(upstream.name, time.monotonic() - began, error=TOO_SLOW)
@@ -108,7 +111,9 @@ def run(upstream_id: int, poller: Poller) -> Outcome:
         _failed(upstream, outcome, fault=error.fault, not_before=error.retry_at)
     except Exception as error:  # the row must say that it stands still, whatever broke
         log.exception("Polling %s failed inside the portal.", upstream.name)
-        sentence = f"The portal itself failed while polling ({type(error).__name__}). Its log has the details."
+        sentence = (
+            f"The portal failed while polling it ({type(error).__name__}). See its log for details."
+        )
         outcome = Outcome(upstream.name, time.monotonic() - began, error=sentence)
         _failed(upstream, outcome, fault=Fault.MALFORMED)
     else:
@@ -206,7 +211,7 @@ def _slow(upstream: Upstream, seconds: float) -> str:
         return ""
     return (
         f"It is slow: the last poll took {seconds:.0f} s, longer than its interval of"
-        f" {upstream.interval_seconds} s, so it is polled less often. Look at its load, or raise the interval."
+        f" {upstream.interval_seconds} s, so it is polled less often. Check its load, or raise the interval."
     )
 
 

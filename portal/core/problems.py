@@ -33,7 +33,7 @@ class Conflict(exceptions.APIException):
     """The request is well formed, but the state of the object does not allow it."""
 
     status_code = status.HTTP_409_CONFLICT
-    default_detail = "The object is not in a state that allows this."
+    default_detail = "The state of the object does not allow this."
     default_code = "conflict"
 
 
@@ -44,7 +44,7 @@ class UpstreamFailed(exceptions.APIException):
     """
 
     status_code = status.HTTP_424_FAILED_DEPENDENCY
-    default_detail = "A server the portal depends on could not do its part."
+    default_detail = "A request to an upstream server failed."
     default_code = "upstream_failed"
 
     def __init__(self, detail: str, *, retry_at: datetime | None = None) -> None:
@@ -58,7 +58,7 @@ class Unavailable(exceptions.APIException):
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_detail = (
-        "The portal's database or Redis cannot be reached. Try again; /readyz says which one."
+        "The portal's database or Redis cannot be reached. Try again later; /readyz says which one."
     )
     default_code = "unavailable"
     wait = 5
@@ -111,7 +111,7 @@ def _first_sentence(detail: Any) -> str:
 def problem_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """Turn an exception of a view into a problem; None lets Django answer 500."""
     if isinstance(error, Http404):
-        error = exceptions.NotFound("There is nothing here under that name or number.")
+        error = exceptions.NotFound("There is no object with this name or id.")
     elif isinstance(error, PermissionDenied):
         error = exceptions.PermissionDenied()
     elif isinstance(error, ModelValidationError):
@@ -121,13 +121,15 @@ def problem_handler(error: Exception, context: dict[str, Any]) -> Response | Non
     elif isinstance(error, IntegrityError) and isinstance(error.__cause__, RACES):
         log.warning("A request lost a race: %s", error)
         error = Conflict(
-            "Another request changed the same at the same moment. Read it again, and repeat this one."
+            "Another request changed the same object at the same time. Read it again, then repeat this request."
         )
     elif isinstance(error, DataError):
         log.warning("The database refused a value of the request: %s", error)
-        error = exceptions.ParseError("A value of the request is one that no row can hold.")
+        error = exceptions.ParseError(
+            "A value in the request cannot be stored. Check its length and range."
+        )
     elif isinstance(error, OUTAGES):
-        log.error("A request failed for want of PostgreSQL or Redis: %s", error)
+        log.error("A request failed because PostgreSQL or Redis is unavailable: %s", error)
         error = Unavailable()
     if not isinstance(error, exceptions.APIException):
         return None
@@ -154,7 +156,7 @@ def _answer(error: exceptions.APIException) -> Response:
         headers["Retry-After"] = str(int(wait))
     fields = error.detail if isinstance(error, exceptions.ValidationError) else None
     # Some of the framework's own sentences have places to fill in, which a title has nothing for.
-    title = PLACE_TO_FILL_IN.sub("", str(error.default_detail or "Not valid"))
+    title = PLACE_TO_FILL_IN.sub("", str(error.default_detail or "Invalid"))
     document = body(
         title.rstrip("."),
         error.status_code,
@@ -178,11 +180,13 @@ def read_body(request: HttpRequest, limit: int = MAX_BODY_BYTES) -> bytes:
     try:
         content = request.read(limit + 1)
     except OSError as error:
-        raise exceptions.ParseError("The body broke off before it was complete.") from error
+        raise exceptions.ParseError(
+            "The body ended before it was complete. Send it again."
+        ) from error
     if len(content) > limit:
         raise TooLarge
     if length.isdigit() and len(content) < int(length[:18]):
-        raise exceptions.ParseError("The body broke off before it was complete.")
+        raise exceptions.ParseError("The body ended before it was complete. Send it again.")
     return bytes(content)
 
 
@@ -191,7 +195,7 @@ def decode_json(content: bytes, *, strict: bool = True) -> Any:
 
     def refuse(word: str) -> Any:
         if strict:
-            raise ValueError(f"{word} is no JSON number")
+            raise ValueError(f"{word} is not a JSON number")
         return float("nan")
 
     def finite(written: str) -> float:
@@ -202,14 +206,14 @@ def decode_json(content: bytes, *, strict: bool = True) -> Any:
         text = content.decode("utf-8")
         decoded = json.loads(text, parse_constant=refuse, parse_float=finite)
         if strict and "\\u" in text and _is_unstorable(decoded):
-            raise ValueError("a text holds NUL or half a surrogate pair")
+            raise ValueError("a string contains NUL or half of a surrogate pair")
         return decoded
     except UnicodeDecodeError as error:
         raise exceptions.ParseError("The body is not UTF-8.") from error
     except RecursionError as error:
         raise exceptions.ParseError("The JSON is nested too deeply.") from error
     except ValueError as error:
-        raise exceptions.ParseError(f"The body is no JSON: {str(error)[:200]}.") from error
+        raise exceptions.ParseError(f"The body is not valid JSON: {str(error)[:200]}.") from error
 
 
 def _is_unstorable(value: Any) -> bool:

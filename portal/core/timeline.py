@@ -60,9 +60,9 @@ class Cursor:
             at, stream, number = base64.urlsafe_b64decode(padded).decode("ascii").split("|")
             moment, position = datetime.fromisoformat(at), int(number)
         except (ValueError, binascii.Error, UnicodeError) as error:
-            raise ValueError("No page of this timeline gave this cursor.") from error
+            raise ValueError("This cursor does not belong to this timeline.") from error
         if moment.tzinfo is None or not 0 <= position < 2**63 or len(stream) > 40:
-            raise ValueError("No page of this timeline gave this cursor.")
+            raise ValueError("This cursor does not belong to this timeline.")
         return cls(moment, stream, position)
 
 

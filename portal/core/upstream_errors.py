@@ -72,7 +72,7 @@ def explain(error: Exception, url: str, timeout_seconds: float) -> tuple[Fault, 
         path = chain.rpartition("invalid path: ")[2].strip()
         return Fault.TLS, (
             f"The file {path} of the option ca_file does not exist on the portal's machine. Correct the option,"
-            " or put the PEM file of the authority there."
+            " or put the PEM file of the CA there."
         )
     if "certificate" in chain or isinstance(error, requests.exceptions.SSLError):
         return Fault.TLS, _tls_sentence(chain, host)
@@ -84,7 +84,7 @@ def explain(error: Exception, url: str, timeout_seconds: float) -> tuple[Fault, 
     if "ConnectionRefused" in chain:
         return (
             Fault.REFUSED,
-            f"Nothing listens at {host}: connection refused. Start the server, or correct the URL.",
+            f"Nothing is listening at {host}: connection refused. Start the server, or correct the URL.",
         )
     if "timed out" in chain.lower() or "Timeout" in chain:
         return Fault.TIMEOUT, (
@@ -95,7 +95,7 @@ def explain(error: Exception, url: str, timeout_seconds: float) -> tuple[Fault, 
         return Fault.BROKEN, f"{host} sent a compressed body that cannot be decompressed."
     return (
         Fault.BROKEN,
-        f"The connection to {host} broke before the answer was complete. The server may be restarting.",
+        f"The connection to {host} was closed before the answer was complete. The server may be restarting.",
     )
 
 
@@ -103,15 +103,17 @@ def _tls_sentence(chain: str, host: str) -> str:
     if "expired" in chain:
         return f"The TLS certificate of {host} has expired. Renew it on that server."
     if "Hostname mismatch" in chain or "doesn't match" in chain or "IP address mismatch" in chain:
-        return f"The TLS certificate of {host} is for another name. Use the name it was issued for."
+        return f"The TLS certificate of {host} is for another host name. Use the name it was issued for."
     if "self-signed" in chain or "self signed" in chain or "unable to get local issuer" in chain:
         return (
-            f"The TLS certificate of {host} is signed by an unknown authority."
-            " Set the option ca_file to its CA."
+            f"The TLS certificate of {host} is signed by an unknown CA."
+            " Set the option ca_file to the CA's PEM file."
         )
     if "WRONG_VERSION" in chain or "wrong version number" in chain:
         return f"{host} does not speak TLS. Use http:// instead of https://."
-    return f"No TLS connection to {host} could be made. Check the certificate of that server."
+    return (
+        f"No TLS connection to {host} could be established. Check the certificate of that server."
+    )
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -11,7 +11,7 @@ from portal.core.sockets import is_forbidden
 
 OPTIONS: dict[str, tuple[type | tuple[type, ...], str]] = {
     "verify_tls": (bool, "true or false"),
-    "ca_file": (str, "a path of a PEM file"),
+    "ca_file": (str, "the path of a PEM file"),
     "encoding": (str, '"identity" (local networks) or "gzip"'),
     "timeout_seconds": ((int, float), "a number of seconds"),
     "max_body_mb": (int, "a number of megabytes"),
@@ -21,8 +21,8 @@ OPTIONS: dict[str, tuple[type | tuple[type, ...], str]] = {
     ),
     "discover_services": (bool, "true or false"),
     "organization": (str, "the slug of a Sentry organisation"),
-    "projects": (list, 'a list of project slugs, for example ["shop"]; left out: all'),
-    "full_sync_minutes": (int, "a number of minutes between two readings of the whole list"),
+    "projects": (list, 'a list of project slugs, for example ["shop"]; default: all'),
+    "full_sync_minutes": (int, "the number of minutes between two full synchronisations"),
     "alert_projects": (list, "a list of project slugs whose new and regressed errors raise alerts"),
     "index": (str, 'the indices to search, for example "logs-*"'),
     "dashboards": (str, '"kibana7", "kibana8", "opensearch1" or "opensearch2"'),
@@ -45,7 +45,7 @@ def validate_server_urls(value: str) -> None:
     """Accept comma-separated `http(s)://host[:port][/path]`, single-label host names included."""
     members = [member.strip() for member in value.split(",") if member.strip()]
     if not members:
-        raise ValidationError("Give at least one URL, for example http://alertmanager:9093.")
+        raise ValidationError("Enter at least one URL, for example http://alertmanager:9093.")
     for member in members:
         try:
             parts = urlsplit(member)
@@ -53,18 +53,18 @@ def validate_server_urls(value: str) -> None:
         except ValueError:
             usable = False
         if not usable or any(c.isspace() or ord(c) < 32 for c in member):
-            raise ValidationError(f"{member[:200]!r} is no server URL. Write http://host:port.")
+            raise ValidationError(f"{member[:200]!r} is not a server URL. Write http://host:port.")
         if is_forbidden(parts.hostname or ""):
             raise ValidationError(
-                f"{parts.hostname} is an address of metadata services, which hand out credentials. The portal"
-                " never asks it. Enter the address of the server."
+                f"{parts.hostname} is an address of cloud metadata services, which hand out credentials. The"
+                " portal never connects to it. Enter the address of the server."
             )
         if parts.username or parts.password:
             raise ValidationError(
                 "Leave user and password out of the URL; there are fields for them."
             )
         if parts.query or parts.fragment:
-            raise ValidationError("Give the address of the server only, without ? or #.")
+            raise ValidationError("Enter only the address of the server, without ? or #.")
 
 
 def validate_matchers(values: list[str]) -> None:
@@ -87,15 +87,15 @@ def validate_log_fields(values: list[str]) -> None:
 
 def validate_options(value: Any) -> None:
     if not isinstance(value, dict):
-        raise ValidationError("Options are a JSON object.")
+        raise ValidationError("Options must be a JSON object.")
     for name, given in value.items():
         if name not in OPTIONS:
             raise ValidationError(
-                f"There is no option {name!r}. Known: {', '.join(sorted(OPTIONS))}."
+                f"There is no option {name!r}. Available options: {', '.join(sorted(OPTIONS))}."
             )
         kind, wanted = OPTIONS[name]
         if not isinstance(given, kind) or (kind is not bool and isinstance(given, bool)):
-            raise ValidationError(f"Option {name!r} wants {wanted}.")
+            raise ValidationError(f"Option {name!r} must be {wanted}.")
     _validate_words(value)
     _validate_watchdogs(value.get("watchdogs", []))
 
@@ -104,27 +104,27 @@ def _validate_words(value: dict[str, Any]) -> None:
     """Check what a type does not say: bounds, choices, and what becomes part of a path."""
     for name, (least, most) in BOUNDS.items():
         if not least <= value.get(name, least) <= most:
-            raise ValidationError(f"Option {name!r} lies between {least} and {most}.")
+            raise ValidationError(f"Option {name!r} must be between {least} and {most}.")
     if value.get("encoding", "identity") not in ("identity", "gzip"):
-        raise ValidationError('Option "encoding" is "identity" or "gzip".')
+        raise ValidationError('Option "encoding" must be "identity" or "gzip".')
     # Dots alone are a path to somewhere else.
     if "index" in value and not value["index"].strip(" ."):
-        raise ValidationError(f'Option "index" wants {OPTIONS["index"][1]}.')
+        raise ValidationError(f'Option "index" must be {OPTIONS["index"][1]}.')
     if value.get("dashboards", "kibana8") not in (
         "kibana7",
         "kibana8",
         "opensearch1",
         "opensearch2",
     ):
-        raise ValidationError(f'Option "dashboards" is {OPTIONS["dashboards"][1]}.')
+        raise ValidationError(f'Option "dashboards" must be {OPTIONS["dashboards"][1]}.')
     if "organization" in value and not SLUG.fullmatch(value["organization"]):
         raise ValidationError(
-            f'Option "organization" is {OPTIONS["organization"][1]}: letters, digits, - and _, as in the'
+            f'Option "organization" must be {OPTIONS["organization"][1]}: letters, digits, - and _, as in the'
             " address of its pages."
         )
     for name in ("projects", "alert_projects"):
         if not all(isinstance(slug, str) and slug for slug in value.get(name, [])):
-            raise ValidationError(f"Option {name!r} is a list of texts.")
+            raise ValidationError(f"Option {name!r} must be a list of strings.")
 
 
 def _validate_watchdogs(entries: list[Any]) -> None:
@@ -136,27 +136,29 @@ def _validate_watchdogs(entries: list[Any]) -> None:
             or not all(isinstance(written, list) for written in entry.values())
         ):
             raise ValidationError(
-                'Each watchdog is {"watchdog": [matchers], "covers": [matchers]}.'
+                'Each watchdog must be {"watchdog": [matchers], "covers": [matchers]}.'
             )
         for written in (*entry["watchdog"], *entry.get("covers", [])):
             if not isinstance(written, str):
-                raise ValidationError("A matcher is a text.")
+                raise ValidationError("A matcher must be a string.")
             validate_matchers([written])
 
 
 def validate_not_reserved(name: str) -> None:
     """Keep the name of the internal upstream that carries the alerts the portal raises itself."""
     if name == "portal":
-        raise ValidationError('"portal" is the portal\'s own name here. Choose another one.')
+        raise ValidationError('"portal" is reserved for the portal itself. Choose another name.')
 
 
 def validate_labels(labels: Any) -> None:
     """Accept an object of texts, as Prometheus's labels are."""
     if not isinstance(labels, dict):
-        raise ValidationError(f"Labels are an object of texts, {_LABELS}.")
+        raise ValidationError(f"Labels must be an object of strings, {_LABELS}.")
     for name, value in labels.items():
         if not isinstance(value, str):
-            raise ValidationError(f"The value of {name!r} is no text. Put it in quotes, {_LABELS}.")
+            raise ValidationError(
+                f"The value of {name!r} is not a string. Put it in quotes, {_LABELS}."
+            )
 
 
 def validate_pattern(value: str) -> None:

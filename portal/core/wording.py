@@ -18,4 +18,4 @@ def skewed(seconds: float | None, *, whose: str = "Its clock") -> str:
     if seconds is None or abs(seconds) <= SKEW_LIMIT_SECONDS:
         return ""
     side = "ahead of" if seconds > 0 else "behind"
-    return f"{whose} is {abs(seconds):.0f} s {side} the portal's. Set both by NTP."
+    return f"{whose} is {abs(seconds):.0f} s {side} the portal's. Synchronise both with NTP."

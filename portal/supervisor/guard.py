@@ -74,7 +74,7 @@ class Guard:
         noted = self._noted()
         where = f" at {noted['url']}" if noted.get("url") else ""
         return (
-            f"The portal of this checkout already runs{where} (pid {noted.get('pid', 'unknown')})."
+            f"The portal of this checkout is already running{where} (pid {noted.get('pid', 'unknown')})."
             " Use that one, or stop it first: Ctrl-C in its terminal, or kill with that pid."
         )
 
@@ -114,7 +114,7 @@ class Guard:
                 os.kill(pid, signal.SIGKILL)
         if not self._wait(self._take_children, 5, "the last of them"):
             raise StartError(
-                "Processes of an earlier run do not end:"
+                "Processes of an earlier run are still running:"
                 f" {', '.join(map(str, self.orphans())) or 'not visible to this account'}."
                 " End them by hand (kill -9), then start again."
             )

@@ -41,8 +41,10 @@ def listen(wanted: int, host: str) -> socket.socket:
 def _refusal(host: str, port: int, error: OSError) -> str:
     """Return why a port cannot be listened on although nobody has it, and what to do."""
     if error.errno == errno.EACCES:
-        return f"Port {port} is kept for root. Set PORT to one above 1023, behind a reverse proxy."
-    return f"{host} is no address of this machine to listen on ({error.strerror}). Correct PORTAL_BIND."
+        return (
+            f"Port {port} is reserved for root. Set PORT to one above 1023, behind a reverse proxy."
+        )
+    return f"{host} is not an address of this machine ({error.strerror}). Correct PORTAL_BIND."
 
 
 class PrivatePorts(Mapping[str, int]):

@@ -149,7 +149,7 @@ class Supervisor:
         return 0
 
     def stop(self) -> None:
-        console.plain("Stopping; press Ctrl-C again to hurry.")
+        console.plain("Stopping; press Ctrl-C again to stop faster.")
         self.guard.note("stopping", self.url)
         for unit in reversed(self.units):
             unit.stop(lambda: self.signals > 1)
@@ -250,6 +250,6 @@ def _entered(var: Path, guard: Guard) -> Supervisor:
         return Supervisor(var, guard)
     except OSError as error:
         raise StartError(
-            f"{error.filename or var} cannot be used: {error.strerror}. Give {var} to the account that runs"
-            " the portal, or name another folder in PORTAL_VAR."
+            f"{error.filename or var} cannot be used: {error.strerror}. Make the account that runs the"
+            " portal the owner of {var}, or set PORTAL_VAR to another folder."
         ) from error

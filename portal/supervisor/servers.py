@@ -37,7 +37,7 @@ class Server:
             return
         if self.available:
             self.available = False
-            self.say(self.name, f"ended; starting it again. See {self.server.log}.")
+            self.say(self.name, f"ended; restarting it. See {self.server.log}.")
         self._start()
 
     def _start(self) -> None:
@@ -50,7 +50,7 @@ class Server:
             self.failures, self._next = self.failures + 1, time.monotonic() + wait
             self.say(self.name, f"{error} Trying again in {wait} s.")
         else:
-            joined = "" if self.server.process else ", joined: another command had started it"
+            joined = "" if self.server.process else ", already started by another command"
             self.failures, self.available = 0, True
             self.say(self.name, f"ready in {since(started)}{joined}")
         self.settled = True

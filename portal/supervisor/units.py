@@ -152,7 +152,7 @@ class Child:
         self.available, self.settled = False, True
         self._next_try = time.monotonic() + wait
         again = f" It has ended {self.failures} times in a row." if self.failures > 2 else ""
-        self.say(self.name, f"{why}.{again} Starting it again in {wait} s. See {self.part.log}.")
+        self.say(self.name, f"{why}.{again} Restarting it in {wait} s. See {self.part.log}.")
 
     def stop(self, hurry: Callable[[], bool]) -> None:
         self.given_up = True

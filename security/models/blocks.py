@@ -44,8 +44,10 @@ class Block(models.Model):
     Origin = BlockOrigin
 
     kind = models.CharField(max_length=10, choices=SubjectKind.choices)
-    value = models.CharField(max_length=100, help_text="An address or network, or a number.")
-    name = models.CharField(max_length=200, blank=True, help_text="Of the account or token.")
+    value = models.CharField(
+        max_length=100, help_text="An address or network, or the id of an account or token."
+    )
+    name = models.CharField(max_length=200, blank=True, help_text="Name of the account or token.")
     reason = models.CharField(max_length=500)
     origin = models.CharField(max_length=10, choices=BlockOrigin.choices, default=BlockOrigin.HAND)
     created_at = models.DateTimeField(default=timezone.now)
@@ -57,9 +59,11 @@ class Block(models.Model):
     flag = models.ForeignKey(
         "security.Flag", null=True, on_delete=models.SET_NULL, related_name="blocks"
     )
-    remote_id = models.BigIntegerField(null=True, help_text="The decision's number in CrowdSec.")
-    pushed_at = models.DateTimeField(null=True, help_text="When CrowdSec was told.")
-    pushed_until = models.DateTimeField(null=True, help_text="The end that CrowdSec was told.")
+    remote_id = models.BigIntegerField(null=True, help_text="Id of the decision in CrowdSec.")
+    pushed_at = models.DateTimeField(null=True, help_text="When it was published to CrowdSec.")
+    pushed_until = models.DateTimeField(
+        null=True, help_text="The end that was published to CrowdSec."
+    )
 
     objects = BlockQuerySet.as_manager()
 
@@ -133,4 +137,4 @@ class AllowEntry(models.Model):
 
     def clean(self) -> None:
         if not self.reason.strip():
-            raise ValidationError({"reason": "Say why; others will ask."})
+            raise ValidationError({"reason": "Enter a reason: others will ask."})

@@ -18,7 +18,7 @@ class TotpDevice(Device):
 
     seed = EncryptedJSONField(editable=False)
     last_step = models.BigIntegerField(
-        default=0, editable=False, help_text="Codes up to this time step are spent."
+        default=0, editable=False, help_text="Codes up to this time step have been used."
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     last_used_at = models.DateTimeField(null=True, editable=False)
@@ -90,7 +90,7 @@ class EnrolmentLink(models.Model):
 class Scope(models.TextChoices):
     """What a token may do. `admin` includes all others."""
 
-    READ = "read", "Read everything but the audit trail"
+    READ = "read", "Read everything except the audit trail"
     ALERTS_WRITE = "alerts:write", "Acknowledge, assign, comment, silence; deliver webhooks"
     MONITORING_WRITE = "monitoring:write", "Change upstreams, services and panels"
     AUDIT_READ = "audit:read", "Read the audit trail"
@@ -117,15 +117,18 @@ class ApiToken(models.Model):
     name = models.CharField(max_length=100)
     service = models.ForeignKey(
         Service, null=True, blank=True, on_delete=models.SET_NULL, related_name="+",
-        help_text="Whose application uses it: what is recorded of the token stands in its timeline.",
+        help_text="The service whose application uses the token; what the token does appears in its timeline.",
     )  # fmt: skip
     token_hash = models.CharField(max_length=64, unique=True, editable=False)
     hint = models.CharField(
-        max_length=20, editable=False, help_text="The first characters, to recognise it by."
+        max_length=20, editable=False, help_text="The first characters, to recognise it."
     )
     scopes = ArrayField(models.CharField(max_length=30, choices=Scope.choices))
     allowed_networks = ArrayField(
-        models.CharField(max_length=50), default=list, blank=True, help_text="CIDR; empty: any."
+        models.CharField(max_length=50),
+        default=list,
+        blank=True,
+        help_text="CIDR; empty: any address.",
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -134,7 +137,7 @@ class ApiToken(models.Model):
     last_used_ip = models.GenericIPAddressField("last used from", null=True, editable=False)
     made_with = models.ForeignKey(
         "self", on_delete=models.SET_NULL, null=True, editable=False, related_name="made",
-        help_text="The token with which it was made by API.",
+        help_text="The token it was created with.",
     )  # fmt: skip
 
     objects = ApiTokenQuerySet.as_manager()

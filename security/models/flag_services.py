@@ -13,7 +13,7 @@ class FlagService(models.Model):
         "security.Flag", on_delete=models.CASCADE, related_name="services", db_index=False
     )
     slug = models.CharField(max_length=100)
-    opened_at = models.DateTimeField(help_text="When the flag was opened, which never changes.")
+    opened_at = models.DateTimeField(help_text="When the flag was opened; never changes.")
 
     class Meta:
         default_permissions = ()

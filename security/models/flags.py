@@ -50,13 +50,13 @@ class Flag(models.Model):
     rule = models.CharField(max_length=50)
     subject_kind = models.CharField(max_length=10, choices=SubjectKind.choices)
     subject = models.CharField(
-        max_length=100, help_text="An address, or the number of an account or token."
+        max_length=100, help_text="An address, or the id of an account or token."
     )
     subject_name = models.CharField(max_length=200, blank=True)
     score = models.PositiveSmallIntegerField()
     sentence = models.TextField()
     counts = models.JSONField(default=dict)
-    evidence = models.JSONField(default=list, help_text="Facts of the newest audit entries.")
+    evidence = models.JSONField(default=list, help_text="Details of the newest audit entries.")
     first_at = models.DateTimeField()
     last_at = models.DateTimeField()
     opened_at = models.DateTimeField(default=timezone.now)
@@ -120,19 +120,21 @@ class Flag(models.Model):
 def validate_thresholds(rule: Rule, given: Any) -> None:
     """Raise ValidationError naming the first threshold of `given` that `rule` cannot use."""
     if not isinstance(given, dict):
-        raise ValidationError('Thresholds are an object of numbers, for example {"failures": 10}.')
+        raise ValidationError(
+            'Thresholds must be an object of numbers, for example {"failures": 10}.'
+        )
     known = {threshold.name: threshold for threshold in rule.thresholds}
     for name, value in given.items():
         threshold = known.get(name)
         if threshold is None:
             raise ValidationError(
-                f"{str(name)[:50]!r} is no threshold of {rule.id}. It has: {', '.join(known)}."
+                f"{str(name)[:50]!r} is not a threshold of {rule.id}. Available thresholds: {', '.join(known)}."
             )
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValidationError(f"{name} must be a number.")
         if not threshold.minimum <= value <= threshold.maximum:
             span = f"{threshold.minimum:g} to {threshold.maximum:g} {threshold.unit}"
-            raise ValidationError(f"{name} must lie from {span}.")
+            raise ValidationError(f"{name} must be from {span}.")
 
 
 class RuleSetting(models.Model):
@@ -141,11 +143,11 @@ class RuleSetting(models.Model):
     rule = models.CharField(max_length=50, unique=True, editable=False)
     enabled = models.BooleanField(default=True)
     thresholds = models.JSONField(
-        default=dict, blank=True, help_text="Only what differs from the default."
+        default=dict, blank=True, help_text="Only values that differ from the defaults."
     )
     block_minutes = models.PositiveIntegerField(
         default=0,
-        help_text="How long a new flag of this rule blocks its subject by itself; 0: never.",
+        help_text="For how long a new flag of this rule blocks its subject automatically; 0: never.",
     )
 
     class Meta:
@@ -172,7 +174,7 @@ class RuleSetting(models.Model):
     def clean(self) -> None:
         if self.block_minutes is not None and self.block_minutes > MAX_BLOCK_MINUTES:
             raise ValidationError(
-                {"block_minutes": "A rule blocks for a week (10,080 minutes) at most."}
+                {"block_minutes": "A rule can block for a week (10,080 minutes) at most."}
             )
         try:
             validate_thresholds(self.spec, self.thresholds)

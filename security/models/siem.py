@@ -90,18 +90,18 @@ class SiemDestination(models.Model):
     url = models.CharField(
         "URL",
         max_length=300,
-        help_text="syslog+tcp://host:514, syslog+tls://host:6514, or https://host/path, which gets JSON lines by POST.",
+        help_text="syslog+tcp://host:514, syslog+tls://host:6514, or https://host/path for JSON lines by POST.",
     )
     token = EncryptedJSONField(blank=True, default="", editable=False)
     format = models.CharField(max_length=10, choices=SiemFormat.choices, default=SiemFormat.ECS)
     ca_pem = models.TextField(
         "certificate authority", blank=True,
-        help_text="PEM of the authority that signed the receiver's certificate; empty: the system's.",
+        help_text="PEM of the CA that signed the receiver's certificate; empty: the system's CAs.",
     )  # fmt: skip
     max_bytes = models.PositiveIntegerField(
         default=8192,
         validators=[MinValueValidator(1024), MaxValueValidator(1024 * 1024)],
-        help_text="The longest message the receiver takes; rsyslog: 8192.",
+        help_text="The longest message the receiver accepts; rsyslog: 8192.",
     )
     enabled = models.BooleanField(default=True)
     managed = models.BooleanField(default=False, editable=False)
@@ -159,7 +159,7 @@ class SiemDestination(models.Model):
         if self.is_https:
             collector_of(self)
             if self.format != SiemFormat.ECS:
-                raise ValidationError({"format": "An https destination gets lines of ECS JSON."})
+                raise ValidationError({"format": "An https destination supports only ECS as JSON."})
         else:
             receiver_of(self.url)
         if self.ca_pem and "-----BEGIN CERTIFICATE-----" not in self.ca_pem:

@@ -75,8 +75,8 @@ class ByAccount:
 BY_ADDRESS = Rule(
     id="brute_force_address",
     title="Brute force from an address",
-    explanation="One address fails to sign in again and again. A refusal by the rate limit counts as three"
-    " failures, because only the first of a window is recorded. IPv6 addresses count by /64.",
+    explanation="One address fails to sign in again and again. A rejection by the rate limit counts as"
+    " three failures, because only the first in a time window is recorded. IPv6 addresses count by /64.",
     reference="MITRE ATT&CK T1110.001",
     kinds=frozenset({Kind.LOGIN_FAILED, Kind.LOGIN_LIMITED}),
     thresholds=(
@@ -91,7 +91,7 @@ BY_ADDRESS = Rule(
 BY_ACCOUNT = Rule(
     id="brute_force_account",
     title="Slow brute force on an account",
-    explanation="One account fails to sign in many times over a day, from any number of addresses.",
+    explanation="One account fails to sign in many times within a day, from any number of addresses.",
     reference="MITRE ATT&CK T1110.001",
     kinds=frozenset({Kind.LOGIN_FAILED}),
     thresholds=(

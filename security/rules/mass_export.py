@@ -47,14 +47,14 @@ RULE = Rule(
     reference="MITRE ATT&CK T1213, T1567",
     kinds=frozenset({Kind.EXPORTED}),
     thresholds=(
-        Threshold("exports", 10, 2, 10_000, "exports", "Exports of one account."),
+        Threshold("exports", 10, 2, 10_000, "exports", "Exports by one account."),
         Threshold(
             "rows",
             500_000,
             100,
             1_000_000_000,
             "rows",
-            "Rows of one account, where they are known.",
+            "Rows exported by one account, where known.",
         ),
         Threshold("minutes", 60, 1, 1_440, "min", "Length of the window."),
     ),

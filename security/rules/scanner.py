@@ -44,7 +44,7 @@ class Scanner:
                 )
         if refused is not None and len(refused) >= self._refused:
             return self._finding(
-                event, refused, len(refused), self._refused, 50, "refused requests"
+                event, refused, len(refused), self._refused, 50, "rejected requests"
             )
         return None
 
@@ -64,17 +64,17 @@ class Scanner:
 RULE = Rule(
     id="scanner",
     title="Scanner",
-    explanation="One address asks for many paths that do not exist, is refused again and again, or sends what looks"
-    " like SQL injection, scripts, path traversal or commands.",
+    explanation="One address asks for many paths that do not exist, is rejected again and again, or sends what"
+    " looks like SQL injection, scripts, path traversal or commands.",
     reference="MITRE ATT&CK T1595.002, OWASP OAT-014",
     kinds=frozenset({Kind.REFUSED, Kind.SUSPICIOUS}),
     thresholds=(
         Threshold("refused", 14, 2, 10_000, "requests", "Requests answered with 4xx."),
-        Threshold("refused_seconds", 90, 10, 3600, "s", "Window of refused requests."),
+        Threshold("refused_seconds", 90, 10, 3600, "s", "Window for rejected requests."),
         Threshold("missing", 10, 2, 10_000, "paths", "Different paths answered with 404."),
-        Threshold("missing_seconds", 120, 10, 3600, "s", "Window of missing paths."),
+        Threshold("missing_seconds", 120, 10, 3600, "s", "Window for missing paths."),
         Threshold("attacks", 8, 1, 10_000, "requests", "Requests that look like attacks."),
-        Threshold("attacks_seconds", 120, 10, 3600, "s", "Window of attack patterns."),
+        Threshold("attacks_seconds", 120, 10, 3600, "s", "Window for attack patterns."),
     ),
     make=Scanner,
 )

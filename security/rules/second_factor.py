@@ -51,8 +51,8 @@ class SecondFactor:
 RULE = Rule(
     id="second_factor_guessing",
     title="Second-factor guessing",
-    explanation="Codes are tried after a right password: the password is in wrong hands, or a clock is wrong. Change"
-    " the password; when it was the owner, compare the clock of the phone.",
+    explanation="Wrong codes after the right password: somebody else has the password, or a clock is wrong. Change"
+    " the password; if it was the owner, check the clock of the phone.",
     reference="MITRE ATT&CK T1111, T1621",
     kinds=frozenset({Kind.CODE_FAILED}),
     thresholds=(

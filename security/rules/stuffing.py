@@ -57,10 +57,10 @@ RULE = Rule(
     kinds=frozenset({Kind.LOGIN_FAILED}),
     thresholds=(
         Threshold("accounts", 15, 2, 1_000, "accounts", "Different accounts tried."),
-        Threshold("tries_each", 2, 1, 20, "tries", "At most so often each."),
+        Threshold("tries_each", 2, 1, 20, "tries", "Maximum number of tries per account."),
         Threshold("minutes", 15, 1, 1_440, "min", "Length of the window."),
         Threshold(
-            "unfamiliar_percent", 60, 0, 100, "%", "So many of them unknown at that network."
+            "unfamiliar_percent", 60, 0, 100, "%", "Share of accounts unknown at that network."
         ),
     ),
     make=Stuffing,

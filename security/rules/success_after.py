@@ -68,14 +68,14 @@ RULE = Rule(
     reference="MITRE ATT&CK T1078",
     kinds=frozenset({Kind.LOGIN_FAILED, Kind.LOGIN_SUCCEEDED}),
     thresholds=(
-        Threshold("hours", 6, 1, 72, "h", "How long an attack makes a success suspicious."),
+        Threshold("hours", 6, 1, 72, "h", "How long after an attack a success is suspicious."),
         Threshold(
             "failures",
             5,
             1,
             1_000,
             "failures",
-            "Failures of the pair that suffice without an attack.",
+            "Failures of this account and address that suffice without an attack.",
         ),
     ),
     make=SuccessAfter,

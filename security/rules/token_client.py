@@ -46,9 +46,11 @@ RULE = Rule(
     reference="MITRE ATT&CK T1528, T1550.001",
     kinds=frozenset({Kind.TOKEN_CLIENT}),
     thresholds=(
-        Threshold("clients", 1, 1, 100, "clients", "New clients before it is a finding."),
-        Threshold("minutes", 10, 1, 1_440, "min", "Used elsewhere so recently: two at once."),
-        Threshold("memory_hours", 24, 1, 72, "h", "How long new clients are counted together."),
+        Threshold("clients", 1, 1, 100, "clients", "New clients before a flag is raised."),
+        Threshold(
+            "minutes", 10, 1, 1_440, "min", "Used elsewhere this recently: two clients at once."
+        ),
+        Threshold("memory_hours", 24, 1, 72, "h", "Period over which new clients are counted."),
     ),
     make=TokenClient,
 )

@@ -13,13 +13,13 @@ from security.models.siem import SiemDestination, SiemFormat
 log = logging.getLogger(__name__)
 MANAGED = "siem"
 OTHER_SERVER = (
-    "The URL changes to another server. Type the token again, or an empty one, so that it is not sent to a server"
-    " it was not meant for."
+    "The URL changes to another server. Enter the token again, or an empty one, so that it is not sent to the"
+    " wrong server."
 )
 SET_BY_PEOPLE = (
     "name", "url", "token", "format", "ca_pem", "max_bytes", "enabled", "managed", "not_before",
 )  # fmt: skip
-SYSLOG_HAS_NONE = "Syslog takes no token. Forget it, or use an https:// URL."
+SYSLOG_HAS_NONE = "Syslog does not use a token. Remove it, or use an https:// URL."
 
 
 @transaction.atomic
@@ -46,7 +46,9 @@ def check_token(destination: SiemDestination, token: str | None) -> str:
     stored = str((before and before.token) or "")
     kept = stored if token is None else token.strip()
     if not (kept.isascii() and kept.isprintable()):
-        raise ValidationError("The token has a character that no header can carry. Copy it again.")
+        raise ValidationError(
+            "The token contains a character that is not allowed in a header. Copy it again."
+        )
     if kept and not destination.is_https:
         raise ValidationError({"url": SYSLOG_HAS_NONE})
     moves = before and urlsplit(before.url)[:2] != urlsplit(destination.url)[:2]
@@ -65,7 +67,7 @@ def synchronise(url: str, ca_file: str, token: str = "") -> bool:
     try:
         ca_pem = Path(ca_file).read_text() if ca_file else ""
     except (OSError, UnicodeDecodeError) as error:
-        log.error("SIEM_CA_FILE cannot be read (%s); the destination stays as it is.", error)
+        log.error("SIEM_CA_FILE cannot be read (%s); the destination is unchanged.", error)
         return False
     token = token if url.startswith("https:") else ""
     wanted = (url, ca_pem, True, True, token)

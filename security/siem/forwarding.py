@@ -51,7 +51,9 @@ def forward(pk: int) -> int:
         _failed(pk, str(error), at=timezone.now())
     except Exception as error:  # it must be seen to stand still, and not be tried at every tick
         log.exception("Forwarding to destination %d failed inside the portal.", pk)
-        said = f"The portal itself failed while forwarding ({type(error).__name__}). Its log has the details."
+        said = (
+            f"The portal failed while forwarding ({type(error).__name__}). See its log for details."
+        )
         _failed(pk, said, at=timezone.now())
     finally:
         # Not that of another sender, who took over because this one was held up.

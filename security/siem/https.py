@@ -46,7 +46,7 @@ def deliver(collector: Collector, lines: Sequence[bytes]) -> None:
 
 def _post(client: Client, collector: Collector, lines: Sequence[bytes], ends: float) -> None:
     if time.monotonic() >= ends:
-        raise TransportError(f"{collector.peer} did not take the batch within {BATCH_SECONDS:g} s.")
+        raise TransportError(f"{collector.peer} did not accept the batch within {BATCH_SECONDS:g} s.")
     try:
         reply = client.post_bytes("", b"".join(lines), content_type=CONTENT_TYPE)
     except UpstreamError as error:
@@ -63,8 +63,8 @@ def _failure(collector: Collector, error: UpstreamError) -> str:
     """Return the sentence of a request that got no answer, in the words of a destination's fields."""
     if error.fault is Fault.TLS:
         return (
-            f"No trusted TLS connection to {collector.peer} could be made. Check the name and the end of its"
-            " certificate, or give the certificate of its authority."
+            f"No trusted TLS connection to {collector.peer} could be established. Check the name and expiry of"
+            " its certificate, or set the certificate of its CA."
         )
     if error.fault is Fault.TIMEOUT:
         return f"{collector.peer} did not answer within {REQUEST_SECONDS:g} s. See the log of that server."
@@ -78,20 +78,20 @@ def _refusal(collector: Collector, reply: Reply) -> TransportError:
     if status == 429 or (status >= 500 and until):
         when = f"until {until:%H:%M:%S} UTC" if until else "for now"
         return TransportError(
-            f"{collector.peer} takes nothing {when} (HTTP {status}{said}).", until=until
+            f"{collector.peer} accepts nothing {when} (HTTP {status}{said}).", until=until
         )
     cures = {
-        401: "refused the token. Set the destination's token",
-        403: "refused the token for this. Give it the right to send here, or set another one",
-        404: "has nothing at this path. Correct the URL",
-        405: "takes no POST at this path. Correct the URL",
-        413: "takes no entry of this size. Lower the destination's longest message",
-        415: f"does not take {CONTENT_TYPE}. Set its input to JSON lines",
+        401: "rejected the token. Set a valid token for the destination",
+        403: "does not allow this token to send. Give it the permission, or set another one",
+        404: "has no such path. Correct the URL",
+        405: "does not accept POST at this path. Correct the URL",
+        413: "does not accept entries of this size. Lower the destination's longest message",
+        415: f"does not accept {CONTENT_TYPE}. Set its input to JSON lines",
     }
     cure = cures.get(status) or (
         "failed. See the log of that server"
         if status >= 500
-        else "refused the batch. See its log for why"
+        else "rejected the batch. Check its log for the reason"
     )
     return TransportError(f"{collector.peer} {cure} (HTTP {status}{said}).")
 

@@ -43,17 +43,17 @@ def deliver(receiver: SyslogReceiver, content: bytes, *, seconds: float = BATCH_
                 plain.settimeout(seconds)
                 _send(receiver, plain, content)
     except sockets.ForbiddenAddressError as error:
-        raise TransportError(f"{peer} leads to {error}, an address that is never asked.") from error
+        raise TransportError(f"{peer} resolves to {error}, an address to which the portal never connects.") from error
     except ssl.SSLCertVerificationError as error:
         raise TransportError(
             f"The certificate of {peer} is not accepted: {error.verify_message}. Correct its name, or give"
             " the certificate of its authority."
         ) from error
     except TimeoutError as error:
-        raise TransportError(f"{peer} did not take the batch within {seconds:g} s.") from error
+        raise TransportError(f"{peer} did not accept the batch within {seconds:g} s.") from error
     except ConnectionRefusedError as error:
         raise TransportError(
-            f"Nothing listens at {peer}. Start the receiver, or correct the URL."
+            f"Nothing is listening at {peer}. Start the receiver, or correct the URL."
         ) from error
     except (OSError, ValueError) as error:
         raise TransportError(f"The connection to {peer} failed: {error}.") from error

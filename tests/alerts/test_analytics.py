@@ -148,7 +148,7 @@ def test_a_person_needs_to_see_alerts(client: Client) -> None:
 
 def test_the_page_shows_the_same_and_says_what_it_cannot_show(client: Client) -> None:
     sign_in(client)
-    assert "No alert began in this window" in client.get(PAGE).content.decode()
+    assert "No alert started in this window" in client.get(PAGE).content.decode()
     fill()
     page = client.get(PAGE).content.decode()
     assert "?state=all&amp;q=Disk" in page

@@ -125,9 +125,9 @@ def test_reading_alone_does_nothing_to_an_alert(verb: str, trail: Trail) -> None
 @pytest.mark.django_db(transaction=True)
 def test_a_silence_that_alertmanager_did_not_take_is_recorded(api: Client, trail: Trail) -> None:
     reply = act(api, make_alert(), "silence", {"comment": "work"})
-    assert "Nothing listens" in reply.json()["detail"]
+    assert "Nothing is listening" in reply.json()["detail"]
     ((action, actor, reason),) = told(trail, "silence.")
-    assert (action, actor, "Nothing listens" in reason) == ("silence.failed", "ann", True)
+    assert (action, actor, "Nothing is listening" in reason) == ("silence.failed", "ann", True)
 
 
 MATCHER = {"name": "alertname", "operator": "=", "value": "HighCPU"}
@@ -144,7 +144,7 @@ MATCHER = {"name": "alertname", "operator": "=", "value": "HighCPU"}
         ({"ends_at": (NOW + timedelta(days=91)).isoformat()}, "ends_at"),
         ({"upstream": "nobody"}, "upstream"),
     ],
-    ids=["no reason", "no matcher", "all alerts", "broken regex", "past", "too long", "unknown"],
+    ids=["no reason", "not a matcher", "all alerts", "broken regex", "past", "too long", "unknown"],
 )
 def test_a_silence_that_should_not_be_is_refused_before_anybody_is_asked(
     api: Client, wrong: dict[str, Any], field: str

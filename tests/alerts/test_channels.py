@@ -113,16 +113,16 @@ def test_a_delivery_leaves_no_address_in_traces(
 @pytest.mark.parametrize(
     "url, sentence",
     [
-        ("nonsense", "no Apprise URL"),
-        ("slaack://a/b/c", "Apprise knows no service 'slaack'"),
+        ("nonsense", "not an Apprise URL"),
+        ("slaack://a/b/c", "Apprise does not support the service 'slaack'"),
         ("slack://x", "a part is missing or malformed"),
         ("discord://", "a part is missing or malformed"),
-        ("syslog://", "speaks to the desktop or log"),
+        ("syslog://", "writes to the desktop or log"),
         ("json://169.254.169.254/latest/meta-data", "metadata service"),
         ("mailto://u:p@169.254.169.254/?to=a@example.org", "metadata service"),
-        ("", "Give an Apprise URL"),
-        (f"{DISCORD}?template=/etc/hostname", "Leave template out of the URL"),
-        (f"{SLACK}?template=file:///etc/hostname", "Leave template out of the URL"),
+        ("", "Enter an Apprise URL"),
+        (f"{DISCORD}?template=/etc/hostname", "Remove the parameter template from the URL"),
+        (f"{SLACK}?template=file:///etc/hostname", "Remove the parameter template from the URL"),
     ],
 )
 def test_a_wrong_url_is_explained_without_being_repeated(url: str, sentence: str) -> None:
@@ -148,7 +148,7 @@ def test_the_test_button_says_what_the_service_said(
     url = reverse("admin:alerts_channel_test", args=[channel.pk])
     assert client.get(url).status_code == 405
     page = client.post(url, follow=True).content.decode()
-    assert "refused the address or key in the URL (HTTP 403)" in page
+    assert "rejected the address or key in the URL (HTTP 403)" in page
     assert "invalid_token" in page
     receiver.status = 200
     reply = client.post(f"/api/v1/channels/{channel.pk}/test/").json()
@@ -218,11 +218,11 @@ def test_explain_says_which_route_matched_and_what_came_of_it(
         ("rest", "matched"),
         ("never", "not_reached"),
     ]
-    assert 'severity="critical" does not hold' in found["routes"][0]["sentence"]
+    assert 'severity="critical" is not satisfied' in found["routes"][0]["sentence"]
     assert "it is repeated at" in found["groups"][0]["sentence"]
     assert [(n["outcome"], n["reason"]) for n in found["notifications"]] == [("sent", "first")]
     page = client.get(alert.get_absolute_url()).content.decode()
-    assert "Who was told, and why" in page
+    assert "Who was notified, and why" in page
     assert "The first message about this group." in page
 
 

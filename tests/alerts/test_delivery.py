@@ -463,7 +463,7 @@ def test_a_metadata_address_is_refused_when_saved_and_when_sent(receiver: Receiv
     channel = make_channel(receiver.url())
     channel.url = "json://[::ffff:169.254.169.254]/latest"
     channel.save()
-    assert "never asked" in channels.test(channel, actor=None).answer
+    assert "never connects" in channels.test(channel, actor=None).answer
 
 
 @pytest.mark.django_db(transaction=True)
@@ -482,7 +482,7 @@ def test_a_channel_that_hangs_does_not_delay_the_others(receiver: Receiver) -> N
 
         thread = threading.Thread(target=hang)
         thread.start()
-        until(lambda: stuck.requests, "the hanging channel was never asked")
+        until(lambda: stuck.requests, "the hanging channel was never connects")
         due = leases.due_channels(at=timezone.now())
         assert hanging.pk not in due  # one worker has it; no second one is caught
         assert [delivery.deliver(channel) for channel in due] == [1]
@@ -597,7 +597,7 @@ def test_a_message_that_ends_its_worker_each_time_is_given_up(receiver: Receiver
     assert receiver.requests == []
     row.refresh_from_db()
     assert row.outcome == "failed"
-    assert "Given up after 8 attempts, the last of which ended with its worker" in row.answer
+    assert "Given up after 8 attempts, because its worker ended each time" in row.answer
     assert Alert.objects.filter(alertname="PortalNotificationFailing", state="firing").exists()
 
 

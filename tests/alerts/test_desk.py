@@ -89,12 +89,12 @@ def test_a_filter_shows_what_it_says(client: Client, query: str, names: str) -> 
 @pytest.mark.parametrize("name", ["state", "time", "attention"])
 def test_a_choice_that_there_is_not_is_told(client: Client, responder: User, name: str) -> None:
     reply = client.get(f"{LIST}?{name}=nonsense", follow=True)
-    assert "could not be read" in said(reply)
+    assert "is invalid, so the list is shown without filters" in said(reply)
 
 
 ACTIONS = {
     "acknowledge": ("1 alert acknowledged, 1 already acknowledged or resolved.", "acknowledged"),
-    "assign_to_me": ("1 alert assigned to you, 1 already assigned so, or resolved.", "assigned"),
+    "assign_to_me": ("1 alert assigned to you, 1 already assigned or resolved.", "assigned"),
 }
 
 
@@ -209,7 +209,7 @@ def test_a_silence_is_shown_before_it_is_made_and_a_failure_keeps_the_form(
     wrong = client.post(url, {**data, "matchers": "zone"})
     assert "Correct the matchers" in said(wrong)
     assert wrong.context["form"]["matchers"].value() == "zone"
-    assert "No silence was created. Nothing listens" in said(client.post(url, data))
+    assert "No silence was created. Nothing is listening" in said(client.post(url, data))
     assert "is required" in said(client.post(url, {**data, "comment": ""}))
     assert Silence.objects.count() == 0
 

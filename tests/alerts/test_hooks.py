@@ -295,7 +295,7 @@ def test_a_delivery_that_cannot_be_merged_holds_up_no_other(
     assert hooks.process_waiting() == 2
     assert Alert.objects.get().fingerprint == f"{2:016x}"
     error, none = HookDelivery.objects.order_by("id").values_list("error", flat=True)
-    assert "The portal itself failed while merging it (DataError)" in error
+    assert "The portal failed to process it (DataError)" in error
     assert none == ""
 
 

@@ -172,7 +172,7 @@ def test_the_api_keeps_filters_too(client: Client, auditor: User) -> None:
     made = client.post(url, body, content_type="application/json")
     assert made.status_code == 201
     bad = client.post(url, {**body, "query": {"nonsense": "1"}}, content_type="application/json")
-    assert "is no filter" in bad.json()["detail"]
+    assert "is not a filter" in bad.json()["detail"]
     again = client.post(url, body, content_type="application/json")
     assert again.status_code == 400
     assert client.get(url).json()["results"][0]["query"] == body["query"]

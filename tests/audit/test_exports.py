@@ -138,7 +138,7 @@ def test_a_client_that_goes_away_leaves_a_failure_and_no_running_copy(
     blocks.close()
     export.refresh_from_db()
     assert (export.state, export.bytes) == (ExportState.FAILED, len(first))
-    assert "went away" in next(e.reason for e in trail() if e.action == "audit.export_failed")
+    assert "disconnected" in next(e.reason for e in trail() if e.action == "audit.export_failed")
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%' AND state = 'active'"
@@ -221,7 +221,7 @@ def test_an_export_ends_after_an_hour() -> None:
 def test_a_wrong_filter_is_refused(client: Client, auditor: User) -> None:
     answer = client.post(URL, {"query": {"actr": "x"}}, content_type="application/json")
     assert answer.status_code == 400
-    assert "is no filter" in answer.json()["detail"]
+    assert "is not a filter" in answer.json()["detail"]
 
 
 def test_an_old_code_is_asked_for_again(client: Client, auditor: User) -> None:
@@ -285,7 +285,7 @@ def test_the_command_writes_to_the_screen(capfdbinary: pytest.CaptureFixture[byt
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--filter", "group"], "Write NAME=VALUE"), (["--filter", "actr=x"], "is no filter"),
+        (["--filter", "group"], "Write NAME=VALUE"), (["--filter", "actr=x"], "is not a filter"),
         (["--filter", "since=yesterday"], "since"), (["/proc/no/such/file"], "cannot be written: No such file"),
     ],
 )  # fmt: skip

@@ -60,7 +60,7 @@ def test_a_filter_finds_the_entry_and_its_opposite_does_not(
 @pytest.mark.parametrize(
     "query, sentence",
     [
-        ({"actr": "x"}, "is no filter"), ({"outcome": "maybe"}, "outcome"), ({"since": "yesterday"}, "since"),
+        ({"actr": "x"}, "is not a filter"), ({"outcome": "maybe"}, "outcome"), ({"since": "yesterday"}, "since"),
         ({"group": "Auth%"}, "group"), ({"last": "3 weeks"}, "last"),
     ],
 )  # fmt: skip

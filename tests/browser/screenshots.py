@@ -255,7 +255,7 @@ def test_empty(open_tab: Open) -> None:
 
 def test_blind(open_tab: Open) -> None:
     now = timezone.now()
-    sentence = "Nothing listens at alertmanager:9093: connection refused. Start the server, or correct the URL."
+    sentence = "Nothing is listening at alertmanager:9093: connection refused. Start the server, or correct the URL."
     make_upstream(name="alertmanager", error=sentence, error_since=now - timedelta(minutes=4),
                   succeeded_at=now - timedelta(minutes=4))  # fmt: skip
     make_upstream(name="prometheus", kind="prometheus", live=False)
@@ -277,7 +277,7 @@ def test_notifications(open_tab: Open) -> None:
     demo.seed(demo.Sizes(alerts=60, audit_entries=10, services=12))
     Channel.objects.update(enabled=True)
     Route.objects.update(enabled=True)
-    failing = "The service failed with HTTP 503, which may pass by itself."
+    failing = "The service failed with HTTP 503, which may be temporary."
     now = timezone.now()
     Channel.objects.filter(name="demo-mail").update(error=failing, failing_since=now, failures=2)
     _shoot(open_tab, "/admin/alerts/channel/", "channels", ("light", "dark"))

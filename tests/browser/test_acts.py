@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
     ("make", "words", "answer"),
     [
         (make_check, "Run now", "connection refused"),
-        (make_upstream, "Test connection", "Nothing listens"),
+        (make_upstream, "Test connection", "Nothing is listening"),
     ],
     ids=["check", "upstream"],
 )

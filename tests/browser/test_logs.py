@@ -34,7 +34,7 @@ def test_lines_open_and_a_bar_narrows(open_tab: Open, dark: bool, viewport: dict
         tab.page.wait_for_url("**since=**")
         assert tab.page.locator(".logs-line").count() == 1
         tab.page.locator(".logs-line summary").first.click()
-        tab.page.get_by_text("Lines around it").click()
+        tab.page.get_by_text("Surrounding lines").click()
         tab.page.wait_for_selector(".is-anchor")
         assert tab.overflow() <= 0
         assert tab.complaints == []

@@ -44,7 +44,7 @@ LONG = "a-very-long-name-without-any-place-to-break-" * 4
 
 def _fill() -> None:
     """Make at least one row of every registered model, with texts long enough to overflow."""
-    upstream = make_upstream(kind="prometheus", error=f"Nothing listens at {LONG}.")
+    upstream = make_upstream(kind="prometheus", error=f"Nothing is listening at {LONG}.")
     service = make_service(name=LONG, description=LONG * 3, matchers=[f'job="{LONG}"'],
                            log_fields=[f"service.name={LONG}"])  # fmt: skip
     make_elasticsearch()
@@ -61,7 +61,7 @@ def _fill() -> None:
               loaded_error=LONG * 2)  # fmt: skip
     make_alert(alertname=LONG, service=service, annotations={"summary": LONG * 3})
     make_silence(comment=LONG)
-    sentry = make_sentry(error=f"Nothing listens at {LONG}.")
+    sentry = make_sentry(error=f"Nothing is listening at {LONG}.")
     make_error(sentry, title=LONG * 2, culprit=LONG, service=service, trend=[[1795410000, 3]])
     token = {"name": "ci", "token_hash": "0" * 64, "hint": "dop_pat_ab", "scopes": ["read"]}
     ApiToken.objects.create(user=make_user(), expires_at=timezone.now(), **token)
@@ -79,7 +79,7 @@ def _fill() -> None:
         SiemDestination(name=LONG[:100], url=f"https://{LONG}.example/"), token="t"
     )
     SiemDestination.objects.filter(pk=siem.pk).update(
-        failures=9, failing_since=timezone.now(), error=f"Nothing listens at {LONG}."
+        failures=9, failing_since=timezone.now(), error=f"Nothing is listening at {LONG}."
     )
     audit.record("config.changed", target=upstream, reason=LONG, data={"note": LONG})
     _fill_trail()

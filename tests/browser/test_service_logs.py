@@ -30,6 +30,6 @@ def test_the_lines_of_a_service_appear_on_its_page(open_tab: Open) -> None:
         expect(card).to_contain_text("2 lines in the last hour, 1 of them errors")
         expect(card).to_contain_text("card taken")
         assert tab.overflow() <= 0
-        tab.page.get_by_role("link", name="All of the last hour").click()
+        tab.page.get_by_role("link", name="All lines of the last hour").click()
         expect(tab.page.locator("body")).to_contain_text("card refused")
     assert tab.complaints == []

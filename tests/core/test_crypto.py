@@ -20,7 +20,7 @@ def test_a_new_first_key_encrypts_and_the_old_one_still_decrypts(settings: Setti
     new = crypto.encrypt("secret")
     assert crypto.decrypt(old) == crypto.decrypt(new) == "secret"
     settings.FIELD_ENCRYPTION_KEYS = ["old"]
-    with pytest.raises(ValueError, match="Put the old key back"):
+    with pytest.raises(ValueError, match="Add the old key again"):
         crypto.decrypt(new)
 
 

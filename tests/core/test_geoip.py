@@ -75,7 +75,7 @@ def test_a_file_that_is_none_is_said_once_in_the_log(
     use(settings, tmp_path / "x.mmdb", COUNTRY)
     with caplog.at_level(logging.WARNING):
         assert {geoip.location("81.2.69.142") for _ in range(5)} == {Location("GB")}
-    assert caplog.text.count("x.mmdb of GEOIP_DATABASES cannot be used") == 1
+    assert caplog.text.count("x.mmdb in GEOIP_DATABASES cannot be used") == 1
     broken, well = geoip.file_facts()
     assert broken.problem
     assert (well.problem, well.kind) == ("", "GeoLite2-Country")

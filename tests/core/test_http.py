@@ -50,7 +50,7 @@ def stop() -> Iterator[threading.Event]:
 @pytest.mark.parametrize(
     "script, fault, words",
     [
-        pytest.param(reply(b"", "401 Unauthorized"), Fault.UNAUTHORISED, "refused the credentials", id="401"),
+        pytest.param(reply(b"", "401 Unauthorized"), Fault.UNAUTHORISED, "rejected the credentials", id="401"),
         pytest.param(reply(b"", "403 Forbidden"), Fault.UNAUTHORISED, "HTTP 403", id="403"),
         pytest.param(reply(b"", "404 Not Found"), Fault.NOT_FOUND, "path prefix", id="404"),
         pytest.param(reply(b"no", "400 Bad Request"), Fault.REJECTED, "HTTP 400: no", id="400"),
@@ -68,10 +68,10 @@ def stop() -> Iterator[threading.Event]:
         ),
         pytest.param(reply(b"hello"), Fault.NOT_JSON, "not JSON", id="text-for-json"),
         pytest.param(reply(b"[" * 100_000), Fault.NOT_JSON, "not JSON", id="nested-too-deeply"),
-        pytest.param(reply(b"{}", length=500), Fault.BROKEN, "broke before", id="truncated-body"),
-        pytest.param(lambda peer: read_head(peer), Fault.BROKEN, "broke before", id="hangs-up"),
+        pytest.param(reply(b"{}", length=500), Fault.BROKEN, "closed before", id="truncated-body"),
+        pytest.param(lambda peer: read_head(peer), Fault.BROKEN, "closed before", id="hangs-up"),
         pytest.param(
-            lambda peer: peer.sendall(b"SSH-2.0-OpenSSH_9.2\r\n"), Fault.BROKEN, "broke", id="another-protocol"
+            lambda peer: peer.sendall(b"SSH-2.0-OpenSSH_9.2\r\n"), Fault.BROKEN, "closed", id="another-protocol"
         ),
         pytest.param(
             reply(b"not gzip", "200 OK", "Content-Encoding: gzip"),
@@ -204,7 +204,7 @@ def _closed_by_peer(client: Client) -> bool:
     [
         pytest.param({"days": -1}, "has expired", id="expired"),
         pytest.param(
-            {"name": "other.example", "address": "192.0.2.1"}, "another name", id="wrong-name"
+            {"name": "other.example", "address": "192.0.2.1"}, "another host name", id="wrong-name"
         ),
     ],
 )

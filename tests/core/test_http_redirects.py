@@ -46,7 +46,7 @@ def test_a_redirect_never_carries_the_token_to_another_port() -> None:
 @pytest.mark.parametrize(
     "before, after, words",
     [
-        ("https://am.example/api", "http://am.example/api", "without encryption"),
+        ("https://am.example/api", "http://am.example/api", "an unencrypted address"),
         ("https://am.example/api", "https://am.example:444/api", "another host"),
         ("http://am.example/api", "https://am.example/api", ""),
         ("https://am.example/api", "https://am.example/prefix/api", ""),
@@ -71,4 +71,4 @@ def test_a_redirect_from_tls_to_plain_http_is_not_followed(tmp_path: Path) -> No
     with serving(downgrading, context) as url:
         error = refused(url, ca_file=str(authority))
     assert (error.fault, len(seen)) == (Fault.REDIRECT, 1)
-    assert "without encryption" in str(error)
+    assert "an unencrypted address" in str(error)

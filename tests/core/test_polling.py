@@ -33,7 +33,7 @@ def works(_upstream: Upstream) -> Report:
 
 
 def fails(_upstream: Upstream) -> Report:
-    raise UpstreamError(Fault.REFUSED, "Nothing listens.")
+    raise UpstreamError(Fault.REFUSED, "Nothing is listening.")
 
 
 def test_only_what_is_due_enabled_and_free_is_claimed_and_moved_by_its_interval() -> None:
@@ -118,7 +118,7 @@ def test_each_poll_leaves_its_freshness() -> None:
         polling.run(upstream.pk, fails)
     upstream.refresh_from_db()
     first = upstream.error_since
-    assert (upstream.error, upstream.success_streak_since) == ("Nothing listens.", None)
+    assert (upstream.error, upstream.success_streak_since) == ("Nothing is listening.", None)
     assert first is not None
     assert began is not None
     assert first > began
@@ -135,7 +135,7 @@ def test_a_fault_of_the_portal_is_a_sentence_and_frees_the_upstream() -> None:
 
     upstream = due()
     said = polling.run(upstream.pk, broken).error
-    assert "The portal itself failed while polling (ZeroDivisionError)" in said
+    assert "The portal failed while polling it (ZeroDivisionError)" in said
     assert "hunter2" not in said
     upstream.refresh_from_db()
     assert (upstream.lease_until, upstream.error) == (None, said)
@@ -268,7 +268,7 @@ def test_a_poll_that_is_given_up_for_its_length_blames_the_server() -> None:
         raise SoftTimeLimitExceeded
 
     upstream = due()
-    assert "took so long together" in polling.run(upstream.pk, endless).error
+    assert "together took too long" in polling.run(upstream.pk, endless).error
     upstream.refresh_from_db()
     assert upstream.lease_until is None
 

@@ -55,8 +55,8 @@ def test_no_errors_and_no_sight_of_errors_are_told_apart(client: Client) -> None
     found = read(client, f"{URL}shop/")["errors"]
     assert (found["unresolved"], found["last_seen_at"]) == (0, None)
     assert "No Sentry is connected" in found["blind"]
-    make_sentry(error="Nothing listens there.")
-    assert "Nothing listens there." in read(client, f"{URL}shop/")["errors"]["blind"]
+    make_sentry(error="Nothing is listening there.")
+    assert "Nothing is listening there." in read(client, f"{URL}shop/")["errors"]["blind"]
 
 
 @pytest.mark.parametrize("form", ["", "?format=csv"], ids=["page", "csv"])

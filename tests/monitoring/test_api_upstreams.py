@@ -55,10 +55,10 @@ def test_stored_credentials_do_not_leave_encryption(client: Client) -> None:
 @pytest.mark.parametrize(
     "over, words",
     [
-        ({"options": {"organization": "../../a"}}, "is the slug of a Sentry organisation"),
-        ({"options": {"organization": ".."}}, "is the slug of a Sentry organisation"),
-        ({"options": {"organization": ""}}, "is the slug of a Sentry organisation"),
-        ({"options": {"organization": 7}}, "wants the slug"),
+        ({"options": {"organization": "../../a"}}, "must be the slug of a Sentry organisation"),
+        ({"options": {"organization": ".."}}, "must be the slug of a Sentry organisation"),
+        ({"options": {"organization": ""}}, "must be the slug of a Sentry organisation"),
+        ({"options": {"organization": 7}}, "must be the slug"),
         ({"url": "http://169.254.169.254/latest"}, "metadata services"),
         ({"url": "http://sentry.example,http://169.254.1.1:80"}, "metadata services"),
         ({"url": "http://[fe80::1]:9000"}, "metadata services"),

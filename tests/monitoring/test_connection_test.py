@@ -34,9 +34,9 @@ def outcome_of(kind: str, url: str, **over: Any) -> connection_test.Result:
 @pytest.mark.parametrize(
     "status, body, words",
     [
-        ("404 Not Found", b"404 page not found", "under a path, such as http://127.0.0.1"),
-        ("401 Unauthorized", b"{}", "refused the credentials (HTTP 401"),
-        ("403 Forbidden", b'{"message": "no"}', "for this (HTTP 403: no). Give the user or token"),
+        ("404 Not Found", b"404 page not found", "has a path prefix, such as http://127.0.0.1"),
+        ("401 Unauthorized", b"{}", "rejected the credentials (HTTP 401"),
+        ("403 Forbidden", b'{"message": "no"}', "for this request (HTTP 403: no). Give the user or token"),
         ("500 Internal Server Error", b"{}", "See the log of that server"),
         ("200 OK", b"<!DOCTYPE html><p>Sign in", "HTML page instead of JSON"),
     ],
@@ -54,8 +54,7 @@ def test_a_wrong_answer_has_fault_and_cure(kind: str, status: str, body: bytes, 
 def test_a_path_prefix_that_is_wrong_is_named() -> None:
     with serving(reply(b"404", "404 Not Found")) as url:
         assert (
-            "The URL ends in /prom: leave that out"
-            in outcome_of("prometheus", f"{url}/prom").sentence
+            "The URL ends in /prom: remove that" in outcome_of("prometheus", f"{url}/prom").sentence
         )
 
 
@@ -63,10 +62,10 @@ def test_a_path_prefix_that_is_wrong_is_named() -> None:
     "made, over, words",
     [
         ({"days": -1}, {}, "has expired. Renew it"),
-        ({}, {}, "signed by an unknown authority. Set the option ca_file"),
-        ({"address": "127.0.0.9"}, {"trusted": True}, "is for another name"),
+        ({}, {}, "signed by an unknown CA. Set the option ca_file"),
+        ({"address": "127.0.0.9"}, {"trusted": True}, "is for another host name"),
     ],
-    ids=["expired", "unknown authority", "another name"],
+    ids=["expired", "unknown CA", "another name"],
 )
 def test_tls_that_fails_is_explained(
     made: dict[str, Any], over: dict[str, bool], words: str, tmp_path: Path
@@ -93,17 +92,17 @@ def test_a_wrong_clock_is_a_warning() -> None:
     with serving(reply(EMPTY, "200 OK", f"Date: {date}")) as url:
         result = outcome_of("prometheus", url)
     assert result.ok, result
-    assert "ahead of the portal's. Set both by NTP." in result.warnings[0]
+    assert "ahead of the portal's. Synchronise both with NTP." in result.warnings[0]
 
 
 def test_a_closed_port_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    assert "Nothing listens" in outcome_of("alertmanager", f"http://127.0.0.1:{port}").sentence
+    assert "Nothing is listening" in outcome_of("alertmanager", f"http://127.0.0.1:{port}").sentence
 
 
 def test_a_kind_nobody_can_ask_is_told() -> None:
-    assert "cannot ask a server of the kind" in outcome_of("portal", "http://127.0.0.1:9").sentence
+    assert "cannot test a server of kind" in outcome_of("portal", "http://127.0.0.1:9").sentence
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ URL = "http://portal/api/v1/hooks/alertmanager/am/"
 
 @pytest.mark.parametrize(
     "days, words",
-    [(None, ""), (90, ""), (15, ""), (13, "in 13 days"), (0.5, "in 0 days"), (-3, "has expired")],
+    [(None, ""), (90, ""), (15, ""), (13, "in 13 days"), (0.5, "in 0 days"), (-3, "expired on")],
 )
 def test_a_certificate(days: float | None, words: str) -> None:
     ends = None if days is None else NOW + timedelta(days=days)
@@ -53,8 +53,8 @@ def test_a_webhook(
 @pytest.mark.parametrize(
     "status, url, words",
     [
-        (404, "http://m:9090", "under a path, such as http://m:9090/prometheus."),
-        (404, "http://m/prom/", "The URL ends in /prom: leave that out"),
+        (404, "http://m:9090", "has a path prefix, such as http://m:9090/prometheus."),
+        (404, "http://m/prom/", "The URL ends in /prom: remove that"),
         (500, "http://m:9090", "It failed."),
         (None, "http://m:9090", "It failed."),
     ],

@@ -165,7 +165,7 @@ def test_a_chart_is_drawn_while_redis_is_down(
 def test_a_prometheus_that_is_down_is_a_sentence_not_a_failure(staff: Client) -> None:
     make_upstream(kind="prometheus", url="http://127.0.0.1:1", error="It was down.")
     data = drawn(staff, make_panel())
-    assert "Nothing listens at 127.0.0.1:1" in data["error"]
+    assert "Nothing is listening at 127.0.0.1:1" in data["error"]
     assert (data["freshness"], data["series"]) == ("unreachable", [])
 
 
@@ -217,7 +217,7 @@ def test_a_panel_is_made_changed_and_deleted_through_the_api(
     wrong = staff.patch(path, {"promql": "sum((up"}, "application/json")
     assert wrong.status_code == 400
     assert "parse error" in wrong.json()["errors"]["promql"][0]
-    bad = staff.patch(path, {"alert_matchers": ["no matcher"]}, "application/json")
+    bad = staff.patch(path, {"alert_matchers": ["not a matcher"]}, "application/json")
     assert bad.status_code == 400
     assert staff.patch(path, {"title": "Load 2"}, "application/json").json()["title"] == "Load 2"
     assert staff.delete(path).status_code == 204

@@ -215,10 +215,10 @@ def test_bad_items_are_counted_and_the_rest_is_kept(
     [
         (b"", "not JSON"),
         (b"<html>Sign in</html>", "HTML page"),
-        (b'{"status": "error"}', "did not answer as a Prometheus"),
-        (b"[]", "did not answer as a Prometheus"),
-        (b'{"status": "success", "data": []}', "does not answer as Prometheus does"),
-        (b'{"status": "success", "data": {"activeTargets": {}}}', "does not answer as Prometheus does"),
+        (b'{"status": "error"}', "did not answer like a Prometheus"),
+        (b"[]", "did not answer like a Prometheus"),
+        (b'{"status": "success", "data": []}', "does not answer like a Prometheus"),
+        (b'{"status": "success", "data": {"activeTargets": {}}}', "does not answer like a Prometheus"),
         (b"[" * 100_000, "not JSON"),
     ],
 )  # fmt: skip

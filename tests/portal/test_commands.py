@@ -52,7 +52,7 @@ def test_polling_prints_the_plan_of_each_and_fails_when_one_fails(fake: FakeAler
         call_command("poll", stdout=said)
     assert failed.value.returncode == 1
     assert "bad: FAILED after" in said.getvalue()
-    assert "Nothing listens at 127.0.0.1:1" in said.getvalue()
+    assert "Nothing is listening at 127.0.0.1:1" in said.getvalue()
     assert "good: 2 seen (" in said.getvalue()
 
 

@@ -34,7 +34,7 @@ NOW = timezone.now()
     "fields, state, words",
     [
         ({}, "live", ""),
-        ({"error": "Nothing listens there."}, "unreachable", "Nothing listens there."),
+        ({"error": "Nothing is listening there."}, "unreachable", "Nothing is listening there."),
         ({"succeeded_at": NOW - timedelta(hours=1)}, "stale", "No poll has succeeded"),
         ({"attempted_at": None, "succeeded_at": None}, "never", "not been polled yet"),
         ({"settling_since": NOW, "settling_reason": "It restarted."}, "settling", "It restarted. Until"),
@@ -80,7 +80,7 @@ def test_a_blind_alertmanager_never_looks_like_no_alerts(
     make_upstream(name="am", **fields)
     html = page(client)
     assert "Nothing is firing" not in html
-    assert "alerts of this moment cannot be seen: am" in html
+    assert "current alerts cannot be seen: am" in html
     assert dashboard().alerts_sight.is_blind
 
 

@@ -48,7 +48,7 @@ def test_credentials_are_stored_and_neither_shown_again_nor_audited(
     assert upstream.credentials == {"username": "ann", "password": "hunter2secret"}
     html = staff.get(upstream.get_absolute_url()).content.decode()
     assert "hunter2secret" not in html
-    assert "set; type a new one" in html
+    assert "set; enter a new one" in html
     assert post(staff, upstream, token="tokentoken123") == ""
     upstream.refresh_from_db()
     assert upstream.credentials == {"token": "tokentoken123"}
@@ -73,7 +73,7 @@ def test_an_empty_field_keeps_the_credentials_and_forgetting_drops_them(staff: C
 def test_credentials_are_not_sent_to_another_server_unseen(staff: Client) -> None:
     upstream = make_upstream(credentials={"token": "abc"}, url="http://am:9093")
     upstream.url = "http://elsewhere:9093"
-    assert "Type the credentials again" in post(staff, upstream)
+    assert "Enter the credentials again" in post(staff, upstream)
     assert post(staff, upstream, token="abc") == ""
     upstream.url = "http://elsewhere:9093/prefix"
     assert post(staff, upstream) == ""
@@ -94,17 +94,17 @@ def test_what_the_environment_sets_cannot_be_changed_here(staff: Client) -> None
 
 
 def test_the_list_says_how_fresh_each_upstream_is(staff: Client) -> None:
-    make_upstream(error="Nothing listens at am:9093.")
+    make_upstream(error="Nothing is listening at am:9093.")
     make_upstream(enabled=False)
     html = staff.get("/admin/core/upstream/").content.decode()
-    for words in ("Unreachable", "Nothing listens at am:9093.", "Disabled"):
+    for words in ("Unreachable", "Nothing is listening at am:9093.", "Disabled"):
         assert words in html
 
 
 def test_the_connection_test_answers_with_a_sentence(staff: Client) -> None:
     upstream = make_upstream(url="http://127.0.0.1:1")
     html = staff.post(f"/admin/core/upstream/{upstream.pk}/test/", follow=True).content.decode()
-    assert "Nothing listens at 127.0.0.1:1" in html
+    assert "Nothing is listening at 127.0.0.1:1" in html
 
 
 def test_a_service_shows_status_targets_and_history(staff: Client) -> None:
@@ -124,8 +124,8 @@ def test_a_service_shows_status_targets_and_history(staff: Client) -> None:
     }
     assert staff.post(service.get_absolute_url(), data).status_code == 302
     assert Service.objects.get().matchers == ['job="a,b"', 'env=~"x|z"']
-    wrong = staff.post(service.get_absolute_url(), {**data, "matchers": "no matcher"})
-    assert "is no matcher" in wrong.content.decode()
+    wrong = staff.post(service.get_absolute_url(), {**data, "matchers": "not a matcher"})
+    assert "is not a matcher" in wrong.content.decode()
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_chart_whose_matchers_cannot_be_read_is_refused(staff: Client) -> None
     panel = Panel.objects.get(slug="cpu")
     data = {"title": "CPU", "slug": "cpu", "promql": "up", "unit": "percent", "position": "1"}
     answer = staff.post(panel.get_absolute_url(), {**data, "alert_matchers": "("})
-    assert "is no matcher" in answer.content.decode()
+    assert "is not a matcher" in answer.content.decode()
     good = staff.post(panel.get_absolute_url(), {**data, "alert_matchers": 'a="b"'})
     assert good.status_code == 302
     panel.refresh_from_db()

@@ -30,7 +30,7 @@ def test_a_search_without_result_says_so_and_leads_back(client: Client) -> None:
     make_service()
     page = client.get(reverse("admin:core_service_changelist"), {"q": "no-such"}).text
     assert "No service matches the search." in page
-    assert "Start again without them" in page
+    assert "Clear search and filters" in page
 
 
 def test_moments_in_lists_name_their_zone(client: Client) -> None:

@@ -18,7 +18,7 @@ def test_an_unknown_address_leads_back_to_the_dashboard(client: Client, path: st
     sign_in(client)
     answer = client.get(path)
     assert answer.status_code == 404
-    assert "Nothing is at this address." in answer.text
+    assert "There is no page at this address." in answer.text
     assert 'href="/admin/"' in answer.text
     assert answer["X-Request-Id"] in answer.text
 
@@ -32,12 +32,15 @@ def test_who_may_not_see_a_page_is_told_so(client: Client) -> None:
 def test_a_form_without_its_token_is_told_how_to_be_sent(client: Client) -> None:
     strict = Client(enforce_csrf_checks=True)
     answer = strict.post("/admin/login/", {"username": "a", "password": "b"})
-    assert (answer.status_code, "load the page anew" in answer.text) == (403, True)
+    assert (answer.status_code, "reload the page" in answer.text) == (403, True)
 
 
 @pytest.mark.parametrize(
     ("error", "status", "said"),
-    [(RuntimeError(), 500, "failed, not you"), (OperationalError(), 503, "cannot reach")],
+    [
+        (RuntimeError(), 500, "An error occurred in the portal"),
+        (OperationalError(), 503, "cannot reach"),
+    ],
 )
 def test_a_fault_and_an_outage_need_no_database(
     error: Exception, status: int, said: str, django_assert_num_queries: Callable[..., object]

@@ -73,8 +73,8 @@ def test_a_bar_leads_to_its_own_time(staff: Client, elastic: FakeElasticsearch) 
 
 def test_what_is_not_found_says_what_to_change(staff: Client, elastic: FakeElasticsearch) -> None:
     page = html(staff, q="nothing-like-it")
-    assert "No line matches" in page
-    assert "Take a filter away" in page
+    assert "No matching lines" in page
+    assert "Remove a filter" in page
 
 
 def test_a_malformed_query_is_explained(staff: Client, elastic: FakeElasticsearch) -> None:
@@ -86,14 +86,14 @@ def test_a_malformed_query_is_explained(staff: Client, elastic: FakeElasticsearc
 def test_a_parameter_that_makes_no_sense_is_explained(
     staff: Client, elastic: FakeElasticsearch
 ) -> None:
-    assert "Known levels" in html(staff, level="loud")
+    assert "Available levels" in html(staff, level="loud")
 
 
 def test_a_server_that_is_down_is_no_empty_list(staff: Client) -> None:
     make_elasticsearch()
     page = html(staff)
     assert "The logs cannot be seen." in page
-    assert "No line matches" not in page
+    assert "No matching lines" not in page
 
 
 def test_a_part_is_shown_as_a_part(staff: Client, elastic: FakeElasticsearch) -> None:
@@ -117,7 +117,7 @@ def test_around_a_moment_and_around_a_line(staff: Client, elastic: FakeElasticse
     page = html(staff, context="id-1")
     assert "is-anchor" in page
     assert page.index("taken") < page.index("payment refused")
-    assert "No line has this id" in html(staff, context="id-99")
+    assert "There is no line with this id" in html(staff, context="id-99")
 
 
 def test_older_lines_have_a_link(staff: Client, elastic: FakeElasticsearch) -> None:

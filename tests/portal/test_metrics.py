@@ -72,7 +72,7 @@ def test_the_gauges_say_what_the_database_holds(client: Client) -> None:
     make_upstream(
         name="bad",
         kind="alertmanager",
-        error="Nothing listens.",
+        error="Nothing is listening.",
         error_since=now - timedelta(hours=1),
     )
     make_upstream(name="new", live=False)

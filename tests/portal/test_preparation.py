@@ -172,7 +172,7 @@ def test_a_lost_key_is_a_sentence(settings: Settings) -> None:
     settings.SENTRY_API_URL, settings.SENTRY_API_TOKEN = "https://sentry.example", "sntrys_first"
     call_command("prepare", only="upstreams", verbosity=0)
     settings.FIELD_ENCRYPTION_KEYS = ["another key"]
-    with pytest.raises(CommandError, match="Put the old key back"):
+    with pytest.raises(CommandError, match="Add the old key again"):
         call_command("prepare", only="upstreams", verbosity=0)
 
 

@@ -57,14 +57,14 @@ def test_the_page_asks_for_them_and_says_whose_they_are(client: Client, service:
     page = client.get(service.get_absolute_url()).content.decode()
     assert 'id="service-logs"' in page
     assert f'hx-get="/admin/core/service/{service.pk}/logs/"' in page
-    assert "Its lines hold <code>service.name=pay</code>." in page
+    assert "Its log lines have <code>service.name=pay</code>." in page
 
 
 def test_logs_that_cannot_be_seen_are_no_empty_list(client: Client, service: Service) -> None:
     make_elasticsearch()
     part = lines_of(client, service)
     assert 'role="alert"' in part
-    assert "No line of the last hour" not in part
+    assert "No log lines in the last hour" not in part
 
 
 def test_a_form_sets_its_log_fields_line_by_line(client: Client, service: Service) -> None:
@@ -74,7 +74,7 @@ def test_a_form_sets_its_log_fields_line_by_line(client: Client, service: Servic
     service.refresh_from_db()
     assert service.log_fields == ["service.name=a", "kubernetes.namespace=eu"]
     answer = client.post(service.get_absolute_url(), {**form, "log_fields": "pay"})
-    assert "names no log lines. Write field=value" in answer.content.decode()
+    assert "is not a pair of field and value. Write field=value" in answer.content.decode()
 
 
 def test_who_may_not_see_logs_sees_none_here(

@@ -59,7 +59,7 @@ class Connection:
         (LimitRequestLine(9000, 8190), 414, "Shorten its query."),
         (LimitRequestHeaders("too many"), 431, "fewer or shorter"),
         (InvalidRequestMethod("<b>"), 400, "'<b>'"),
-        (RuntimeError("a secret"), 500, "The portal itself failed."),
+        (RuntimeError("a secret"), 500, "An error occurred in the portal."),
     ],
 )
 def test_what_never_became_a_request_is_answered_by_a_problem(

@@ -16,7 +16,7 @@ def test_every_snippet_names_the_service_and_leaves_no_hole() -> None:
         text = render(snippet, service)
         assert "shop-7" in text, snippet
         assert "{{" not in text.replace("${{", ""), snippet
-    assert "PORTAL_TOKEN=<make a token" in render(ENVIRONMENT, service)
+    assert "PORTAL_TOKEN=<create a token" in render(ENVIRONMENT, service)
 
 
 def test_a_token_is_made_and_shown_once(client: Client) -> None:

@@ -86,7 +86,7 @@ def test_the_url_follows_the_port_unless_it_is_given() -> None:
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid"])
 def test_an_address_of_another_machine_is_not_said_to_be_taken(host: str) -> None:
-    with pytest.raises(StartError, match=r"no address of this machine.*Correct PORTAL_BIND"):
+    with pytest.raises(StartError, match=r"not an address of this machine.*Correct PORTAL_BIND"):
         ports.listen(18000, host)
 
 
@@ -95,7 +95,7 @@ def test_a_port_kept_for_root_is_not_said_to_be_taken(monkeypatch: pytest.Monkey
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(socket.socket, "bind", refuse)
-    with pytest.raises(StartError, match=r"Port 80 is kept for root.*above 1023"):
+    with pytest.raises(StartError, match=r"Port 80 is reserved for root.*above 1023"):
         ports.listen(80, "127.0.0.1")
 
 
@@ -208,7 +208,7 @@ def test_a_part_that_keeps_dying_is_started_again_ever_later(
     unit, said = child("import sys; sys.exit('port in use')", tmp_path)
     step_until(unit, lambda: unit.failures == 3)
     unit.stop(lambda: False)
-    assert "ended with exit code 1 (port in use). Starting it again in 0 s." in said[0]
+    assert "ended with exit code 1 (port in use). Restarting it in 0 s." in said[0]
     assert "3 times in a row" in said[2]
     assert str(tmp_path / "part.log") in said[2]
 

@@ -249,8 +249,8 @@ def test_the_page_survives_any_query(client: Client, query: str) -> None:
         ("since=yesterday", "“From” could not be read"),
         ("until=2026-13-45", "“Until” could not be read"),
         ("since=2026-03-02&until=2026-03-01", "“From” is not before “Until”"),
-        ("kind=weather", "Not everything asked for is known. There are: alert"),
-        ("cursor=x", "this is the newest page"),
+        ("kind=weather", "Some of the kinds are unknown. Available kinds: alert"),
+        ("cursor=x", "so the newest page is shown"),
     ],
 )
 def test_what_the_page_cannot_use_is_told(client: Client, query: str, sentence: str) -> None:
@@ -261,7 +261,7 @@ def test_what_the_page_cannot_use_is_told(client: Client, query: str, sentence: 
 def test_a_service_that_is_not_there_is_said(client: Client) -> None:
     sign_in(client)
     page = client.get("/admin/timeline/?service=nobody").content.decode()
-    assert "There is no service “nobody”: this is the timeline of all." in page
+    assert "There is no service “nobody”. The timeline of all services is shown." in page
 
 
 def test_an_account_sees_only_what_it_may(client: Client) -> None:

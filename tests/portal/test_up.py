@@ -174,7 +174,7 @@ def test_it_starts_serves_stops_in_order_and_starts_again(var: Path, runs: list[
         first.post(hook, iter([b'{"alerts"', b": []}"]), token) == 202
     )  # in chunks, without a length
     assert first.post(hook, (b" " * 1_000_000 for _ in range(50)), token) == 413
-    assert f"already runs at {first.url()} (pid {first.process.pid})" in refusal(var)
+    assert f"already running at {first.url()} (pid {first.process.pid})" in refusal(var)
     assert first.stop() == 0
     stopped = re.findall(r"^  (\S+) +stopped", first.text, re.M)
     assert [name for name in stopped if name in ("Beat", "Worker", "Web", "Redis", "PostgreSQL")] == [
@@ -245,7 +245,7 @@ def test_prometheus_scrapes_the_portal_and_a_dead_part_comes_back(
         if b"beat" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     )
     os.kill(beat, signal.SIGKILL)
-    run.says(r"Beat +ended by signal 9.* Starting it again in 1 s")
+    run.says(r"Beat +ended by signal 9.* Restarting it in 1 s")
     assert processes.wait_until(lambda: len(re.findall(r"Beat +ready", run.text)) == 2, seconds=30)
     assert run.stop() == 0
     assert run.left() == []

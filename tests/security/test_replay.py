@@ -42,8 +42,11 @@ def test_a_second_replay_is_told_to_wait_and_the_first_leaves_no_lock(
     body = {"since": (timezone.now() - timedelta(days=1)).isoformat()}
     another_connection.execute("SELECT pg_advisory_lock(%s)", [replay.LOCK])
     refused = client.post("/api/v1/detections/replay/", body, **JSON)
-    assert (refused.status_code, "one at a time" in refused.json()["detail"]) == (409, True)
-    assert "one at a time" in client.post(page, FORM).content.decode()
+    assert (refused.status_code, "only one can run at a time" in refused.json()["detail"]) == (
+        409,
+        True,
+    )
+    assert "only one can run at a time" in client.post(page, FORM).content.decode()
     another_connection.execute("SELECT pg_advisory_unlock_all()")
     for _ in range(2):
         assert client.post("/api/v1/detections/replay/", body, **JSON).status_code == 200

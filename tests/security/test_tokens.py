@@ -222,7 +222,7 @@ def test_what_a_token_made_outlives_it_unless_it_is_revoked_with_it(
 def test_a_token_that_is_revoked_while_it_makes_another_makes_none() -> None:
     taken, _written = mint()
     ApiToken.objects.update(revoked_at=timezone.now())  # since the request was let in
-    with pytest.raises(ValidationError, match="The token you use was revoked"):
+    with pytest.raises(ValidationError, match="The token you are using has been revoked"):
         tokens.create(user=taken.user, name="x", scopes=["read"], made_with=taken)
 
 
@@ -328,9 +328,9 @@ def test_the_command_prints_the_token_and_nothing_else(capsys: pytest.CaptureFix
     [
         ({"--user": "ghost"}, "no active account"),
         ({"--scope": "root"}, "Choose scopes from"),
-        ({"--expires": "soon"}, "no lifetime"),
+        ({"--expires": "soon"}, "not a lifetime"),
         ({"--expires": "9000d"}, "366 days"),
-        ({"--cidr": "10.0.0.0/99"}, "no network"),
+        ({"--cidr": "10.0.0.0/99"}, "not a network"),
         ({"--service": "ghost"}, "no service 'ghost'"),
     ],
 )

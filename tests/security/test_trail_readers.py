@@ -32,7 +32,9 @@ def make_destination(name: str = "splunk", **over: Any) -> SiemDestination:
 
 
 def make_failing(since: datetime, **over: Any) -> SiemDestination:
-    return make_destination(failures=3, failing_since=since, error="Nothing listens there.", **over)
+    return make_destination(
+        failures=3, failing_since=since, error="Nothing is listening there.", **over
+    )
 
 
 def open_alerts(alertname: str) -> list[Alert]:
@@ -48,7 +50,7 @@ def test_a_destination_that_fails_for_a_quarter_of_an_hour_is_an_alert_until_it_
         trail_readers.watch(at=now + timedelta(minutes=minutes))
     (alert,) = open_alerts(trail_readers.FAILING)
     assert alert.labels["destination"] == "splunk"
-    assert "Nothing listens there." in alert.annotations["description"]
+    assert "Nothing is listening there." in alert.annotations["description"]
     SiemDestination.objects.filter(pk=row.pk).update(failures=0, failing_since=None, error="")
     watch_trail_readers()
     assert open_alerts(trail_readers.FAILING) == []
@@ -121,4 +123,4 @@ def test_a_list_of_destinations_takes_the_same_statements_however_many(url: str)
 def test_the_doctor_names_a_destination_that_fails() -> None:
     make_failing(timezone.now())
     (said,) = [finding for finding in facts.trail() if finding.thing == "siem splunk"]
-    assert said.text.startswith("It does not accept the audit trail: Nothing listens there.")
+    assert said.text.startswith("It does not accept the audit trail: Nothing is listening there.")

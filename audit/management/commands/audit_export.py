@@ -15,15 +15,13 @@ from audit import exports, filters
 
 
 class Command(BaseCommand):
-    help = (
-        "Writes the filtered audit trail as CSV, newest entries first; it is audited as any export."
-    )
+    help = "Writes the filtered audit trail as CSV, newest entries first; it is audited like any export."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("path", nargs="?", default="-", help="a file; left out: the screen")
+        parser.add_argument("path", nargs="?", default="-", help="a file; default: standard output")
         parser.add_argument(
             "--filter", action="append", default=[], metavar="NAME=VALUE",
-            help=f"may be given several times; names: {', '.join(filters.NAMES)}",
+            help=f"may be repeated; names: {', '.join(filters.NAMES)}",
         )  # fmt: skip
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -38,7 +36,7 @@ class Command(BaseCommand):
         except exports.BusyError as error:
             raise CommandError(str(error)) from error
         except exports.CancelledError as error:
-            raise CommandError("Somebody cancelled the export; nothing was written.") from error
+            raise CommandError("The export was cancelled; nothing was written.") from error
         except DatabaseError as error:
             raise CommandError(f"The database ended it: {error}") from error
         except OSError as error:
@@ -53,7 +51,9 @@ def _query(pairs: list[str]) -> dict[str, str]:
     """Return the filters. Raises CommandError for what is no pair."""
     for pair in pairs:
         if "=" not in pair:
-            raise CommandError(f"{pair!r} is no filter. Write NAME=VALUE, for example group=auth.")
+            raise CommandError(
+                f"{pair!r} is not a filter. Write NAME=VALUE, for example group=auth."
+            )
     return dict(pair.split("=", 1) for pair in pairs)
 
 

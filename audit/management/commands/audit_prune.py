@@ -16,7 +16,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--apply", action="store_true", help="drop them, as the hourly tick does"
+            "--apply", action="store_true", help="drop them now, as the hourly tick does"
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -32,5 +32,5 @@ class Command(BaseCommand):
                 f"{month.name}: {month.rows} entries {kept if month.unread_by else verb}"
             )
         if not found:
-            kept = f"{months} full months are kept" if months else "everything is kept"
-            self.stdout.write(f"Nothing is past the policy: {kept}.")
+            kept = f"{months} full months are kept" if months else "all months are kept"
+            self.stdout.write(f"No month is past its retention: {kept}.")

@@ -122,7 +122,7 @@ def _run(argv: list[str], cwd: Path, configuration: Path | None, seconds: float)
 
 def _last_line(output: str | None) -> str:
     lines = [line.strip() for line in (output or "").splitlines() if line.strip()]
-    return lines[-1].removeprefix("E: ")[:300] if lines else "apt-get failed without a word"
+    return lines[-1].removeprefix("E: ")[:300] if lines else "apt-get failed without a message"
 
 
 def main() -> int:

@@ -17,18 +17,24 @@ class Command(BaseCommand):
     help = "Create an API token and print it, and nothing else. It cannot be shown again."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("name", help="What the token is for.")
+        parser.add_argument("name", help="What the token is used for.")
         parser.add_argument("--user", required=True, help="The account it acts for.")
         parser.add_argument(
             "--scope", action="append", nargs="+", required=True, help=", ".join(Scope.values)
         )
-        parser.add_argument("--expires", default="", help="90d or 12h; without it, never.")
         parser.add_argument(
-            "--cidr", action="append", nargs="+", default=[], help="Networks it may come from."
+            "--expires", default="", help="lifetime, such as 90d or 12h; default: no expiry"
+        )
+        parser.add_argument(
+            "--cidr",
+            action="append",
+            nargs="+",
+            default=[],
+            help="Networks from which it may be used.",
         )
 
         parser.add_argument(
-            "--service", default="", help="The slug of the service whose application uses it."
+            "--service", default="", help="Slug of the service whose application uses it."
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -36,12 +42,12 @@ class Command(BaseCommand):
         if user is None:
             raise CommandError(
                 f"There is no active account {options['user']!r}."
-                " `manage.py enrol_link NAME --create` makes one."
+                " `manage.py enrol_link NAME --create` creates one."
             )
         service = Service.objects.filter(slug=options["service"]).first()
         if options["service"] and service is None:
             raise CommandError(
-                f"There is no service {options['service']!r}. Add it in the admin, or leave --service out."
+                f"There is no service {options['service']!r}. Add it in the admin, or omit --service."
             )
         expires = options["expires"]
         try:

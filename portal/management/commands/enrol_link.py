@@ -9,11 +9,13 @@ from security import enrolment
 
 
 class Command(BaseCommand):
-    help = "Print a one-time link at which an account sets its password and its second factor."
+    help = "Print a one-time link with which the user of an account sets their password and second factor."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("username")
-        parser.add_argument("--create", action="store_true", help="Make the account if missing.")
+        parser.add_argument(
+            "--create", action="store_true", help="Create the account if it does not exist."
+        )
         parser.add_argument("--superuser", action="store_true", help="Make it a superuser.")
 
     def handle(self, *_args: Any, **options: Any) -> None:

@@ -11,13 +11,11 @@ from portal.core.models import Upstream
 
 
 class Command(BaseCommand):
-    help = (
-        "Poll all upstreams, or the one called NAME, once and now; exit 1 when one of them failed."
-    )
+    help = "Poll all upstreams, or the one called NAME, once and now; exit with 1 if a poll failed."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "name", nargs="?", metavar="NAME", help="name of an upstream; all when left out"
+            "name", nargs="?", metavar="NAME", help="name of an upstream; default: all"
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -51,5 +49,5 @@ def _nothing_to_poll(wanted: str | None, known: list[str]) -> str:
         hint = "Set PROMETHEUS_URL or ALERTMANAGER_URL, or add or enable one in the admin."
         return f"There is no enabled upstream. {hint}"
     if Upstream.objects.servers().filter(name=wanted).exists():
-        return f"The upstream {wanted} is disabled. Enable it in the admin, or in the environment it is set by."
+        return f"The upstream {wanted} is disabled. Enable it in the admin, or in the environment that sets it."
     return f"There is no upstream {wanted}. Enabled ones: {', '.join(known)}."

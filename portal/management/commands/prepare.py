@@ -23,12 +23,12 @@ STEPS: dict[str, tuple[str, Callable[[], str]]] = {
 
 
 class Command(BaseCommand):
-    help = "Migrate, collect static files, register upstreams and the webhook's token. Repeatable."
+    help = "Migrate, collect static files, register upstreams and the webhook's token. Can be repeated safely."
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--only", choices=[*STEPS], help="Run one step.")
-        parser.add_argument("--skip", choices=[*STEPS], action="append", help="Leave a step out.")
+        parser.add_argument("--only", choices=[*STEPS], help="Run only this step.")
+        parser.add_argument("--skip", choices=[*STEPS], action="append", help="Skip this step.")
         parser.add_argument("--progress", type=Path, help="Also write JSON lines to this file.")
 
     def handle(

@@ -13,12 +13,12 @@ NAME = "portal-rules.yml"
 
 
 class Command(BaseCommand):
-    help = "Write the alert rules to PATH (a file, or a folder that gets portal-rules.yml), or to the screen."
+    help = "Write the alert rules to PATH (a file, or a folder for portal-rules.yml), or to standard output."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("path", nargs="?", metavar="PATH")
         parser.add_argument(
-            "--upstream", metavar="NAME", default="", help="rules of this Prometheus only"
+            "--upstream", metavar="NAME", default="", help="only rules of this Prometheus"
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -36,7 +36,7 @@ class Command(BaseCommand):
         for sentence in file.left_out:
             self.stderr.write(f"Left out: {sentence}.")
         if not changed:
-            self.stdout.write(f"{path} is as it was: {file.count} rules.")
+            self.stdout.write(f"{path} is unchanged: {file.count} rules.")
             return
         self.stdout.write(
             f"Wrote {file.count} rules to {path}. prometheus.yml needs, once:\n"

@@ -69,7 +69,7 @@ document.addEventListener("DOMContentLoaded", () => {
       if (answer.ok) chart.draw(body);
       else chart.fail(body.detail || `The portal answered HTTP ${answer.status}.`);
     } catch (error) {
-      chart.fail(error instanceof SignedOut ? "You are signed out." : "The portal does not answer.");
+      chart.fail(error instanceof SignedOut ? "You have signed out." : "The portal does not answer.");
     }
   }
 

@@ -56,7 +56,7 @@ def test_headers_are_stored_and_never_shown(staff: Client) -> None:
 def test_a_line_that_is_no_header_is_refused(staff: Client, written: str) -> None:
     check = make_check()
     answer = staff.post(check.get_absolute_url(), form(check, new_headers=written))
-    assert "is no header" in answer.content.decode()
+    assert "is not a header" in answer.content.decode()
 
 
 def test_a_checks_page_shows_uptime_latency_and_changes(staff: Client) -> None:
@@ -82,7 +82,7 @@ def test_a_checks_page_shows_uptime_latency_and_changes(staff: Client) -> None:
         "95.833 %",
         "1 incident",
         "up to 200 ms",
-        "slowest single answer 1.5 s",
+        "slowest single result 1.5 s",
         "HTTP 500.",
     ):
         assert words in page, words

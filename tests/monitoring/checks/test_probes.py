@@ -23,7 +23,7 @@ def ask(kind: str, target: str, **over: Any) -> ProbeResult:
     ("script", "options", "status", "words"),
     [
         (reply(b"ok"), {}, "up", "HTTP 200 in"),
-        (reply(b"ok", "503 Service Unavailable"), {}, "down", "HTTP 503; expected is 200-399"),
+        (reply(b"ok", "503 Service Unavailable"), {}, "down", "HTTP 503; expected: 200-399"),
         (reply(b"no", "401 Unauthorized"), {"expected_status": "401"}, "up", "HTTP 401"),
         (reply(b'{"ok": true}'), {"body_pattern": '"ok":\\s*true'}, "up", "HTTP 200"),
         (reply(b"line\nbad"), {"body_pattern": "ok"}, "down", "does not contain 'ok'"),
@@ -71,7 +71,7 @@ def test_a_metadata_address_is_refused_and_says_nothing_of_the_target(
     with serving(reply(b"credentials")) as url:
         for kind, target in (("http", url), ("tcp", url[7:]), ("tls", url[7:])):
             answer = ask(kind, target)
-            assert (answer.status, "never asked" in answer.sentence) == ("unknown", True)
+            assert (answer.status, "never connects" in answer.sentence) == ("unknown", True)
 
 
 def test_tcp_connects_or_says_why_not() -> None:
@@ -87,7 +87,7 @@ def test_tcp_connects_or_says_why_not() -> None:
     [
         (90, "up", "valid until"),
         (5, "degraded", "Renew it soon"),
-        (-1, "down", "has expired"),
+        (-1, "down", "expired on"),
     ],
 )
 def test_tls_expiry_of_a_certificate(tmp_path: Path, days: int, status: str, words: str) -> None:
@@ -114,7 +114,7 @@ def test_tls_of_an_unknown_authority_is_down_with_a_cure(tmp_path: Path) -> None
     with serving(reply(), context) as url:
         answer = ask("tls", url[8:])
     assert answer.status == "down"
-    assert "unknown authority. Trust it on the portal's machine, or switch" in answer.sentence
+    assert "unknown CA. Trust the CA on the portal's machine, or turn" in answer.sentence
 
 
 @pytest.mark.parametrize(

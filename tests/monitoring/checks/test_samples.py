@@ -29,12 +29,12 @@ def test_values_are_compared(data: Any, comparison: str, threshold: float, wrong
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (vector(), "finds no value"),
-        (vector("NaN"), "finds no value"),
-        ({"resultType": "matrix", "result": []}, r"Take the \[range\] out"),
+        (vector(), "returns no value"),
+        (vector("NaN"), "returns no value"),
+        ({"resultType": "matrix", "result": []}, r"Remove the \[range\]"),
         (vector(*["1"] * 1001), "Aggregate"),
-        (None, "strange answer"),
-        ({"resultType": "vector", "result": [{"metric": 7, "value": "x"}]}, "finds no value"),
+        (None, "malformed answer"),
+        ({"resultType": "vector", "result": [{"metric": 7, "value": "x"}]}, "returns no value"),
     ],
 )
 def test_no_value_is_no_good_news(data: Any, words: str) -> None:

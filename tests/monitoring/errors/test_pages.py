@@ -73,8 +73,8 @@ def test_a_longer_list_costs_no_more_queries(staff: Client) -> None:
 
 def test_an_empty_list_that_is_blind_says_so(staff: Client) -> None:
     assert "No Sentry is connected" in html(staff, LIST)
-    make_sentry(error="Nothing listens at sentry.example:9000.")
-    assert "Nothing listens at sentry.example:9000." in html(staff, LIST)
+    make_sentry(error="Nothing is listening at sentry.example:9000.")
+    assert "Nothing is listening at sentry.example:9000." in html(staff, LIST)
 
 
 def test_the_page_of_an_error_has_its_numbers_trend_history_and_link(staff: Client) -> None:

@@ -68,7 +68,10 @@ def test_the_next_poll_finds_nothing_to_say_about_it(sentry: FakeSentry, issue: 
 def test_once_is_enough(sentry: FakeSentry, issue: ErrorIssue) -> None:
     services.resolve([issue], actor=None)
     again = services.resolve([ErrorIssue.objects.get()], actor=None)
-    assert again.sentence("resolved") == "0 errors resolved, 1 already so, or gone from Sentry."
+    assert (
+        again.sentence("resolved")
+        == "0 errors resolved, 1 unchanged: already in that state, or gone from Sentry."
+    )
     assert len(sentry.bodies) == 1
 
 

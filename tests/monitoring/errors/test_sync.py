@@ -264,7 +264,7 @@ def test_429_is_waited_for_and_said(
     sentry.refuse, sentry.refusal_headers = 429, headers
     poll(upstream)
     assert abs(upstream.next_run_at - reset) < timedelta(seconds=5)
-    assert "takes no more requests until" in upstream.error
+    assert "accepts no more requests until" in upstream.error
     assert Upstream.objects.due(at=timezone.now() + timedelta(seconds=290)).count() == 0
 
 
@@ -280,7 +280,7 @@ def test_a_spent_rate_limit_ends_the_poll_before_the_429(
     poll(upstream)
     assert len(sentry.requests) == 1
     assert upstream.error == ""
-    assert "rate limit is spent" in upstream.warning
+    assert "rate limit is used up" in upstream.warning
     assert upstream.next_run_at.timestamp() >= reset
 
 
@@ -298,11 +298,11 @@ def test_the_next_page_is_asked_of_the_configured_host_only(
 @pytest.mark.parametrize(
     "mood, words",
     [
-        ({"refuse": 401}, "does not know the token"),
+        ({"refuse": 401}, "rejected the token"),
         ({"refuse": 403}, "Give it the scopes org:read, project:read and event:read"),
         ({"organization": "other"}, "has no organisation 'acme'"),
         ({"body": b"<!doctype html><title>Login</title>"}, "an HTML page instead of JSON"),
-        ({"body": b'{"hello": "world"}'}, "does not answer as Sentry does"),
+        ({"body": b'{"hello": "world"}'}, "does not answer like Sentry"),
         ({"body": b"plain"}, "something that is not JSON"),
         ({"refuse": 500}, "HTTP 500"),
     ],
@@ -345,7 +345,7 @@ def test_an_endless_list_is_read_a_poll_at_a_time_and_said(
     sentry.add(*(wire_issue(n) for n in range(1, 701)))
     poll(upstream)
     assert ErrorIssue.objects.count() == 300
-    assert "300 issues on 3 pages were read, as much as one poll reads" in upstream.warning
+    assert "300 issues on 3 pages were read, the limit of one poll" in upstream.warning
     sentry.requests.clear()
     poll(upstream)
     assert ErrorIssue.objects.count() == 500  # the newest page, then two from the cursor on
@@ -361,7 +361,7 @@ def test_more_than_is_kept_of_one_server_is_left_out_and_said(
     monkeypatch.setattr(bounds, "MOST_KEPT", 250)
     sentry.add(*(wire_issue(n) for n in range(1, 701)))
     poll(upstream)
-    assert "more than the 250 issues that are kept of one Sentry" in upstream.warning
+    assert "more than 250 issues, the limit for one Sentry" in upstream.warning
     assert len(sentry.requests) == 3
     assert ErrorIssue.objects.count() == 250
     assert not ErrorIssue.objects.filter(missing_since__isnull=False).exists()
@@ -376,7 +376,7 @@ def test_more_than_is_kept_of_one_server_is_left_out_and_said(
 
 def test_an_organisation_that_leads_elsewhere_is_not_asked_for(sentry: FakeSentry) -> None:
     upstream = make_sentry(sentry.url, options={"organization": ".."})
-    assert "is no slug" in poll(upstream).error
+    assert "is not a valid slug" in poll(upstream).error
     assert sentry.requests == []
 
 

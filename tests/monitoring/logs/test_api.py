@@ -130,7 +130,7 @@ def test_a_refusal_of_the_server_is_a_424_in_words(
 
 @pytest.mark.parametrize(
     "body, words",
-    [(b"<!doctype html><title>Login</title>", "HTML page instead of JSON"), (b"{}", "does not answer as"),
+    [(b"<!doctype html><title>Login</title>", "HTML page instead of JSON"), (b"{}", "does not answer like"),
      (b'{"hits": {"hits": 3}}', "no list of hits"), (b'{"hits"', "not JSON")],
 )  # fmt: skip
 def test_an_answer_that_is_no_search_is_a_424(

@@ -54,7 +54,7 @@ def test_an_index_that_is_not_there_is_a_warning(
 
 @pytest.mark.parametrize(
     "body, words",
-    [(b"<html>", "HTML page"), (b"{}", "does not name a version"), (b"[]", "does not name a version"),
+    [(b"<html>", "HTML page"), (b"{}", "reports no version"), (b"[]", "reports no version"),
      (b"", "not JSON")],
 )  # fmt: skip
 def test_a_stranger_is_told_apart(
@@ -67,7 +67,7 @@ def test_a_stranger_is_told_apart(
 
 def test_refused_credentials_are_said(upstream: Upstream, elastic: FakeElasticsearch) -> None:
     elastic.refuse = (401, reply("unauthorised"))
-    assert "refused the credentials" in connection_test.run(upstream, actor=None).sentence
+    assert "rejected the credentials" in connection_test.run(upstream, actor=None).sentence
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_the_histogram_covers_the_whole_range() -> None:
         ("search-opensearch", 3, True, ""),
         ("search-many", 10_000, False, ""),
         ("search-empty", 0, True, ""),
-        ("search-no-index", 0, True, "No index has the name that is searched"),
+        ("search-no-index", 0, True, "There is no index with this name"),
         ("search-timed-out", 10_000, False, "stopped after 5 seconds"),
         ("search-partial", 3, True, "1 of 3 shards failed, so lines are missing: Fielddata is disabled"),
     ],

@@ -87,7 +87,7 @@ def test_a_restart_of_the_receiver_loses_nothing(place: tuple[Rsyslog, SiemDesti
     wanted += record(5)
     assert forwarding.forward(row.pk) == 0
     row.refresh_from_db()
-    assert "Nothing listens at" in row.error
+    assert "Nothing is listening at" in row.error
     assert row.not_before is not None
     assert lag_seconds() > 0
     assert forwarding.claim_due(at=timezone.now()) == []
@@ -132,7 +132,7 @@ def test_a_receiver_that_resets_or_hangs_has_not_taken_the_batch() -> None:
         )
     with socket.create_server(("127.0.0.1", 0)) as silent:
         place = transport.SyslogReceiver("127.0.0.1", silent.getsockname()[1], False)
-        with pytest.raises(transport.TransportError, match="did not take"):
+        with pytest.raises(transport.TransportError, match="did not accept"):
             transport.deliver(place, b"x", seconds=0.5)
 
 

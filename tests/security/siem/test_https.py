@@ -117,12 +117,12 @@ def test_what_is_refused_comes_again_from_the_cursor(collector: Collector) -> No
 @pytest.mark.parametrize(
     "status, words",
     [
-        (400, "refused the batch. See its log for why (HTTP 400: told why)."),
-        (401, "refused the token. Set the destination's token (HTTP 401"),
-        (403, "Give it the right to send here"),
-        (404, "nothing at this path. Correct the URL"),
-        (413, "takes no entry of this size"),
-        (415, "does not take application/x-ndjson"),
+        (400, "rejected the batch. Check its log for the reason (HTTP 400: told why)."),
+        (401, "rejected the token. Set a valid token for the destination (HTTP 401"),
+        (403, "Give it the permission"),
+        (404, "no such path. Correct the URL"),
+        (413, "does not accept entries of this size"),
+        (415, "does not accept application/x-ndjson"),
         (500, "failed. See the log of that server (HTTP 500: told why)."),
     ],
 )
@@ -136,7 +136,7 @@ def test_it_waits_as_long_as_the_collector_says(collector: Collector, status: in
     collector.status, collector.headers = status, {"Retry-After": "120"}
     row = forwarded_to(collector)
     before = timezone.now()
-    assert "takes nothing until" in failure(row)
+    assert "accepts nothing until" in failure(row)
     assert row.not_before is not None
     assert timedelta(seconds=119) <= row.not_before - before <= timedelta(seconds=180)
     assert forwarding.claim_due(at=before + timedelta(seconds=60)) == []
@@ -156,11 +156,11 @@ def test_an_unknown_authority_and_a_redirect_elsewhere_are_refused(collector: Co
     collector.status, collector.headers = 307, {"Location": "https://127.0.0.2/elsewhere"}
     assert "redirects to" in failure(row)
     SiemDestination.objects.filter(pk=row.pk).update(ca_pem="")
-    assert "give the certificate of its authority" in failure(row)
+    assert "set the certificate of its CA" in failure(row)
 
 
 def test_a_metadata_address_is_never_asked() -> None:
-    with pytest.raises(transport.TransportError, match="never asked"):
+    with pytest.raises(transport.TransportError, match="never connects"):
         https.deliver(https.Collector("x", "https://169.254.169.254/"), [b"{}\n"])
 
 
@@ -170,9 +170,11 @@ def test_a_lost_key_is_told_and_hides_no_destination(settings: Any, client: Clie
     settings.FIELD_ENCRYPTION_KEYS = ["another-key"]
     assert forwarding.forward(row.pk) == 0
     row.refresh_from_db(fields=["error"])
-    assert "Put the old key back" in row.error
+    assert "Add the old key again" in row.error
     assert client.get("/api/v1/siem-destinations/").status_code == 200
-    assert "Put the old key back" in client.get("/admin/security/siemdestination/").content.decode()
+    assert (
+        "Add the old key again" in client.get("/admin/security/siemdestination/").content.decode()
+    )
 
 
 def test_the_token_is_encrypted_and_shown_to_nobody(client: Client, trail: Trail) -> None:
@@ -181,7 +183,7 @@ def test_the_token_is_encrypted_and_shown_to_nobody(client: Client, trail: Trail
     made = client.post("/api/v1/siem-destinations/", body, content_type="application/json")
     assert made.status_code == 201, made.content
     pages = [made, client.get(f"/admin/security/siemdestination/{made.json()['id']}/change/")]
-    assert "set; type a new one" in pages[1].content.decode()
+    assert "set; enter a new one" in pages[1].content.decode()
     with connection.cursor() as cursor:
         cursor.execute("SELECT token FROM security_siemdestination")
         stored = cursor.fetchone()[0]
@@ -194,9 +196,9 @@ def test_the_token_is_encrypted_and_shown_to_nobody(client: Client, trail: Trail
     "change, said",
     [
         ({"url": "https://other.example/in"}, "changes to another server"),
-        ({"url": "syslog+tcp://siem.example"}, "Syslog takes no token"),
-        ({"token": "line\nbreak"}, "no header can carry"),
-        ({"format": "cef"}, "lines of ECS JSON"),
+        ({"url": "syslog+tcp://siem.example"}, "Syslog does not use a token"),
+        ({"token": "line\nbreak"}, "not allowed in a header"),
+        ({"format": "cef"}, "only ECS as JSON"),
         ({"url": "https://user:pw@siem.example/in"}, "or https://host/path"),
         ({"url": "http://siem.example/in"}, "or https://host/path"),
     ],
