@@ -46,7 +46,9 @@ def deliver(collector: Collector, lines: Sequence[bytes]) -> None:
 
 def _post(client: Client, collector: Collector, lines: Sequence[bytes], ends: float) -> None:
     if time.monotonic() >= ends:
-        raise TransportError(f"{collector.peer} did not accept the batch within {BATCH_SECONDS:g} s.")
+        raise TransportError(
+            f"{collector.peer} did not accept the batch within {BATCH_SECONDS:g} s."
+        )
     try:
         reply = client.post_bytes("", b"".join(lines), content_type=CONTENT_TYPE)
     except UpstreamError as error:

@@ -43,11 +43,13 @@ def deliver(receiver: SyslogReceiver, content: bytes, *, seconds: float = BATCH_
                 plain.settimeout(seconds)
                 _send(receiver, plain, content)
     except sockets.ForbiddenAddressError as error:
-        raise TransportError(f"{peer} resolves to {error}, an address to which the portal never connects.") from error
+        raise TransportError(
+            f"{peer} resolves to {error}, an address to which the portal never connects."
+        ) from error
     except ssl.SSLCertVerificationError as error:
         raise TransportError(
-            f"The certificate of {peer} is not accepted: {error.verify_message}. Correct its name, or give"
-            " the certificate of its authority."
+            f"The certificate of {peer} is not accepted: {error.verify_message}. Correct its name, or set"
+            " the certificate of its CA."
         ) from error
     except TimeoutError as error:
         raise TransportError(f"{peer} did not accept the batch within {seconds:g} s.") from error

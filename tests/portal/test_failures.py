@@ -26,7 +26,7 @@ def test_an_unknown_address_leads_back_to_the_dashboard(client: Client, path: st
 def test_who_may_not_see_a_page_is_told_so(client: Client) -> None:
     sign_in(client, make_user(is_superuser=False))
     answer = client.get("/admin/alerts/alert/")
-    assert (answer.status_code, "Your account may not" in answer.text) == (403, True)
+    assert (answer.status_code, "Your account is not allowed" in answer.text) == (403, True)
 
 
 def test_a_form_without_its_token_is_told_how_to_be_sent(client: Client) -> None:

@@ -99,7 +99,7 @@ def test_a_server_that_is_down_is_no_empty_list(staff: Client) -> None:
 def test_a_part_is_shown_as_a_part(staff: Client, elastic: FakeElasticsearch) -> None:
     elastic.patch = {"timed_out": True}
     page = html(staff)
-    assert "A part is missing." in page
+    assert "Results are incomplete." in page
     assert "payment refused" in page
 
 

@@ -33,7 +33,7 @@ def test_what_is_printed_is_text_and_no_markup(client: Client) -> None:
     sign_in(client)
     make_service(slug="shop")
     page = client.get("/admin/services/shop/snippets/").content.decode()
-    assert "PORTAL_TOKEN=&lt;make a token on this page&gt;" in page
+    assert "PORTAL_TOKEN=&lt;create a token on this page&gt;" in page
     assert "[&quot;method&quot;, &quot;route&quot;" in page
 
 

@@ -212,7 +212,7 @@ def test_a_cursor_reads_what_it_wrote_and_refuses_the_rest() -> None:
     cursor = Cursor(NOW, "deploy", 7)
     assert Cursor.read(cursor.written()) == cursor
     for wrong in ("", "AAAA", cursor.written()[:-4], "w7w=", "ZZ|ZZ|Z", "é"):
-        with pytest.raises(ValueError, match="No page"):
+        with pytest.raises(ValueError, match="does not belong to this timeline"):
             Cursor.read(wrong)
 
 
