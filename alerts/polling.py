@@ -23,6 +23,8 @@ from portal.core.polling import Report, streak_since
 
 # How far back a closed episode matters to an alert that is listed as new.
 RECENTLY = timedelta(seconds=60)
+# A Date header has whole seconds, so two measurements of the same skew may differ by one, and by their rounding.
+SKEW_JITTER_SECONDS = 1.5
 
 
 @dataclass
@@ -55,7 +57,8 @@ def poll(upstream: Upstream) -> Report:
     hold = partial(polling.hold, upstream)
     fetched = fetch(upstream, before_each=hold)
     hold()
-    skew = timedelta(seconds=fetched.skew_seconds or 0)
+    skew_seconds = steady_skew(fetched.skew_seconds, upstream.clock_skew_seconds)
+    skew = timedelta(seconds=skew_seconds or 0)
     now = timezone.now() + skew
     decided = _reconcile(upstream, fetched, now)
     silenced = silences.mirror(
@@ -75,11 +78,21 @@ def poll(upstream: Upstream) -> Report:
     }
     return Report(
         summary=f"{decided}" + (f"; {silenced} silences changed" if silenced else ""),
-        skew_seconds=fetched.skew_seconds,
+        skew_seconds=skew_seconds,
         warning=_warning(fetched),
         settling=decided.settling,
         observed=observed,
     )
+
+
+def steady_skew(measured: float | None, known: float | None) -> float | None:
+    """Return the skew to go by, in seconds: the known one while the measured one only jitters about it.
+
+    Otherwise the server's clock would seem to go backwards from one poll to the next.
+    """
+    if measured is None or known is None or abs(measured - known) > SKEW_JITTER_SECONDS:
+        return measured
+    return known
 
 
 def fetch(upstream: Upstream, *, before_each: Callable[[], None] = lambda: None) -> Fetched:

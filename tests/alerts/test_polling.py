@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from alerts import silences
 from alerts.models import Alert, Silence, State, Transition
+from alerts.polling import steady_skew
 from monitoring import polling
 from portal.core.models import Upstream
 from portal.core.polling import Outcome
@@ -272,6 +273,24 @@ def test_a_missing_watchdog_keeps_the_alerts_it_covers(
     fake.alerts = [dog]
     poll(upstream)
     assert [a.fingerprint for a in Alert.objects.open()] == [dog["fingerprint"]]
+
+
+@pytest.mark.parametrize(
+    "measured, known, expected",
+    [
+        (3600.4, 3599.6, 3599.6),
+        (3599.6, 3600.4, 3600.4),
+        (0.0, 1.2, 1.2),
+        (0.0, 3.0, 0.0),
+        (60.0, 3600.0, 60.0),
+        (None, 3600.0, None),
+        (3600.0, None, 3600.0),
+    ],
+)
+def test_a_skew_that_only_jitters_stays_as_it_was(
+    measured: float | None, known: float | None, expected: float | None
+) -> None:
+    assert steady_skew(measured, known) == expected
 
 
 @pytest.mark.parametrize("ends_in, state", [(4, "firing"), (-1, "resolved")])

@@ -111,7 +111,9 @@ def test_alertmanager_starts_with_the_files_of_the_container(tmp_path: Path) -> 
         "alertmanager", tmp_path, "portal_token", f"--storage.path={tmp_path}/data", "--cluster.listen-address="
     ) as url:  # fmt: skip
         configuration = ask(url, "/api/v2/status")["config"]["original"]
-    assert "http://portal:8000/api/v1/hooks/alertmanager/alertmanager/" in configuration
+    # From 0.28 on the URL of a webhook counts as a secret.
+    url = r"(http://portal:8000/api/v1/hooks/alertmanager/alertmanager/|<secret>)"
+    assert re.search(rf"webhook_configs:.*?\n\s+url: {url}\n", configuration, re.S)
 
 
 @pytest.mark.stack
