@@ -9,9 +9,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+from billiard.util import get_logger  # type: ignore[import-untyped]
 from celery import Celery
 from celery.signals import (
     beat_init,
+    celeryd_init,
     setup_logging,
     task_prerun,
     worker_process_shutdown,
@@ -61,7 +63,16 @@ app.conf.beat_schedule = {
 
 @setup_logging.connect
 def keep_django_logging(**_kwargs: Any) -> None:
-    """Stop Celery from replacing the logging configured in the settings."""
+    """Stop Celery from replacing the logging configured in the settings, and its pool from going past it."""
+    pool = get_logger()
+    pool.propagate = True
+    pool.setLevel(logging.WARNING)
+
+
+@celeryd_init.connect
+def leave_out_the_banner(instance: Any, **_kwargs: Any) -> None:
+    """Let the worker write nothing but log lines; its option --quiet does not reach it."""
+    instance.quiet = True
 
 
 @task_prerun.connect

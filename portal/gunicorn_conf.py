@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from portal import counting, env
+from portal.web_log import EcsLogger
 
 bind = os.environ.get("PORTAL_BIND", "127.0.0.1:8000")
 workers = env.web_processes()
@@ -17,6 +18,7 @@ max_requests_jitter = 2_000
 control_socket_disable = (
     True  # its default place is the home folder, which a container may not have
 )
+logger_class = EcsLogger
 accesslog = None  # the portal writes its own line per request
 forwarded_allow_ips = "127.0.0.1"  # the portal decides the client address itself (TRUSTED_PROXIES)
 limit_request_line = 8190  # PromQL in a query may be long

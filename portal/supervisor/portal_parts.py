@@ -98,7 +98,7 @@ def _celery(
     def argv() -> list[str]:
         ready_file.unlink(missing_ok=True)
         (var / "beat").mkdir(exist_ok=True)
-        return [sys.executable, "-m", "celery", "-A", "portal.celery", *words]
+        return [sys.executable, "-m", "celery", "--quiet", "-A", "portal.celery", *words]
 
     return Part(
         name=name, argv=argv, log=var / "log" / f"{name.lower()}.log", ready=ready_file.exists,

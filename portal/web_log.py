@@ -1,0 +1,19 @@
+"""What gunicorn says of itself, such as a worker that was killed: lines in the form of all others."""
+
+from typing import Any
+
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+
+from portal import env
+from portal.core.logs import EcsFormatter, NoSecrets
+
+
+class EcsLogger(Logger):
+    """Writes ECS JSON, unless `LOG_JSON` asks for plain text."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        for handler in self.error_log.handlers:
+            handler.addFilter(NoSecrets())
+            if env.boolean("LOG_JSON", True):
+                handler.setFormatter(EcsFormatter())
