@@ -29,8 +29,8 @@ from alerts.admin_filters import (
     TimeFilter,
 )
 from alerts.models import Alert, Silence
-from portal.core.acts import ActsMixin
 from portal.core.http import UpstreamError
+from portal.core.object_actions import ObjectActionsMixin
 
 STATE_COLOURS = {"Firing": "danger", "Suppressed": "warning", "Resolved": "success"}
 SEVERITY_COLOURS = {"critical": "danger", "warning": "warning", "info": "info"}
@@ -85,7 +85,7 @@ def unacknowledge(desk_admin: Any, request: HttpRequest, queryset: QuerySet[Aler
 
 
 @admin.register(Alert)
-class AlertAdmin(AlertColumns, ActsMixin, ReadOnlyAdmin):
+class AlertAdmin(AlertColumns, ObjectActionsMixin, ReadOnlyAdmin):
     list_display = (
         "headline",
         "shown_state",
@@ -109,7 +109,7 @@ class AlertAdmin(AlertColumns, ActsMixin, ReadOnlyAdmin):
     search_help_text = "Name, summary or instance"
     ordering = ("-starts_at",)
     actions = (acknowledge, assign_to_me, unacknowledge)
-    acts = {verb: partial(desk.act, verb=verb) for verb in desk.VERBS}
+    object_actions = {verb: partial(desk.act, verb=verb) for verb in desk.VERBS}
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view

@@ -17,7 +17,7 @@ from alerts.admin_filters import WhenFilter
 from alerts.models import Alert
 from alerts.notification_forms import ChannelForm, RouteForm
 from alerts.notification_models import Channel, Notification, Outcome, Route
-from portal.core.acts import ActsMixin
+from portal.core.object_actions import ObjectActionsMixin
 from portal.core.wording import duration
 
 ALERTS_SHOWN = 20
@@ -65,9 +65,9 @@ def send_test(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @admin.register(Channel)
-class ChannelAdmin(ChannelColumns, ActsMixin, ModelAdmin):
+class ChannelAdmin(ChannelColumns, ObjectActionsMixin, ModelAdmin):
     form = ChannelForm
-    acts = {"test": send_test}
+    object_actions = {"test": send_test}
     list_display = ("shown_name", "shown_state", "sent_at", "shown_address", "shown_budget")
     search_fields = ("name", "service", "shown_url")
     list_filter = ("enabled", "service")

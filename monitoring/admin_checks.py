@@ -18,8 +18,8 @@ from monitoring.checks.flips import UP
 from monitoring.checks.form import CheckForm
 from monitoring.checks.svg import curve, strip
 from monitoring.models import Check, Deploy, Status
-from portal.core.acts import ActsMixin
 from portal.core.formfields import SearchedFieldsMixin
+from portal.core.object_actions import ObjectActionsMixin
 from portal.core.paginator import CappedPaginator
 from portal.core.wording import duration
 
@@ -75,7 +75,7 @@ def run_now(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @admin.register(Check)
-class CheckAdmin(CheckColumns, ActsMixin, SearchedFieldsMixin, ModelAdmin):
+class CheckAdmin(CheckColumns, ObjectActionsMixin, SearchedFieldsMixin, ModelAdmin):
     form = CheckForm
     list_display = (
         "shown_name",
@@ -89,7 +89,7 @@ class CheckAdmin(CheckColumns, ActsMixin, SearchedFieldsMixin, ModelAdmin):
     list_select_related = ("service",)
     search_fields = ("name", "target", "service__slug")
     autocomplete_fields = ("service",)
-    acts = {"run": run_now}
+    object_actions = {"run": run_now}
     change_form_outer_before_template = "portal/check_page.html"
     fieldsets = (
         (None, {"fields": (("service", "name"), ("kind", "enabled"))}),

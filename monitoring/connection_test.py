@@ -20,7 +20,7 @@ from monitoring.sentry import SORTS, Sentry
 from portal.core import wording
 from portal.core.http import UpstreamError
 from portal.core.models import Upstream
-from portal.core.probing import Answer, asker_of
+from portal.core.probing import ProbeAnswer, prober_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +46,23 @@ def run(upstream: Upstream, *, actor: Any) -> Result:
     return result
 
 
-def ask(upstream: Upstream) -> tuple[Answer | str, datetime | None]:
+def ask(upstream: Upstream) -> tuple[ProbeAnswer | str, datetime | None]:
     """Return what the server says, or what is wrong with it, and when a certificate ends; reads no database."""
-    asker = asker_of(upstream.kind)
-    if asker is None:
+    prober = prober_of(upstream.kind)
+    if prober is None:
         kind = upstream.get_kind_display()
         return f"The portal cannot test a server of kind {kind}. Choose another kind.", None
     try:
-        answer = asker(upstream)
+        answer = prober(upstream)
     except UpstreamError as error:
         return diagnosis.hinted(str(error), error.status, upstream.members[0]), None
     ends = [end for member in upstream.members if (end := certificates.end_of(member))]
     return answer, min(ends, default=None)
 
 
-def judge(upstream: Upstream, answer: Answer | str, certificate_end: datetime | None) -> Result:
+def judge(
+    upstream: Upstream, answer: ProbeAnswer | str, certificate_end: datetime | None
+) -> Result:
     """Join what the server said with what the portal has received from it."""
     if isinstance(answer, str):
         return Result(False, answer)
@@ -80,7 +82,7 @@ def hook_url(upstream: Upstream) -> str:
     return f"{settings.PORTAL_URL}{reverse('hook-alertmanager', args=[upstream.name])}"
 
 
-def _webhook(upstream: Upstream, answer: Answer, *, at: datetime) -> str:
+def _webhook(upstream: Upstream, answer: ProbeAnswer, *, at: datetime) -> str:
     if upstream.kind != Upstream.Kind.ALERTMANAGER:
         return ""
     deliveries = HookDelivery.objects.filter(upstream=upstream)
@@ -96,13 +98,13 @@ def _webhook(upstream: Upstream, answer: Answer, *, at: datetime) -> str:
 # --- How each kind is asked -----------------------------------------------------------------------
 
 
-def ask_prometheus(upstream: Upstream) -> Answer:
+def ask_prometheus(upstream: Upstream) -> ProbeAnswer:
     found = scrape.fetch(upstream)
     sentence = f"Prometheus {found.build.version} answers with {len(found.targets)} targets."
-    return Answer(sentence, found.skew_seconds)
+    return ProbeAnswer(sentence, found.skew_seconds)
 
 
-def ask_sentry(upstream: Upstream) -> Answer:
+def ask_sentry(upstream: Upstream) -> ProbeAnswer:
     """Read one page, in whichever order the server knows."""
     with Sentry(upstream) as client:
         try:
@@ -113,16 +115,16 @@ def ask_sentry(upstream: Upstream) -> Answer:
             page = client.issues(sort=SORTS[1])
         more = "and more" if page.next_query else "all there are"
         said = f"{client.organization} answers with {len(page.issues)} issues, {more}."
-    return Answer(said, page.skew_seconds)
+    return ProbeAnswer(said, page.skew_seconds)
 
 
-def ask_elasticsearch(upstream: Upstream) -> Answer:
+def ask_elasticsearch(upstream: Upstream) -> ProbeAnswer:
     seen = logs.look(upstream)
     failure = f"But: {seen.warning}" if seen.warning else ""
-    return Answer(f"{seen.sentence} answers.", seen.skew_seconds, failure)
+    return ProbeAnswer(f"{seen.sentence} answers.", seen.skew_seconds, failure)
 
 
-def ask_alertmanager(upstream: Upstream) -> Answer:
+def ask_alertmanager(upstream: Upstream) -> ProbeAnswer:
     """List what is there, and look whether its configuration tells us of alerts."""
     listed = alertmanager.fetch(upstream)
     now = timezone.now() + timedelta(seconds=listed.skew_seconds or 0)
@@ -133,7 +135,7 @@ def ask_alertmanager(upstream: Upstream) -> Answer:
         and (start := instant(alert.startsAt))
         and now - diagnosis.HOOK_MEMORY < start
     ]
-    return Answer(
+    return ProbeAnswer(
         f"Alertmanager {listed.version} answers with {len(listed.alerts)} alerts.",
         listed.skew_seconds,
         f"But one member failed: {listed.failures[0]}" if listed.failures else "",

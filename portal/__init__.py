@@ -5,9 +5,9 @@ import sys
 
 if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
     # Before the first metric is made: each keeps the class of its value.
-    from portal import counting
+    from portal import multiprocess_metrics
 
-    counting.share_folder_between_hosts()
+    multiprocess_metrics.use_host_in_file_names()
 
 __version__ = "0.1.0"
 

@@ -18,8 +18,8 @@ from unfold.decorators import display
 
 from audit import exports, filters
 from audit.export_models import ExportRecord, ExportState
-from portal.core.acts import ActsMixin, post_only
 from portal.core.lookups import row_or_404
+from portal.core.object_actions import ObjectActionsMixin, post_only
 from portal.core.paginator import CappedPaginator
 from portal.exports_api import download
 from security import stepup
@@ -106,8 +106,8 @@ class ExportColumns:
 
 
 @admin.register(ExportRecord)
-class ExportRecordAdmin(ExportColumns, ActsMixin, ModelAdmin):
-    acts = {"download": send, "cancel": cancel}
+class ExportRecordAdmin(ExportColumns, ObjectActionsMixin, ModelAdmin):
+    object_actions = {"download": send, "cancel": cancel}
     change_form_template = "portal/export.html"
     paginator = CappedPaginator
     show_full_result_count = False

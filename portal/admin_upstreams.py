@@ -20,8 +20,8 @@ from unfold.widgets import (
 )
 
 from monitoring import connection_test
-from portal.core.acts import ActsMixin
 from portal.core.models import Upstream, UpstreamKind
+from portal.core.object_actions import ObjectActionsMixin
 from portal.core.wording import duration
 from portal.sight import source_of
 from portal.templatetags.portal_text import age, seconds
@@ -133,12 +133,12 @@ def test_connection(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @admin.register(Upstream)
-class UpstreamAdmin(UpstreamColumns, ActsMixin, ModelAdmin):
+class UpstreamAdmin(UpstreamColumns, ObjectActionsMixin, ModelAdmin):
     form = UpstreamForm
     list_display = ("shown_name", "shown_state", "shown_age", "shown_url", "shown_interval")
     list_filter = ("kind", "enabled")
     search_fields = ("name", "url")
-    acts = {"test": test_connection}
+    object_actions = {"test": test_connection}
     change_form_outer_before_template = "portal/upstream_state.html"
     fieldsets = (
         (None, {"fields": (("name", "kind"), "url", ("enabled", "interval_seconds"))}),

@@ -13,7 +13,7 @@ class PortalAdminConfig(admin_apps.AdminConfig):
     def ready(self) -> None:
         from portal.core import formfields
 
-        formfields.say_plainly()  # before the forms are made
+        formfields.install_error_messages()  # before the forms are made
         super().ready()
 
 
@@ -24,9 +24,9 @@ class PortalConfig(AppConfig):
     def ready(self) -> None:
         from django.conf import settings
 
-        from portal import celery, managed  # noqa: F401 - makes ours the default Celery app
+        from portal import celery, managed_upstreams  # noqa: F401 - makes ours the default Celery app
 
-        managed.connect()
+        managed_upstreams.connect()
         # Without an endpoint not one module of OpenTelemetry is loaded.
         if settings.OTEL_EXPORTER_OTLP_ENDPOINT and not telemetry_missing():
             from portal import tracing

@@ -1,6 +1,6 @@
-"""Beat leaves a sign of life: with none nothing ticks, with two everything ticks twice.
+"""Celery beat's heartbeat: without a beat no task is started, with two every task is started twice.
 
-The sign is left by the loop that ticks, so a scheduler that hangs falls silent.
+The loop that starts the tasks writes it, so that a scheduler that hangs is noticed.
 """
 
 import logging
@@ -18,27 +18,27 @@ from redis.retry import Retry
 log = logging.getLogger(__name__)
 KEY = "portal:beats"
 EVERY_SECONDS = 5
-# Twice missed, and a little more: a beat that was killed is not taken for a second one for long.
+# Two missed heartbeats and a margin, so that a beat that was killed does not count for long.
 LIVE_SECONDS = 15
 
 
 def live_beats(*, now: float | None = None) -> list[str]:
-    """Return host and process of each beat that has ticked lately. Raises RedisError or OSError."""
+    """Return `host:pid` of each beat with a recent heartbeat. Raises RedisError or OSError."""
     since = (now or time.time()) - LIVE_SECONDS
     with _client() as client:
         found: Any = client.zrangebyscore(KEY, since, "+inf")
     return [name.decode("utf-8", "replace") for name in found]
 
 
-def tell(*, now: float | None = None) -> None:
-    """Leave a sign of this process, and forget those of an hour ago."""
+def record_heartbeat(*, now: float | None = None) -> None:
+    """Write the heartbeat of this process, and delete those older than an hour."""
     at = now or time.time()
     with _client() as client:
         client.zadd(KEY, {f"{socket.gethostname()}:{os.getpid()}": at})
         client.zremrangebyscore(KEY, "-inf", at - 3600)
 
 
-def withdraw() -> None:
+def remove_heartbeat() -> None:
     with _client() as client:
         client.zrem(KEY, f"{socket.gethostname()}:{os.getpid()}")
 
@@ -50,25 +50,25 @@ def _client() -> redis.Redis:
     )
 
 
-class TellingScheduler(PersistentScheduler):
-    """Celery's own scheduler, which also says that it lives."""
+class HeartbeatScheduler(PersistentScheduler):
+    """Celery's own scheduler, which also writes a heartbeat."""
 
-    told_at = float("-inf")
+    recorded_at = float("-inf")
 
     def tick(self, *args: Any, **kwargs: Any) -> Any:
         wait = super().tick(*args, **kwargs)
-        if time.monotonic() - self.told_at >= EVERY_SECONDS:
-            self.told_at = time.monotonic()
-            self._try(tell)
+        if time.monotonic() - self.recorded_at >= EVERY_SECONDS:
+            self.recorded_at = time.monotonic()
+            self._try(record_heartbeat)
         return wait
 
     def close(self) -> None:
-        self._try(withdraw)
+        self._try(remove_heartbeat)
         super().close()
 
     @staticmethod
     def _try(step: Any) -> None:
-        """Redis may be away; a beat that ticks is worth more than one that is seen to."""
+        """Run a step that needs Redis; when Redis is down, beat must go on all the same."""
         try:
             step()
         except (redis.RedisError, OSError) as error:

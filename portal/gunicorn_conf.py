@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from portal import counting, env
+from portal import env, multiprocess_metrics
 from portal.web_log import EcsLogger
 
 bind = os.environ.get("PORTAL_BIND", "127.0.0.1:8000")
@@ -40,4 +40,4 @@ def on_starting(server: Any) -> None:
 
 def child_exit(server: Any, worker: Any) -> None:
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        counting.forget(worker.pid)
+        multiprocess_metrics.mark_process_dead(worker.pid)

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from audit import partitions
-from portal import managed
+from portal import managed_upstreams
 from portal.core.request_context import Actor
 from portal.health import pending_migrations
 from security import enrolment, tokens
@@ -55,8 +55,8 @@ def _static_version() -> str:
 
 
 def register_upstreams() -> str:
-    managed.synchronise()
-    names = ", ".join(managed.wanted())
+    managed_upstreams.synchronise()
+    names = ", ".join(managed_upstreams.desired())
     return f"{names} registered" if names else ""
 
 

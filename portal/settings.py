@@ -167,7 +167,7 @@ CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a long outage of Redis is waited 
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ALWAYS_EAGER = False
 CELERY_TASK_DEFAULT_QUEUE = "portal"
-CELERY_BEAT_SCHEDULER = "portal.beat:TellingScheduler"
+CELERY_BEAT_SCHEDULER = "portal.beat:HeartbeatScheduler"
 CELERY_TASK_TIME_LIMIT = 150
 CELERY_TASK_SOFT_TIME_LIMIT = 120
 CELERY_TASK_ACKS_LATE = True
@@ -192,7 +192,7 @@ AUTH_PASSWORD_VALIDATORS = [
     },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-CSRF_FAILURE_VIEW = "portal.failures.csrf_failure"
+CSRF_FAILURE_VIEW = "portal.error_views.csrf_failure"
 LOGIN_URL = reverse_lazy("admin:login")
 LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 OTP_TOTP_ISSUER = "DevOps Portal"

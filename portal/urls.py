@@ -4,14 +4,14 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from portal import failures
+from portal import error_views
 from portal.health import healthz, readyz
 from portal.metrics import metrics
 
-handler400 = failures.bad_request
-handler403 = failures.forbidden
-handler404 = failures.not_found
-handler500 = failures.server_error
+handler400 = error_views.bad_request
+handler403 = error_views.forbidden
+handler404 = error_views.not_found
+handler500 = error_views.server_error
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),

@@ -4,8 +4,8 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from portal.bodies import Bodies
+from portal.request_bodies import RequestBodyMiddleware
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 
-application = Bodies(get_wsgi_application())
+application = RequestBodyMiddleware(get_wsgi_application())

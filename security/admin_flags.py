@@ -13,7 +13,7 @@ from django.utils.timesince import timesince
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from portal.core.acts import post_only
+from portal.core.object_actions import post_only
 from portal.core.paginator import CappedPaginator
 from security import flag_pages, flags, rule_settings, stepup
 from security.admin_threat_filters import (

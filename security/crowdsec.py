@@ -15,7 +15,7 @@ from portal.core import polling
 from portal.core.http import Client, Fault, UpstreamError
 from portal.core.models import Upstream
 from portal.core.polling import Report
-from portal.core.probing import Answer
+from portal.core.probing import ProbeAnswer
 from security import crowdsec_payloads as payloads
 from security import crowdsec_remote
 from security.blocks import refuse_protected
@@ -29,7 +29,7 @@ PUSH_BATCH = 500
 PUSH_SECONDS = 20.0
 
 
-def ask(upstream: Upstream) -> Answer:
+def ask(upstream: Upstream) -> ProbeAnswer:
     """Test both credentials, without advancing the bouncer's decision stream. Raises UpstreamError."""
     lapi, credentials, said = Lapi(upstream), upstream.credentials or {}, []
     skew = None
@@ -42,7 +42,7 @@ def ask(upstream: Upstream) -> Answer:
     if not said:
         sentence = f"{upstream.name} has neither a bouncer key nor a machine. Set CROWDSEC_BOUNCER_KEY, or CROWDSEC_MACHINE and CROWDSEC_PASSWORD."  # noqa: E501
         raise UpstreamError(Fault.UNAUTHORISED, sentence)
-    return Answer(f"CrowdSec answers: {' and '.join(said)}.", skew)
+    return ProbeAnswer(f"CrowdSec answers: {' and '.join(said)}.", skew)
 
 
 def poll(upstream: Upstream) -> Report:

@@ -18,7 +18,7 @@ from monitoring.errors import pages, services
 from monitoring.errors.admin_filters import LevelFilter, ProjectFilter, ServiceFilter, StatusFilter
 from monitoring.errors.models import ErrorIssue
 from monitoring.errors.summary import blind_sentence
-from portal.core.acts import ActsMixin
+from portal.core.object_actions import ObjectActionsMixin
 from portal.core.paginator import CappedPaginator
 
 STATUS_COLOURS = {
@@ -85,7 +85,7 @@ def _act(
 
 
 @admin.register(ErrorIssue)
-class ErrorIssueAdmin(ErrorColumns, ActsMixin, ModelAdmin):
+class ErrorIssueAdmin(ErrorColumns, ObjectActionsMixin, ModelAdmin):
     paginator = CappedPaginator
     show_full_result_count = False
     list_per_page = 50
@@ -97,7 +97,7 @@ class ErrorIssueAdmin(ErrorColumns, ActsMixin, ModelAdmin):
     ordering = ("-last_seen_at", "-id")
     actions = (resolve, ignore, reopen)
     list_before_template = "monitoring/errors_sight.html"
-    acts = {verb: partial(pages.act, verb=verb) for verb in pages.VERBS}
+    object_actions = {verb: partial(pages.act, verb=verb) for verb in pages.VERBS}
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view

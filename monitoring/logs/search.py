@@ -95,7 +95,7 @@ def _client() -> Iterator[Elasticsearch]:
     upstream = default_elasticsearch()
     if upstream is None:
         raise NotConfiguredError
-    with breaker.asking(upstream):
+    with breaker.guarded(upstream):
         try:
             with Elasticsearch(upstream, timeout_seconds=INTERACTIVE_SECONDS) as client:
                 yield client

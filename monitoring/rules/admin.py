@@ -16,8 +16,8 @@ from monitoring.rules import services
 from monitoring.rules.api import file_response
 from monitoring.rules.form import PreviewForm, RuleForm
 from monitoring.rules.preview import preview
-from portal.core.acts import post_only
 from portal.core.formfields import SearchedFieldsMixin
+from portal.core.object_actions import post_only
 from portal.core.paginator import CappedPaginator
 
 COLOURS = {"firing": "down", "broken": "down", "pending": "degraded", "inactive": "up"}

@@ -1,7 +1,7 @@
-"""Keeps servers that hang from holding the threads that serve pages.
+"""A circuit breaker: a server that hangs must not hold the threads that serve pages.
 
-After a timeout a server rests: whoever asks meanwhile is told so at once, in all processes. Then one
-question is let through, and its answer ends the rest. Without Redis each process learns for itself.
+A timeout opens the circuit: in all processes, requests then fail at once for OPEN_SECONDS. After that one
+trial request is let through, and its success closes the circuit. Without Redis each process has its own.
 """
 
 import threading
@@ -20,50 +20,50 @@ from redis.exceptions import RedisError
 from portal.core.models import Upstream
 from portal.core.upstream_errors import Fault, UpstreamError
 
-REST_SECONDS = 30.0
-DOUBT_SECONDS = 300  # how long after a rest only one question at a time is let through
+OPEN_SECONDS = 30.0
+HALF_OPEN_SECONDS = 300  # how long after that only one trial at a time is let through
 TRIAL_SECONDS = 15
-MOST_AT_ONCE = 2  # of the four threads of a web process
-PATIENCE_SECONDS = 1.0
+MAX_CONCURRENT = 2  # of the four threads of a web process
+SLOT_WAIT_SECONDS = 1.0
 
 T = TypeVar("T")
-_here = LocMemCache("breaker", {})
-_seats: dict[str, threading.BoundedSemaphore] = {}
+_local = LocMemCache("breaker", {})
+_slots: dict[str, threading.BoundedSemaphore] = {}
 
 
 @contextmanager
-def asking(upstream: Upstream) -> Iterator[None]:
-    """Bound the question asked inside the block. Raises UpstreamError instead of letting it wait."""
+def guarded(upstream: Upstream) -> Iterator[None]:
+    """Guard a request made inside the block. Raises UpstreamError instead of letting it wait."""
     key = f"breaker:{upstream.pk}:{zlib.crc32(upstream.url.encode())}"
-    seats = _seats.setdefault(key, threading.BoundedSemaphore(MOST_AT_ONCE))
-    if not seats.acquire(timeout=PATIENCE_SECONDS):
+    slots = _slots.setdefault(key, threading.BoundedSemaphore(MAX_CONCURRENT))
+    if not slots.acquire(timeout=SLOT_WAIT_SECONDS):
         raise UpstreamError(
             Fault.TIMEOUT,
             f"{upstream.name} is still busy with earlier searches from the portal. Try again in a moment.",
         )
     try:
-        is_trial = _admit(upstream, key)
+        is_trial = _check(upstream, key)
         try:
             yield
         except UpstreamError as error:
             if error.fault == Fault.TIMEOUT:
-                _rest(key)
+                _open(key)
             elif is_trial:
-                _end(key)  # whatever it answered, it answers
+                _close(key)  # an error response is a response: the server does not hang
             raise
         if is_trial:
-            _end(key)
+            _close(key)
     finally:
-        seats.release()
+        slots.release()
 
 
-def _admit(upstream: Upstream, key: str) -> bool:
-    """Return True for the one that tries after a rest. Raises UpstreamError while it lasts."""
-    until = _with_cache(lambda known: known.get(key))
+def _check(upstream: Upstream, key: str) -> bool:
+    """Return True for the trial request. Raises UpstreamError while the circuit is open."""
+    until = _with_cache(lambda store: store.get(key))
     if until is None:
         return False
     left = until - time.time()
-    if left <= 0 and _with_cache(lambda known: known.add(f"{key}:trial", 1, TRIAL_SECONDS)):
+    if left <= 0 and _with_cache(lambda store: store.add(f"{key}:trial", 1, TRIAL_SECONDS)):
         return True
     seconds = max(1, round(left)) if left > 0 else TRIAL_SECONDS
     raise UpstreamError(
@@ -74,28 +74,28 @@ def _admit(upstream: Upstream, key: str) -> bool:
     )
 
 
-def _rest(key: str) -> None:
-    until = time.time() + REST_SECONDS
-    for known in (cache, _here):
-        _try(known, lambda known: known.set(key, until, REST_SECONDS + DOUBT_SECONDS))
-        _try(known, lambda known: known.delete(f"{key}:trial"))
+def _open(key: str) -> None:
+    until = time.time() + OPEN_SECONDS
+    for store in (cache, _local):
+        _try(store, lambda store: store.set(key, until, OPEN_SECONDS + HALF_OPEN_SECONDS))
+        _try(store, lambda store: store.delete(f"{key}:trial"))
 
 
-def _end(key: str) -> None:
-    for known in (cache, _here):
-        _try(known, lambda known: known.delete_many([key, f"{key}:trial"]))
+def _close(key: str) -> None:
+    for store in (cache, _local):
+        _try(store, lambda store: store.delete_many([key, f"{key}:trial"]))
 
 
 def _with_cache(ask: Callable[[BaseCache], T]) -> T:
-    """Ask the cache that all processes share, or our own where Redis is away."""
+    """Use the cache that all processes share, or that of this process when Redis is down."""
     try:
         return ask(cache)
     except (RedisError, OSError):
-        return ask(_here)
+        return ask(_local)
 
 
-def _try(known: BaseCache, change: Callable[[BaseCache], object]) -> None:
+def _try(store: BaseCache, change: Callable[[BaseCache], object]) -> None:
     try:
-        change(known)
+        change(store)
     except (RedisError, OSError):
-        return  # the other one has it
+        return  # the other store has it

@@ -10,8 +10,8 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from portal.core.validators import validate_log_fields, validate_matchers
 
-# What Django says of these without naming what to write instead.
-PLAIN_WORDS: dict[type[forms.Field], dict[str, str]] = {
+# Django's own messages for these do not say what to write instead.
+ERROR_MESSAGES: dict[type[forms.Field], dict[str, str]] = {
     forms.JSONField: {
         "invalid": 'This is not valid JSON. Put names and strings in double quotes: {"team": "payments"}.'
     },
@@ -23,9 +23,9 @@ PLAIN_WORDS: dict[type[forms.Field], dict[str, str]] = {
 }
 
 
-def say_plainly() -> None:
-    """Let every form of the portal say of these fields what to write."""
-    for field, words in PLAIN_WORDS.items():
+def install_error_messages() -> None:
+    """Replace Django's default error messages of these fields in all forms."""
+    for field, words in ERROR_MESSAGES.items():
         field.default_error_messages = {**field.default_error_messages, **words}
 
 

@@ -19,7 +19,7 @@ import urllib3
 from prometheus_client import Histogram
 from requests.auth import HTTPBasicAuth
 
-from portal.core import authorities
+from portal.core import ca_bundle
 from portal.core.retry import retry_at
 from portal.core.sockets import ForbiddenAddressError, GuardedAdapter, deadline
 from portal.core.upstream_errors import Fault, UpstreamError, explain
@@ -100,7 +100,7 @@ class Target:
 
     @property
     def verify(self) -> bool | str:
-        return (self.ca_file or authorities.trusted()) if self.verify_tls else False
+        return (self.ca_file or ca_bundle.system_bundle()) if self.verify_tls else False
 
 
 class Client:

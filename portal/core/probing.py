@@ -1,6 +1,6 @@
-"""How a server of each kind is asked once, without touching what is stored.
+"""A registry of how a server of each kind is probed once, without changing stored data.
 
-The kinds belong to apps that may not import each other: each registers its own when it is loaded.
+The apps that know the kinds may not import each other, so each registers its own when it is loaded.
 """
 
 from collections.abc import Callable
@@ -11,11 +11,11 @@ from portal.core.models import Upstream
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a server said: a sentence, and what to judge further; `failure` when it does not do all it should.
+class ProbeAnswer:
+    """The result of a probe: a sentence, and facts to judge; `failure` says what the server cannot do.
 
-    `has_hook` is of Alertmanager: whether its configuration names our webhook, None when that cannot
-    be seen; `firing_since` is when the oldest of the young alerts that it must have told us of began.
+    For Alertmanager only: `has_hook` is whether its configuration names our webhook (None when it is not
+    visible), `firing_since` when the oldest alert began that its webhook must have reported lately.
     """
 
     sentence: str
@@ -25,14 +25,14 @@ class Answer:
     firing_since: datetime | None = None
 
 
-Asker = Callable[[Upstream], Answer]
-_ASKERS: dict[str, Asker] = {}
+Prober = Callable[[Upstream], ProbeAnswer]
+_PROBERS: dict[str, Prober] = {}
 
 
-def register(kind: str, asker: Asker) -> None:
-    """Say how servers of `kind` are asked. An asker reads no database, and raises UpstreamError."""
-    _ASKERS[kind] = asker
+def register(kind: str, prober: Prober) -> None:
+    """Register how servers of `kind` are probed. A prober reads no database, and raises UpstreamError."""
+    _PROBERS[kind] = prober
 
 
-def asker_of(kind: str) -> Asker | None:
-    return _ASKERS.get(kind)
+def prober_of(kind: str) -> Prober | None:
+    return _PROBERS.get(kind)

@@ -10,7 +10,7 @@ from monitoring.models import Target
 from monitoring.prometheus import Prometheus
 from portal.core.http import UpstreamError
 from portal.core.models import Upstream, UpstreamKind
-from portal.core.probing import Answer
+from portal.core.probing import ProbeAnswer
 from portal.doctor import work
 from portal.doctor.findings import Finding, Level, fail, ok, warn
 
@@ -25,7 +25,7 @@ class Asked:
     """What one upstream said, before the database is read again."""
 
     upstream: Upstream
-    answer: Answer | str
+    answer: ProbeAnswer | str
     certificate_end: datetime | None
     scraped_series: int | None = None
 
@@ -49,7 +49,7 @@ def _ask(upstream: Upstream) -> Asked:
     upstream.options = {**upstream.options, "timeout_seconds": wanted}  # of this copy; never saved
     answer, ends = connection_test.ask(upstream)
     series = None
-    if upstream.kind == UpstreamKind.PROMETHEUS and isinstance(answer, Answer):
+    if upstream.kind == UpstreamKind.PROMETHEUS and isinstance(answer, ProbeAnswer):
         with Prometheus(upstream, timeout_seconds=wanted) as server:
             series = len(server.query(SIGN).get("result") or [])
     return Asked(upstream, answer, ends, series)

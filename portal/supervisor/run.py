@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 from portal import __version__, env
-from portal.core.embedded import binaries, chosen, debian, processes
+from portal.core.embedded import binaries, debian, processes, run_environment
 from portal.core.embedded.places import BASE_DIR, socket_dir
 from portal.core.embedded.processes import StartError
 from portal.core.embedded.servers import EmbeddedServers
@@ -115,7 +115,7 @@ class Supervisor:
         urls = self.stack.urls()
         embedded = [name.removesuffix("_URL").lower() for name in urls]
         self.found = {"PORTAL_URL": self.url, "PORTAL_EMBEDDED": ",".join(embedded), **urls}
-        chosen.remember(self.var, {**os.environ, **self.found})
+        run_environment.save(self.var, {**os.environ, **self.found})
 
     def environment(self) -> dict[str, str]:
         """Return the environment of a part at this moment."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from portal.core import authorities, sockets
+from portal.core import ca_bundle, sockets
 from portal.core.http import Client, Fault, Target, UpstreamError
 from tests.core.hostile import (
     Script,
@@ -242,7 +242,7 @@ def test_a_folder_of_authorities_counts_when_it_holds_some(
         (tmp_path / name).touch()
     found = SimpleNamespace(cafile=None, capath=str(tmp_path))
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: found)
-    assert authorities.trusted() == (str(tmp_path) if kept else True)
+    assert ca_bundle.system_bundle() == (str(tmp_path) if kept else True)
 
 
 def test_tls_against_a_plain_server_says_so() -> None:

@@ -53,6 +53,6 @@ def test_two_real_beats_are_seen_and_one_that_ends_is_gone_at_once(beats: Beats)
 
 
 def test_a_sign_is_forgotten_when_it_is_not_repeated() -> None:
-    beat.tell(now=1_000_000)
+    beat.record_heartbeat(now=1_000_000)
     assert len(beat.live_beats(now=1_000_010)) == 1
     assert beat.live_beats(now=1_000_020) == []

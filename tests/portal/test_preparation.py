@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
-from portal import managed, preparation
+from portal import managed_upstreams, preparation
 from portal.core import checks
 from portal.core.models import Upstream
 from security import tokens
@@ -91,8 +91,8 @@ def test_upstreams_of_the_environment_become_managed_rows(settings: Settings) ->
     environment(
         settings, prometheus=["http://p1", "http://p2"], alertmanager=["http://a1", "http://a2"]
     )
-    assert managed.synchronise() == ["prometheus", "prometheus-2", "alertmanager"]
-    assert managed.synchronise() == []
+    assert managed_upstreams.synchronise() == ["prometheus", "prometheus-2", "alertmanager"]
+    assert managed_upstreams.synchronise() == []
     row = Upstream.objects.get(name="alertmanager")
     assert (row.managed, row.members, row.options) == (True, ["http://a1", "http://a2"], {})
 
@@ -103,7 +103,7 @@ def test_a_login_in_a_url_becomes_the_credentials_of_the_row(settings: Settings)
         prometheus=["https://ann:p%40ss@p1:9090/prom"],
         alertmanager=["http://a1", "http://bob:secret@a2/am"],
     )
-    managed.synchronise()
+    managed_upstreams.synchronise()
     prometheus, cluster = (
         Upstream.objects.get(name="prometheus"),
         Upstream.objects.get(name="alertmanager"),
@@ -111,15 +111,15 @@ def test_a_login_in_a_url_becomes_the_credentials_of_the_row(settings: Settings)
     assert (prometheus.url, prometheus.credentials) == (
         "https://p1:9090/prom", {"username": "ann", "password": "p@ss"})  # fmt: skip
     assert (cluster.url, cluster.credentials["password"]) == ("http://a1,http://a2/am", "secret")
-    assert managed.synchronise() == []
+    assert managed_upstreams.synchronise() == []
 
 
 def test_credentials_do_not_follow_an_upstream_to_another_server(settings: Settings) -> None:
     """Neither those of a URL that names none any more, nor those that somebody typed on its page."""
     environment(settings, prometheus=["https://ann:secret@p1:9090"])
-    managed.synchronise()
+    managed_upstreams.synchronise()
     environment(settings, prometheus=["https://p1:9090/prom"])
-    managed.synchronise()
+    managed_upstreams.synchronise()
     row = Upstream.objects.get(name="prometheus")
     assert row.credentials["password"] == "secret"
     for moved in ("http://p1:9090", "https://p2:9090"):
@@ -127,7 +127,7 @@ def test_credentials_do_not_follow_an_upstream_to_another_server(settings: Setti
             url="https://p1:9090", credentials={"token": "typed"}
         )
         environment(settings, prometheus=[moved])
-        assert managed.synchronise() == ["prometheus"]
+        assert managed_upstreams.synchronise() == ["prometheus"]
         row.refresh_from_db()
         assert (row.url, row.credentials or {}) == (moved, {})
 
@@ -136,34 +136,34 @@ def test_a_variable_that_is_gone_disables_its_row_and_its_return_enables_it(
     settings: Settings,
 ) -> None:
     environment(settings, prometheus=["http://p1"])
-    managed.synchronise()
+    managed_upstreams.synchronise()
     environment(settings)
-    assert managed.synchronise() == ["prometheus"]
+    assert managed_upstreams.synchronise() == ["prometheus"]
     assert not Upstream.objects.get(name="prometheus").enabled
     environment(settings, prometheus=["http://moved"])
-    assert managed.synchronise() == ["prometheus"]
+    assert managed_upstreams.synchronise() == ["prometheus"]
     assert Upstream.objects.get(name="prometheus", enabled=True).url == "http://moved"
 
 
 def test_only_the_embedded_alertmanager_has_our_watchdog(settings: Settings) -> None:
     both = {"prometheus": ["http://p1"], "alertmanager": ["http://a1"]}
     environment(settings, **both, embedded=["prometheus", "alertmanager"])
-    managed.synchronise()
+    managed_upstreams.synchronise()
     row = Upstream.objects.get(name="alertmanager")
-    assert row.options == managed.WATCHDOG
+    assert row.options == managed_upstreams.WATCHDOG
     row.full_clean(exclude=["credentials"])
     row.options = {**row.options, "timeout_seconds": 30}
     row.save()
-    assert managed.synchronise() == []
+    assert managed_upstreams.synchronise() == []
     environment(settings, **both)
-    managed.synchronise()
+    managed_upstreams.synchronise()
     assert Upstream.objects.get(name="alertmanager").options == {"timeout_seconds": 30}
 
 
 def test_rows_made_by_hand_are_left_alone(settings: Settings) -> None:
     environment(settings)
     row = Upstream.objects.create(name="by-hand", kind="prometheus", url="http://p")
-    assert managed.synchronise() == []
+    assert managed_upstreams.synchronise() == []
     row.refresh_from_db()
     assert row.enabled
 
@@ -179,7 +179,7 @@ def test_a_lost_key_is_a_sentence(settings: Settings) -> None:
 def test_sentry_of_the_environment_keeps_its_token_encrypted(settings: Settings) -> None:
     settings.SENTRY_API_URL, settings.SENTRY_ORG = "https://sentry.example", "acme"
     settings.SENTRY_API_TOKEN = "sntrys_first"
-    assert "sentry" in managed.synchronise()
+    assert "sentry" in managed_upstreams.synchronise()
     row = Upstream.objects.get(name="sentry")
     assert (row.kind, row.credentials, row.interval_seconds) == (
         "sentry",
@@ -189,7 +189,7 @@ def test_sentry_of_the_environment_keeps_its_token_encrypted(settings: Settings)
     row.options |= {"projects": ["shop"]}
     row.save()
     settings.SENTRY_API_TOKEN, settings.SENTRY_ORG = "sntrys_second", "other"
-    assert managed.synchronise() == ["sentry"]
+    assert managed_upstreams.synchronise() == ["sentry"]
     row.refresh_from_db()
     assert row.options == {"projects": ["shop"], "organization": "other"}
     assert row.credentials == {"token": "sntrys_second"}

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from portal.core.embedded import chosen, places
+from portal.core.embedded import places, run_environment
 from portal.core.embedded.places import PlaceError
 from portal.core.embedded.postgres import Postgres
 from portal.core.embedded.processes import StartError
@@ -114,7 +114,7 @@ def missing_urls() -> frozenset[str]:
 @contextmanager
 def joined() -> Iterator[None]:
     """Run a block with DATABASE_URL and REDIS_URL in the environment, embedded where not given."""
-    for name, value in chosen.recalled(places.var_dir()).items():
+    for name, value in run_environment.load(places.var_dir()).items():
         if name not in os.environ and f"{name}_FILE" not in os.environ:
             os.environ[name] = value
     if not missing_urls():

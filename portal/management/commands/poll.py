@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from monitoring import polling
-from portal import managed
+from portal import managed_upstreams
 from portal.core.models import Upstream
 
 
@@ -19,7 +19,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        managed.synchronise()
+        managed_upstreams.synchronise()
         upstreams = Upstream.objects.servers().enabled().order_by("name")
         known = dict(upstreams.values_list("pk", "name"))
         wanted = options["name"]

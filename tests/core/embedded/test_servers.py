@@ -16,7 +16,7 @@ from kombu import Connection
 
 from portal import env
 from portal.core import ratelimit
-from portal.core.embedded import chosen, processes
+from portal.core.embedded import processes, run_environment
 from portal.core.embedded.places import BASE_DIR
 from portal.core.embedded.processes import StartError
 from portal.core.embedded.servers import EmbeddedServers
@@ -145,11 +145,13 @@ def test_a_broken_data_folder_is_a_sentence(var: Path) -> None:
 
 
 def test_what_up_chose_is_recalled_and_damage_is_forgotten(tmp_path: Path) -> None:
-    assert chosen.recalled(tmp_path) == {}
-    chosen.remember(tmp_path, {"PORTAL_URL": "http://127.0.0.1:8001", "DATABASE_URL": "secret"})
-    assert chosen.recalled(tmp_path) == {"PORTAL_URL": "http://127.0.0.1:8001"}
+    assert run_environment.load(tmp_path) == {}
+    run_environment.save(
+        tmp_path, {"PORTAL_URL": "http://127.0.0.1:8001", "DATABASE_URL": "secret"}
+    )
+    assert run_environment.load(tmp_path) == {"PORTAL_URL": "http://127.0.0.1:8001"}
     (tmp_path / "chosen.json").write_text("[1")
-    assert chosen.recalled(tmp_path) == {}
+    assert run_environment.load(tmp_path) == {}
 
 
 def test_ending_kills_what_does_not_listen() -> None:

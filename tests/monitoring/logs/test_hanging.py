@@ -29,8 +29,8 @@ class NoRedis:
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "INTERACTIVE_SECONDS", 0.3)
-    breaker._here.clear()
-    breaker._seats.clear()
+    breaker._local.clear()
+    breaker._slots.clear()
 
 
 @pytest.fixture
@@ -65,14 +65,14 @@ def test_after_a_timeout_the_next_searches_fail_at_once(
 def test_other_processes_know_it_too(api: Client, elastic: FakeElasticsearch) -> None:
     elastic.hangs = True
     detail(api)
-    breaker._here.clear()  # what another process has never seen
+    breaker._local.clear()  # what another process has never seen
     assert "it is not asked again for" in detail(api)
 
 
 def test_after_the_rest_one_search_tries_and_ends_it(
     api: Client, elastic: FakeElasticsearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(breaker, "REST_SECONDS", 0.0)
+    monkeypatch.setattr(breaker, "OPEN_SECONDS", 0.0)
     elastic.hangs = True
     assert "did not answer within" in detail(api)
     assert "did not answer within" in detail(api)  # the try, which fails
@@ -97,7 +97,7 @@ def test_while_one_tries_the_others_do_not_wait(api: Client, elastic: FakeElasti
 def test_few_threads_of_a_process_ask_at_once(
     upstream: Upstream, elastic: FakeElasticsearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(breaker, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(breaker, "SLOT_WAIT_SECONDS", 0.05)
     monkeypatch.setattr(search, "INTERACTIVE_SECONDS", 3.0)
     monkeypatch.setattr(search, "default_elasticsearch", lambda: upstream)
     elastic.hangs = True
@@ -110,4 +110,4 @@ def test_few_threads_of_a_process_ask_at_once(
     with ThreadPoolExecutor(5) as pool:
         said = list(pool.map(ask, range(5)))
     assert sum("still busy with earlier searches" in sentence for sentence in said) == 3
-    assert len(elastic.paths) == breaker.MOST_AT_ONCE
+    assert len(elastic.paths) == breaker.MAX_CONCURRENT

@@ -6,7 +6,7 @@ import pytest
 
 from monitoring import connection_test
 from monitoring.tasks import poll_upstream
-from portal import managed
+from portal import managed_upstreams
 from portal.core.models import Upstream
 from tests.elastic import FakeElasticsearch, reply
 
@@ -83,12 +83,12 @@ def test_an_odd_health_harms_nothing(
 def test_the_environment_makes_a_row_without_a_secret_in_its_address(settings: Any) -> None:
     settings.ELASTICSEARCH_URL = "http://portal_reader:p%40ss@elasticsearch:9200/es"
     settings.ELASTICSEARCH_INDEX = "logs-portal-default"
-    managed.synchronise()
+    managed_upstreams.synchronise()
     row = Upstream.objects.get(name="elasticsearch")
     assert row.url == "http://elasticsearch:9200/es"
     assert row.credentials == {"username": "portal_reader", "password": "p@ss"}
     assert row.options == {"index": "logs-portal-default"}
     settings.ELASTICSEARCH_API_KEY = "a2V5"
-    managed.synchronise()
+    managed_upstreams.synchronise()
     row.refresh_from_db()
     assert row.credentials == {"token": "a2V5"}

@@ -20,7 +20,7 @@ from pytest_django import Settings
 from redis.exceptions import ConnectionError as RedisDown
 
 from portal import beat
-from portal.core.probing import Answer
+from portal.core.probing import ProbeAnswer
 from portal.doctor import examination, facts, upstreams
 from portal.doctor.findings import Finding
 from portal.tasks import HEARTBEAT_KEY
@@ -56,7 +56,7 @@ def broker() -> Iterator[redis.Redis]:
 
 def test_a_portal_at_work_is_well() -> None:
     cache.set(HEARTBEAT_KEY, time.time())
-    beat.tell()
+    beat.record_heartbeat()
     found = examined()
     for thing in ("postgresql", "migrations", "audit partitions", "clock", "redis", "worker", "beat", "queue",
                   "routing", "webhooks", "detector", "checks", "siem", "retention", "audit file"):  # fmt: skip
@@ -64,13 +64,13 @@ def test_a_portal_at_work_is_well() -> None:
 
 
 def test_two_beats_are_found_and_one_that_stopped_is_forgotten(broker: redis.Redis) -> None:
-    beat.tell()
+    beat.record_heartbeat()
     broker.zadd(beat.KEY, {"other:7": time.time(), "gone:9": time.time() - beat.LIVE_SECONDS - 1})
     said = examined()["beat"]
     assert (said.level, "2 beats" in said.text, "other:7" in said.text) == ("fail", True, True)
     broker.zrem(beat.KEY, "other:7")
     assert examined()["beat"].level == "ok"
-    beat.withdraw()
+    beat.remove_heartbeat()
     assert "Start beat, exactly once" in examined()["beat"].text
 
 
@@ -161,7 +161,7 @@ def test_a_target_of_the_portal_that_is_down_is_told_with_prometheus_s_reason() 
     prometheus = make_upstream(kind="prometheus", name="prom")
     make_target(prometheus, job="portal", health="down", error="server returned 403")
     make_target(prometheus, job="shop", health="down", error="connection refused")
-    asked = upstreams.Asked(prometheus, Answer("It answers.", 0.0), None, scraped_series=0)
+    asked = upstreams.Asked(prometheus, ProbeAnswer("It answers.", 0.0), None, scraped_series=0)
     (said,) = (f for f in upstreams._findings(asked) if f.thing == "scraping by prom")
     assert (said.level, "server returned 403. Check" in said.text) == ("fail", True)
 

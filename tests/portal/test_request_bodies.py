@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from gunicorn.http.errors import NoMoreData  # type: ignore[import-untyped]
 
-from portal import bodies
-from portal.bodies import Bodies
+from portal import request_bodies
+from portal.request_bodies import RequestBodyMiddleware
 
 
 def ask(body: bytes, **environ: Any) -> tuple[str, bytes, int]:
@@ -20,7 +20,7 @@ def ask(body: bytes, **environ: Any) -> tuple[str, bytes, int]:
         return [b"answer"]
 
     given = BytesIO(body)
-    answer: Any = Bodies(application)({"wsgi.input": given, **environ}, None)
+    answer: Any = RequestBodyMiddleware(application)({"wsgi.input": given, **environ}, None)
     assert b"".join(answer) == b"answer"
     if hasattr(answer, "close"):
         answer.close()
@@ -32,9 +32,9 @@ CHUNKED = {"HTTP_TRANSFER_ENCODING": "Chunked", "wsgi.input_terminated": True}
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "MAX_BODY_BYTES", 20)
-    monkeypatch.setattr(bodies, "MOST_DRAINED", 100)
-    monkeypatch.setattr(bodies, "CHUNK_BYTES", 10)
+    monkeypatch.setattr(request_bodies, "MAX_BODY_BYTES", 20)
+    monkeypatch.setattr(request_bodies, "MAX_DRAINED_BYTES", 100)
+    monkeypatch.setattr(request_bodies, "CHUNK_BYTES", 10)
 
 
 def test_a_chunked_body_is_read_as_any_other() -> None:
@@ -59,7 +59,7 @@ def test_a_chunked_body_that_breaks_off_is_known_to_lack_something() -> None:
         seen.extend((environ["CONTENT_LENGTH"], environ["wsgi.input"].read()))
         return []
 
-    Bodies(application)({"wsgi.input": Cut(), **CHUNKED}, None)
+    RequestBodyMiddleware(application)({"wsgi.input": Cut(), **CHUNKED}, None)
     assert seen == ["1", b""]
 
 

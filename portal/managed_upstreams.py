@@ -27,11 +27,11 @@ ELASTICSEARCH_SECONDS = 30  # only its health is polled
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A row as the environment asks for it.
+class DesiredUpstream:
+    """An upstream row as the environment defines it.
 
-    `options` are those of an embedded server, which the row's own overrule; `enforced` are
-    variables, which overrule the row's own.
+    `options` are defaults for an embedded server, which options set on the row override; `enforced` come
+    from variables and override those of the row.
     """
 
     kind: str
@@ -42,19 +42,19 @@ class Wanted:
     interval_seconds: int = 0  # as POLL_SECONDS says
 
 
-def wanted() -> dict[str, Wanted]:
-    """Return the wanted rows by name; members of one Alertmanager cluster share a row."""
+def desired() -> dict[str, DesiredUpstream]:
+    """Return the rows that the environment defines, by name; an Alertmanager cluster is one row."""
     found = {}
     for number, written in enumerate(settings.PROMETHEUS_URL):
         name = "prometheus" if number == 0 else f"prometheus-{number + 1}"
         url, login = _apart(written)
-        found[name] = Wanted(Upstream.Kind.PROMETHEUS.value, url, credentials=login)
+        found[name] = DesiredUpstream(Upstream.Kind.PROMETHEUS.value, url, credentials=login)
     if settings.ALERTMANAGER_URL:
         ours = (
             "alertmanager" in settings.PORTAL_EMBEDDED and "prometheus" in settings.PORTAL_EMBEDDED
         )
         members = [_apart(written) for written in settings.ALERTMANAGER_URL]
-        found["alertmanager"] = Wanted(
+        found["alertmanager"] = DesiredUpstream(
             Upstream.Kind.ALERTMANAGER.value,
             ",".join(url for url, _login in members),
             WATCHDOG if ours else {},
@@ -77,21 +77,21 @@ def _apart(written: str) -> tuple[str, dict[str, str]]:
     return url, {name: value for name, value in login.items() if value}
 
 
-def _crowdsec() -> Wanted:
+def _crowdsec() -> DesiredUpstream:
     known = {
         "machine": settings.CROWDSEC_MACHINE,
         "password": settings.CROWDSEC_PASSWORD,
         "bouncer_key": settings.CROWDSEC_BOUNCER_KEY,
     }
-    return Wanted(
+    return DesiredUpstream(
         Upstream.Kind.CROWDSEC.value,
         settings.CROWDSEC_URL,
         credentials={name: value for name, value in known.items() if value},
     )
 
 
-def _sentry() -> Wanted:
-    return Wanted(
+def _sentry() -> DesiredUpstream:
+    return DesiredUpstream(
         Upstream.Kind.SENTRY.value,
         settings.SENTRY_API_URL,
         enforced={"organization": settings.SENTRY_ORG} if settings.SENTRY_ORG else {},
@@ -100,13 +100,13 @@ def _sentry() -> Wanted:
     )
 
 
-def _elasticsearch() -> Wanted:
+def _elasticsearch() -> DesiredUpstream:
     """Return the row of ELASTICSEARCH_URL; user and password in it become credentials of the row."""
     url, login = _apart(settings.ELASTICSEARCH_URL)
     if settings.ELASTICSEARCH_API_KEY:
         login = {"token": settings.ELASTICSEARCH_API_KEY}
     index = settings.ELASTICSEARCH_INDEX
-    return Wanted(
+    return DesiredUpstream(
         Upstream.Kind.ELASTICSEARCH.value,
         url,
         enforced={"index": index} if index else {},
@@ -120,7 +120,7 @@ def synchronise() -> list[str]:
 
     A row whose variable was removed is disabled, never deleted: it carries history.
     """
-    names = wanted()
+    names = desired()
     changed = [name for name, row in names.items() if _keep(name, row)]
     for row in Upstream.objects.filter(managed=True, enabled=True).exclude(name__in=names):
         row.enabled = False
@@ -129,7 +129,7 @@ def synchronise() -> list[str]:
     return changed
 
 
-def _keep(name: str, wanted: Wanted) -> bool:
+def _keep(name: str, wanted: DesiredUpstream) -> bool:
     """Create or correct one row; True when something changed."""
     row, created = Upstream.objects.get_or_create(
         name=name,
@@ -156,7 +156,7 @@ def _keep(name: str, wanted: Wanted) -> bool:
     return True
 
 
-def _options(row: Upstream, wanted: Wanted) -> dict[str, Any]:
+def _options(row: Upstream, wanted: DesiredUpstream) -> dict[str, Any]:
     """Return the row's own options; our watchdog comes and goes with the embedded servers."""
     options = dict(row.options)
     if wanted.options:

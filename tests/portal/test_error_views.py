@@ -7,7 +7,7 @@ from django.db import OperationalError
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
 
-from portal import failures
+from portal import error_views
 from tests.factories import make_user, sign_in
 
 pytestmark = pytest.mark.django_db
@@ -54,4 +54,4 @@ def _answer_to(error: Exception) -> HttpResponse:
     try:
         raise error
     except type(error):
-        return failures.server_error(RequestFactory().get("/admin/"))
+        return error_views.server_error(RequestFactory().get("/admin/"))

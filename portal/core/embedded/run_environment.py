@@ -1,4 +1,4 @@
-"""What a run of `manage.py up` chose, so that a command in another terminal sees the same portal."""
+"""The variables chosen by a run of `manage.py up`, stored so that commands in other terminals use the same."""
 
 import json
 from collections.abc import Mapping
@@ -11,16 +11,16 @@ def _file(var: Path) -> Path:
     return var / "chosen.json"
 
 
-def remember(var: Path, environment: Mapping[str, str]) -> None:
-    """Keep those of NAMES that are set, until the next run chooses again."""
+def save(var: Path, environment: Mapping[str, str]) -> None:
+    """Store the variables of NAMES that are set, replacing those of an earlier run."""
     path = _file(var)
     path.touch(mode=0o600)
     values = {name: environment[name] for name in NAMES if environment.get(name)}
     path.write_text(json.dumps(values, indent=1) + "\n")
 
 
-def recalled(var: Path) -> dict[str, str]:
-    """Return what the last run chose; empty before the first, or when the file was damaged."""
+def load(var: Path) -> dict[str, str]:
+    """Return the variables of the last run; empty before the first, or when the file is damaged."""
     try:
         stored = json.loads(_file(var).read_text())
     except (OSError, ValueError):

@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from audit import exports
-from portal.core.acts import ActsMixin
+from portal.core.object_actions import ObjectActionsMixin
 from tests.conftest import Trail
 from tests.factories import (
     make_alert,
@@ -44,10 +44,13 @@ def acts() -> list[str]:
         reverse("admin:security_flag_act", args=[make_flag().pk, "confirm"]),
     ]
     for model, model_admin in admin.site._registry.items():
-        if isinstance(model_admin, ActsMixin):
+        if isinstance(model_admin, ObjectActionsMixin):
             name = f"{model._meta.app_label}_{model._meta.model_name}"
             row = MAKERS[str(model._meta.model_name)]()
-            found += [reverse(f"admin:{name}_{word}", args=[row.pk]) for word in model_admin.acts]
+            found += [
+                reverse(f"admin:{name}_{word}", args=[row.pk])
+                for word in model_admin.object_actions
+            ]
     return found
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from portal import counting
+from portal import multiprocess_metrics
 from portal.core.embedded.places import BASE_DIR
 
 # The first process of a container, with the number that its counterpart in the other has as well.
@@ -42,7 +42,7 @@ def test_the_gauges_of_an_ended_process_are_forgotten_and_those_of_its_namesake_
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(folder))
-    monkeypatch.setattr(counting, "HOST", "web")
-    counting.forget(7)
+    monkeypatch.setattr(multiprocess_metrics, "HOST", "web")
+    multiprocess_metrics.mark_process_dead(7)
     assert [path.name for path in folder.glob("gauge*")] == ["gauge_livesum_the-worker-7.db"]
     assert len(list(folder.glob("counter*"))) == 2

@@ -1,4 +1,4 @@
-"""Bodies that Django's WSGI handler does not read: one without a length, and one too large to be wanted."""
+"""Handles request bodies that Django's WSGI handler does not: chunked ones, and ones beyond the size limit."""
 
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
@@ -8,18 +8,18 @@ from gunicorn.http.errors import NoMoreData  # type: ignore[import-untyped]
 
 from portal.core.problems import MAX_BODY_BYTES
 
-MOST_DRAINED = 100 * 1024 * 1024
+MAX_DRAINED_BYTES = 100 * 1024 * 1024
 CHUNK_BYTES = 256 * 1024
 
 Meta = dict[str, Any]
 Application = Callable[[Meta, Any], Iterable[bytes]]
 
 
-class Bodies:
-    """Gives a chunked body its length, and takes the rest of one that was refused.
+class RequestBodyMiddleware:
+    """Sets the length of chunked bodies, and drains the rest of bodies that were refused as too large.
 
-    A connection that is closed on a client which still sends is reset, and most clients then never
-    see the answer that says why. The web worker ends what takes too long (portal.web_worker).
+    Closing a connection while the client still sends resets it, and most clients then never see the
+    response that says why. The web worker ends what takes too long (portal.web_worker).
     """
 
     def __init__(self, application: Application) -> None:
@@ -28,13 +28,13 @@ class Bodies:
     def __call__(self, meta: Meta, start_response: Any) -> Iterable[bytes]:
         rest = meta["wsgi.input"]
         if _is_chunked(meta):
-            _give_length(meta)
+            _set_length(meta)
         answer = self.application(meta, start_response)
         return _Draining(answer, rest) if _length(meta) > MAX_BODY_BYTES else answer
 
 
 class _Draining:
-    """An answer after which the rest of the request is read and dropped."""
+    """A response after which the rest of the request body is read and dropped."""
 
     def __init__(self, answer: Iterable[bytes], rest: Any) -> None:
         self.answer = answer
@@ -47,7 +47,7 @@ class _Draining:
         if callable(close := getattr(self.answer, "close", None)):
             close()
         drained = 0
-        while drained < MOST_DRAINED and (chunk := self.rest.read(CHUNK_BYTES)):
+        while drained < MAX_DRAINED_BYTES and (chunk := self.rest.read(CHUNK_BYTES)):
             drained += len(chunk)
 
 
@@ -56,10 +56,10 @@ def _is_chunked(meta: Meta) -> bool:
     return coding == "chunked" and bool(meta.get("wsgi.input_terminated"))
 
 
-def _give_length(meta: Meta) -> None:
-    """Replace the input by what was read of it; one byte too many is enough to refuse it.
+def _set_length(meta: Meta) -> None:
+    """Read a chunked body and set its length; one byte over the limit is enough for it to be refused.
 
-    One that breaks off is given a byte that it lacks, so that it is refused as any other that does.
+    A body that breaks off gets a length greater than its content, so that it is refused as incomplete.
     """
     try:
         body = meta["wsgi.input"].read(MAX_BODY_BYTES + 1)

@@ -1,7 +1,7 @@
-"""Names each process's file of counters after host and process.
+"""Names the metric files of prometheus_client after host and process.
 
-The library names it after the process alone. Containers count their processes alike: with a common
-folder, web and worker would both write the file of process 7, and spoil each other's.
+The library names them after the process id alone. Process ids repeat between containers: in a shared
+folder, web and worker would both write the file of process 7 and corrupt each other's counters.
 """
 
 import os
@@ -9,7 +9,7 @@ import socket
 
 from prometheus_client import multiprocess, values
 
-# The library takes the file's name apart at the underscores.
+# The library splits file names at underscores.
 HOST = socket.gethostname().replace("_", "-")
 
 
@@ -17,11 +17,11 @@ def process_name(pid: int | None = None) -> str:
     return f"{HOST}-{os.getpid() if pid is None else pid}"
 
 
-def share_folder_between_hosts() -> None:
-    """Let metrics that are made from now on count in files of that name."""
+def use_host_in_file_names() -> None:
+    """Make metrics that are created from now on use such file names."""
     values.ValueClass = values.MultiProcessValue(process_name)  # type: ignore[no-untyped-call]
 
 
-def forget(pid: int) -> None:
+def mark_process_dead(pid: int) -> None:
     """Remove the gauges of a process of this host that has ended; its counters stay in the sum."""
     multiprocess.mark_process_dead(process_name(pid))  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Buttons of the admin: what sends or writes takes a POST with a CSRF token, never a link."""
+"""Actions on the page of one object in the admin: buttons that send a POST with a CSRF token, never links."""
 
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -9,17 +9,17 @@ from django.http import HttpRequest, HttpResponseBase, HttpResponseNotAllowed
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path
 
-Act = Callable[..., HttpResponseBase]
+View = Callable[..., HttpResponseBase]
 REFUSED = (
     "This address performs an action, so it cannot be opened as a link. Go back to the page and press the"
     " button there."
 )
 
 
-def post_only(view: Act, *, back: str = "../") -> Act:
-    """Wrap a view so that anything but POST is answered with 405 and the way `back`.
+def post_only(view: View, *, back: str = "../") -> View:
+    """Wrap a view so that other methods than POST get a 405 page with a link `back`.
 
-    People meet it after signing in again: the sign-in returns to the address a button had posted to.
+    Users see it after signing in again, which redirects to the URL that a button had posted to.
     """
 
     @wraps(view)
@@ -32,19 +32,19 @@ def post_only(view: Act, *, back: str = "../") -> Act:
     return checked
 
 
-class ActsMixin:
-    """For model admins: `acts` are the buttons of one object's page, by the word in the address.
+class ObjectActionsMixin:
+    """For model admins: `object_actions` are the buttons of an object's page, by the last part of their URL.
 
-    Each is a view of (request, pk), named `app_model_word`, which asks for permission itself.
+    Each is a view that takes (request, pk) and checks permissions itself. Its URL name is `app_model_word`.
     """
 
-    acts: ClassVar[Mapping[str, Act]] = {}
+    object_actions: ClassVar[Mapping[str, View]] = {}
 
     def get_urls(self) -> list[URLPattern]:
         model_admin: ModelAdmin[Any] = self  # type: ignore[assignment]
         wrap, opts = model_admin.admin_site.admin_view, model_admin.model._meta
         own = [
             path(f"<int:pk>/{word}/", wrap(post_only(view)), name=f"{opts.app_label}_{opts.model_name}_{word}")
-            for word, view in self.acts.items()
+            for word, view in self.object_actions.items()
         ]  # fmt: skip
         return [*own, *super().get_urls()]  # type: ignore[misc]
