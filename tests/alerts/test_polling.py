@@ -223,7 +223,7 @@ def test_bad_items_are_counted_and_the_rest_is_kept(
         wire_alert(2, labels=hostile, annotations={"summary": "s" * 10_000}),
         wire_alert(3, startsAt="yesterday"),
         wire_alert(4, labels="not an object"),
-        wire_alert(2),
+        wire_alert(2, updatedAt=stamp(datetime.now(UTC) - timedelta(minutes=6))),  # the older twin
         {"fingerprint": 7},
     ]
     for _ in range(3):
