@@ -270,7 +270,7 @@ class AlertmanagerHookView(APIView):
         except PayloadError as error:
             raise ParseError(str(error)) from error
         if delivery is not None:
-            hooks.wake(process_deliveries)
+            hooks.start_processing(process_deliveries)
         return Response(
             {"accepted": count, "duplicate": delivery is None}, status=status.HTTP_202_ACCEPTED
         )

@@ -1,6 +1,6 @@
-"""Alertmanager's webhook: kept as received, answered at once, worked on by a task.
+"""Alertmanager's webhook: the body is stored, acknowledged at once, and merged by a task.
 
-A stored delivery is the queue. The same body twice is one delivery, and processing is idempotent,
+Stored deliveries are the queue. An identical body is the same delivery, and processing is idempotent,
 so retries and replays change nothing.
 """
 
@@ -31,8 +31,8 @@ KEEP = timedelta(hours=6)
 BATCH = 20
 
 
-class Newest(NamedTuple):
-    """The newest episode of a fingerprint; `promised_end` is set once it is no longer listed."""
+class LatestEpisode(NamedTuple):
+    """The latest episode of a fingerprint. `promised_end`: the last known endsAt of one no longer listed."""
 
     id: int
     is_open: bool
@@ -42,7 +42,7 @@ class Newest(NamedTuple):
     promised_end: datetime | None
 
 
-Latest = dict[str, Newest]
+LatestByFingerprint = dict[str, LatestEpisode]
 
 
 def receive(upstream: Upstream, body: bytes) -> tuple[int | None, int]:
@@ -79,19 +79,19 @@ def _process_next() -> bool:
         delivery = waiting.select_for_update(skip_locked=True).first()
         if delivery is None:
             return False
-        delivery.error = _merge_or_say(delivery)
+        delivery.error = _merge_or_error(delivery)
         delivery.processed_at = timezone.now()
         delivery.save(update_fields=["processed_at", "error"])
     return True
 
 
-def _merge_or_say(delivery: HookDelivery) -> str:
-    """Merge one delivery; return what was wrong with it. One that always fails must not stop the queue."""
+def _merge_or_error(delivery: HookDelivery) -> str:
+    """Merge one delivery; return the error, if any. One that always fails must not stop the queue."""
     try:
         with transaction.atomic():
             bad = _merge(delivery)
     except (DatabaseAway, InterfaceError):
-        raise  # it waits for the database, and is merged then
+        raise  # the delivery stays in the queue until the database is back
     except PayloadError as error:
         return sanitize.text(error, 1000)
     except Exception as error:
@@ -117,11 +117,11 @@ def _merge(delivery: HookDelivery) -> int:
     )
     latest = _latest_episodes(delivery.upstream_id, {alert.fingerprint for alert in alerts})
     at = timezone.now()
-    _close(_proven(upstream, alerts, latest), latest, at)
-    unheard = [alert for alert in _unique(alerts) if _is_unheard_of(alert, latest)]
-    if unheard:
+    _close(_without_doubtful_ends(upstream, alerts, latest), latest, at)
+    new_alerts = [alert for alert in _unique(alerts) if _begins_episode(alert, latest)]
+    if new_alerts:
         catalogue = Catalogue.load()
-        new = [rows.of_hook(a, catalogue, receiver=receiver, ends_at=_end(a)) for a in unheard]
+        new = [rows.of_hook(a, catalogue, receiver=receiver, ends_at=_end(a)) for a in new_alerts]
         episodes.insert(delivery.upstream_id, new, source=Source.WEBHOOK, at=at)
     return bad
 
@@ -138,7 +138,7 @@ def _end(alert: HookAlert) -> datetime | None:
     return max(payloads.instant(alert.endsAt) or starts_at, starts_at)
 
 
-def _latest_episodes(upstream_id: int, fingerprints: set[str]) -> Latest:
+def _latest_episodes(upstream_id: int, fingerprints: set[str]) -> LatestByFingerprint:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT DISTINCT ON (fingerprint) fingerprint, id, NOT state = 'resolved', starts_at, ends_at,"
@@ -147,11 +147,11 @@ def _latest_episodes(upstream_id: int, fingerprints: set[str]) -> Latest:
             " ORDER BY fingerprint, (NOT state = 'resolved') DESC, ends_at DESC",
             [upstream_id, list(fingerprints)],
         )
-        return {row[0]: Newest(*row[1:]) for row in cursor.fetchall()}
+        return {row[0]: LatestEpisode(*row[1:]) for row in cursor.fetchall()}
 
 
-def _is_unheard_of(alert: HookAlert, latest: Latest) -> bool:
-    """True when the alert belongs to no stored episode: neither an open one nor one that it began with.
+def _begins_episode(alert: HookAlert, latest: LatestByFingerprint) -> bool:
+    """True when the alert begins a new episode: none is open, and it began after the latest one ended.
 
     A firing alert that began before the last episode ended is a late repetition; if it really
     still fires, the next poll lists it.
@@ -166,32 +166,38 @@ def _is_unheard_of(alert: HookAlert, latest: Latest) -> bool:
     )
 
 
-def _proven(upstream: Upstream, alerts: list[HookAlert], latest: Latest) -> list[HookAlert]:
-    """Leave out ends that only say that nobody resends the alert any more: its Prometheus may be gone.
+def _without_doubtful_ends(
+    upstream: Upstream, alerts: list[HookAlert], latest: LatestByFingerprint
+) -> list[HookAlert]:
+    """Leave out ends that may only mean that nobody resends the alert, as when its Prometheus is down.
 
-    Where a watchdog can tell, the polls close those.
+    This concerns alerts that a watchdog covers; polls close those, with the watchdog's help.
     """
     watched = watchdogs.watched(upstream)
     doubtful = {a.fingerprint for a in alerts if a.status == "resolved" and watched(a.labels)}
-    told = ends.recall(upstream) if doubtful else {}
-    return [a for a in alerts if a.fingerprint not in doubtful or _came_early(a, told, latest)]
+    remembered = ends.recall(upstream) if doubtful else {}
+    return [
+        a
+        for a in alerts
+        if a.fingerprint not in doubtful or _ended_before_expiry(a, remembered, latest)
+    ]
 
 
-def _came_early(alert: HookAlert, told: Memory, latest: Latest) -> bool:
-    """True when an alert ended before the end that was last told of it.
+def _ended_before_expiry(alert: HookAlert, remembered: Memory, latest: LatestByFingerprint) -> bool:
+    """True when an alert ended before its last known endsAt.
 
-    Alertmanager ends what is not resent at that end; a Prometheus that sees it recover says so
-    earlier. False when no end is remembered.
+    Alertmanager resolves an alert that is not resent exactly at its endsAt; a Prometheus that sees it
+    recover reports that earlier. False when no endsAt is known.
     """
     end, known = _end(alert), latest.get(alert.fingerprint)
-    promised = told.get(alert.fingerprint)
+    promised = remembered.get(alert.fingerprint)
     if promised is None and known is not None and known.promised_end is not None:
         promised = int(known.promised_end.timestamp())
-    # What is remembered was rounded up to whole seconds.
+    # The remembered endsAt is rounded up to whole seconds.
     return end is None or known is None or (promised is not None and end.timestamp() < promised - 1)
 
 
-def _close(alerts: list[HookAlert], latest: Latest, at: datetime) -> None:
+def _close(alerts: list[HookAlert], latest: LatestByFingerprint, at: datetime) -> None:
     """Close open episodes at their exact end, and make the end of those closed by absence exact."""
     closing, exact = [], []
     for alert in alerts:
@@ -200,7 +206,7 @@ def _close(alerts: list[HookAlert], latest: Latest, at: datetime) -> None:
             continue
         known = latest[alert.fingerprint]
         if end < known.starts_at:
-            continue  # a repetition of the end of an earlier episode
+            continue  # repeats the end of an earlier episode
         if known.is_open:
             closing.append(Resolution(known.id, end, end))
         elif known.closed_by == Source.POLL and _began_before(alert, known.ends_at or end):
@@ -213,7 +219,7 @@ def _began_before(alert: HookAlert, moment: datetime) -> bool:
     return payloads.moment_of(alert.startsAt) <= moment
 
 
-def wake(task: Any) -> None:
+def start_processing(task: Any) -> None:
     """Start the task that processes deliveries; without a broker the next tick does it."""
     try:
         task.apply_async(retry=False)

@@ -189,8 +189,13 @@ class Decision:
 
 
 def decide(
-    entry: Entry | None, group: GroupState, *, send_resolved: bool, repeat_interval: timedelta, now: datetime
-) -> Decision:  # fmt: skip
+    entry: Entry | None,
+    group: GroupState,
+    *,
+    send_resolved: bool,
+    repeat_interval: timedelta,
+    now: datetime,
+) -> Decision:
     """Return whether one channel gets a message about a group now, and why."""
     if entry is None or not (entry.firing or entry.resolved):
         # The channel was told nothing yet: a group of resolved alerts only is not worth a message.

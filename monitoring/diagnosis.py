@@ -24,9 +24,13 @@ def certificate_ends(ends: datetime | None, *, host: str, at: datetime) -> str:
 
 
 def webhook(
-    *, has_hook: bool | None, firing_since: datetime | None, last_delivery: datetime | None,
-    url: str, at: datetime,
-) -> str:  # fmt: skip
+    *,
+    has_hook: bool | None,
+    firing_since: datetime | None,
+    last_delivery: datetime | None,
+    url: str,
+    at: datetime,
+) -> str:
     """Judge whether Alertmanager tells us by webhook; `last_delivery` is of the last hours, or None."""
     if has_hook is False:
         return (

@@ -110,8 +110,13 @@ def _client() -> Iterator[Elasticsearch]:
 
 
 def _read(
-    client: Elasticsearch, decoded: object, query: LogQuery, *, size: int, cursor: Cursor | None = None
-) -> Found:  # fmt: skip
+    client: Elasticsearch,
+    decoded: object,
+    query: LogQuery,
+    *,
+    size: int,
+    cursor: Cursor | None = None,
+) -> Found:
     try:
         return replies.found(decoded, query, size=size, cursor=cursor)
     except ReplyError as error:

@@ -55,9 +55,14 @@ class Report:
 
 
 def report(
-    *, window: str = DEFAULT_WINDOW, service: str = "", order: str = "requests",
-    upstream: Upstream | None = None, curves: bool = True, by: str = BY_ROUTE,
-) -> Report:  # fmt: skip
+    *,
+    window: str = DEFAULT_WINDOW,
+    service: str = "",
+    order: str = "requests",
+    upstream: Upstream | None = None,
+    curves: bool = True,
+    by: str = BY_ROUTE,
+) -> Report:
     """Return the traffic of `window` (a key of WINDOWS), of one service's slug or of all.
 
     `by` consumer, the route of a row is who asked.
@@ -106,9 +111,13 @@ def _first_wins(rows: Rows, more: Rows) -> Rows:
 
 
 def _ask(
-    prometheus: Prometheus, profiles: list[Profile], window: int, *, curves: bool,
+    prometheus: Prometheus,
+    profiles: list[Profile],
+    window: int,
+    *,
+    curves: bool,
     add: Callable[[Rows, Rows], Rows],
-) -> Rows:  # fmt: skip
+) -> Rows:
     """Return the rows of all profiles; what two of them tell of is shown once."""
     now, rows = time.time(), Rows()
     for profile in profiles:

@@ -47,9 +47,14 @@ class Progress:
 
 
 def preparation(
-    var: Path, progress: Progress, environment: Callable[[], Mapping[str, str]], *, name: str = "Preparation",
-    needs: tuple[str, ...] = DATABASE, only: str = "",
-) -> Part:  # fmt: skip
+    var: Path,
+    progress: Progress,
+    environment: Callable[[], Mapping[str, str]],
+    *,
+    name: str = "Preparation",
+    needs: tuple[str, ...] = DATABASE,
+    only: str = "",
+) -> Part:
     """Return the part that brings the database up to date (or, with `only`, one step of that)."""
 
     def argv() -> list[str]:

@@ -32,8 +32,13 @@ class Command(BaseCommand):
         parser.add_argument("--progress", type=Path, help="Also write JSON lines to this file.")
 
     def handle(
-        self, *_args: Any, only: str | None, skip: list[str] | None, progress: Path | None, **_options: Any
-    ) -> None:  # fmt: skip
+        self,
+        *_args: Any,
+        only: str | None,
+        skip: list[str] | None,
+        progress: Path | None,
+        **_options: Any,
+    ) -> None:
         def tell(part: str, sentence: str, **more: str) -> None:
             if progress is None:
                 self.stdout.write(f"{part}: {sentence}" if sentence else next(iter(more.values())))
