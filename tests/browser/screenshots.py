@@ -381,6 +381,6 @@ def test_doctor(open_tab: Open) -> None:
             tab = open_tab(dark=dark, viewport=viewport)
             tab.page.goto("/admin/doctor/")
             tab.page.get_by_role("button", name="Run checks now").click()
-            tab.page.get_by_text("No worker has shown").wait_for()
+            tab.page.get_by_text("No worker has sent a heartbeat").wait_for()
             tab.page.screenshot(path=FOLDER / f"doctor-{look}.png", full_page=True)
             assert (tab.complaints, tab.overflow()) == ([], 0)
