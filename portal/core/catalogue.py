@@ -12,7 +12,7 @@ Matchers = tuple[Matcher, ...]
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The services with their matchers, loaded once per batch."""
+    """The services with their matchers, read once per batch."""
 
     by_slug: dict[str, int]
     with_matchers: tuple[tuple[int, Matchers], ...]
@@ -20,8 +20,17 @@ class Catalogue:
 
     @classmethod
     def load(cls) -> "Catalogue":
-        services = Service.objects.in_order().only("id", "slug", "matchers")
-        return cls.of((s.pk, s.slug, tuple(s.parsed_matchers())) for s in services)
+        """Return the catalogue as it is now; one query, and nothing is parsed while no service has changed."""
+        global _latest
+        rows = list(Service.objects.in_order().values_list("id", "slug", "matchers"))
+        known, catalogue = _latest
+        if rows != known:
+            catalogue = cls.of(
+                (number, slug, tuple(Service(matchers=matchers).parsed_matchers()))
+                for number, slug, matchers in rows
+            )
+            _latest = rows, catalogue
+        return catalogue
 
     @classmethod
     def of(cls, services: Iterable[tuple[int, str, Matchers]]) -> "Catalogue":
@@ -41,3 +50,7 @@ class Catalogue:
             if all_match(matchers, labels):
                 return service_id
         return self.by_slug.get(labels.get("job", ""))
+
+
+# The rows that this process read last, and the catalogue made of them.
+_latest: tuple[list[tuple[int, str, list[str]]], Catalogue] = ([], Catalogue.of([]))

@@ -1,6 +1,7 @@
 """To which service labels belong, and that thousands of services do not make it slow."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from portal.core import matchers
 from portal.core.catalogue import Catalogue
 from portal.core.matchers import Matcher, all_match, build, parse
+from tests.factories import make_service
 
 NAMES, VALUES = ["service", "job", "zone", "team"], ["", "a", "b", "s1", "s3"]
 ASKED = (st.sampled_from(NAMES), st.sampled_from(matchers.OPERATORS), st.sampled_from(VALUES))
@@ -62,3 +64,19 @@ def test_the_expressions_of_thousands_of_services_are_compiled_once() -> None:
     before = matchers._compiled.cache_info().misses
     assert catalogue.service_id({"instance": "shop-4999-1"}) == 4999
     assert matchers._compiled.cache_info().misses == before
+
+
+@pytest.mark.django_db
+def test_the_catalogue_is_parsed_again_only_when_a_service_has_changed(
+    django_assert_num_queries: Any,
+) -> None:
+    service = make_service(slug="shop", matchers=['app="shop"'])
+    with django_assert_num_queries(2):
+        catalogue = Catalogue.load()
+        assert Catalogue.load() is catalogue
+    assert catalogue.service_id({"app": "shop"}) == service.pk
+    type(service).objects.update(matchers=['app="till"'])
+    assert Catalogue.load().service_id({"app": "shop"}) is None
+    assert Catalogue.load().service_id({"app": "till"}) == service.pk
+    type(service).objects.all().delete()
+    assert Catalogue.load().service_id({"app": "till"}) is None
