@@ -20,7 +20,7 @@ SELECT s.id, k.name, k.kind, CASE k.kind WHEN 'http' THEN 'https://' || s.slug |
     '<', 1, true, 86400, 10, 3, 1, 'critical', true, %(now)s + interval '10 years', %(now)s, v.status,
     %(now)s - random() * interval '5 days',
     CASE v.status WHEN 'up' THEN CASE k.kind WHEN 'http' THEN 'HTTP 200 in 84 ms.' WHEN 'tls'
-        THEN 'The certificate is valid for 64 more days.' ELSE 'All 1 values are < 1.' END
+        THEN 'The certificate is valid for 64 more days.' ELSE 'The value is < 1.' END
         WHEN 'degraded' THEN 'The certificate is valid for 9 more days. Renew it soon.'
         ELSE 'It answered HTTP 503; expected is 200-299.' END,
     0.02 + random() * 0.2, 0, CASE k.kind WHEN 'tls' THEN %(now)s + interval '64 days' END, %(now)s

@@ -137,10 +137,10 @@ def _promql(check: Check, prometheus: Upstream | None) -> ProbeResult:
         return ProbeResult(UNKNOWN, str(error))
     wrong = failing(found, check.comparison, check.threshold)
     if wrong:
-        said = f"{wrong[0]} should be {check.comparison} {check.threshold:g}."
-        more = f" So are {len(wrong) - 1} others." if len(wrong) > 1 else ""
-        return ProbeResult(DOWN, said + more)
-    return ProbeResult(UP, f"All {len(found)} values are {check.comparison} {check.threshold:g}.")
+        more = f" Failing: {len(wrong)} of {len(found)} values." if len(found) > 1 else ""
+        return ProbeResult(DOWN, f"{wrong[0]} should be {check.comparison} {check.threshold:g}.{more}")
+    values = "The value is" if len(found) == 1 else f"All {len(found)} values are"
+    return ProbeResult(UP, f"{values} {check.comparison} {check.threshold:g}.")
 
 
 class _explained:

@@ -121,7 +121,13 @@ def test_tls_of_an_unknown_authority_is_down_with_a_cure(tmp_path: Path) -> None
     ("body", "status", "words"),
     [
         (b'{"status":"success","data":{"resultType":"vector","result":'
-         b'[{"metric":{"job":"api"},"value":[1,"1"]}]}}', "up", "All 1 values are > 0"),
+         b'[{"metric":{"job":"api"},"value":[1,"1"]}]}}', "up", "The value is > 0."),
+        (b'{"status":"success","data":{"resultType":"vector","result":'
+         b'[{"metric":{"job":"a"},"value":[1,"1"]},{"metric":{"job":"b"},"value":[1,"2"]}]}}',
+         "up", "All 2 values are > 0."),
+        (b'{"status":"success","data":{"resultType":"vector","result":'
+         b'[{"metric":{"job":"a"},"value":[1,"0"]},{"metric":{"job":"b"},"value":[1,"2"]}]}}',
+         "down", "should be > 0. Failing: 1 of 2 values."),
         (b'{"status":"success","data":{"resultType":"vector","result":'
          b'[{"metric":{"job":"api"},"value":[1,"0"]}]}}', "down", 'job="api"'),
         (b'{"status":"success","data":{"resultType":"vector","result":[]}}', "unknown", "no value"),
