@@ -1,1 +1,1 @@
-"""The floor: outgoing HTTP, request context, upstreams and services; imports no app of the portal."""
+"""The base layer: outgoing HTTP, request context, upstreams and services; imports no other app of the portal."""

@@ -1,4 +1,4 @@
-"""One structured line per request, in ECS field names, and a count of it. Probes of `/healthz` are left out."""
+"""Logs one structured line per request, in ECS field names, and counts it. Probes of `/healthz` are left out."""
 
 import logging
 import time
@@ -13,7 +13,7 @@ NOT_LOGGED = ("/healthz", "/static/")
 
 
 class AccessLogMiddleware:
-    """Stands right inside RequestContextMiddleware, whose context it reads after the reply is made."""
+    """Must come directly after RequestContextMiddleware: it reads that context once the response exists."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -28,7 +28,7 @@ class AccessLogMiddleware:
         consumers.observe(context.url_path, context.actor, response.status_code, taken / 1e9)
         facts = {
             "event.dataset": "portal.access",
-            "event.duration": taken,  # ECS counts in nanoseconds
+            "event.duration": taken,  # nanoseconds, as ECS defines it
             "http.request.method": context.http_method,
             "http.response.status_code": response.status_code,
             "url.path": context.url_path,

@@ -1,4 +1,4 @@
-"""App configuration of the floor."""
+"""App configuration of portal.core."""
 
 from django.apps import AppConfig
 

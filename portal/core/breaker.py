@@ -21,7 +21,7 @@ from portal.core.models import Upstream
 from portal.core.upstream_errors import Fault, UpstreamError
 
 OPEN_SECONDS = 30.0
-HALF_OPEN_SECONDS = 300  # how long after that only one trial at a time is let through
+HALF_OPEN_SECONDS = 300  # after OPEN_SECONDS: how long only one trial request at a time is allowed
 TRIAL_SECONDS = 15
 MAX_CONCURRENT = 2  # of the four threads of a web process
 SLOT_WAIT_SECONDS = 1.0
@@ -33,7 +33,7 @@ _slots: dict[str, threading.BoundedSemaphore] = {}
 
 @contextmanager
 def guarded(upstream: Upstream) -> Iterator[None]:
-    """Guard a request made inside the block. Raises UpstreamError instead of letting it wait."""
+    """Guard the request made inside the block. Raises UpstreamError at once rather than letting it wait."""
     key = f"breaker:{upstream.pk}:{zlib.crc32(upstream.url.encode())}"
     slots = _slots.setdefault(key, threading.BoundedSemaphore(MAX_CONCURRENT))
     if not slots.acquire(timeout=SLOT_WAIT_SECONDS):
@@ -98,4 +98,4 @@ def _try(store: BaseCache, change: Callable[[BaseCache], object]) -> None:
     try:
         change(store)
     except (RedisError, OSError):
-        return  # the other store has it
+        return  # the other store holds the same state

@@ -1,4 +1,4 @@
-"""Which service an alert or target belongs to, from its labels."""
+"""Finds the service that an alert or target belongs to, from its labels."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Matchers = tuple[Matcher, ...]
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The services with their matchers, read once per batch."""
+    """The services and their matchers; load it once per batch."""
 
     by_slug: dict[str, int]
     with_matchers: tuple[tuple[int, Matchers], ...]
@@ -20,7 +20,7 @@ class Catalogue:
 
     @classmethod
     def load(cls) -> "Catalogue":
-        """Return the catalogue as it is now; one query, and nothing is parsed while no service has changed."""
+        """Return the current catalogue: one query, and matchers are parsed only after a service has changed."""
         global _latest
         rows = list(Service.objects.in_order().values_list("id", "slug", "matchers"))
         known, catalogue = _latest
@@ -34,14 +34,14 @@ class Catalogue:
 
     @classmethod
     def of(cls, services: Iterable[tuple[int, str, Matchers]]) -> "Catalogue":
-        """Return a catalogue of services, in their order, given by id, slug and matchers."""
+        """Return a catalogue of services, given by id, slug and matchers, in that order of precedence."""
         known = list(services)
         with_matchers = tuple((number, matchers) for number, _slug, matchers in known if matchers)
         index = Index(matchers for _number, matchers in with_matchers)
         return cls({slug: number for number, slug, _matchers in known}, with_matchers, index)
 
     def service_id(self, labels: Mapping[str, str]) -> int | None:
-        """Return the service named by the label `service`, else by matchers, else by `job`."""
+        """Return the id of the service named by the label `service`, else found by matchers, else named by `job`."""
         named = self.by_slug.get(labels.get("service", ""))
         if named is not None:
             return named
@@ -52,5 +52,5 @@ class Catalogue:
         return self.by_slug.get(labels.get("job", ""))
 
 
-# The rows that this process read last, and the catalogue made of them.
+# The rows that this process last read, and the catalogue built from them.
 _latest: tuple[list[tuple[int, str, list[str]]], Catalogue] = ([], Catalogue.of([]))

@@ -1,4 +1,4 @@
-"""System checks `portal.E…`: a wrong setting is a sentence with a hint, never a traceback."""
+"""System checks `portal.E…` and `portal.W…`: report a wrong setting as a sentence with a hint, not a traceback."""
 
 from importlib.util import find_spec
 from typing import Any

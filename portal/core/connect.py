@@ -4,13 +4,13 @@ from portal.core.http import Client, Target
 from portal.core.models import Upstream
 
 DEFAULT_TIMEOUT_SECONDS = (
-    90.0  # one inhibit rule makes Alertmanager need up to 50 s for 10,000 alerts
+    90.0  # with one inhibit rule, Alertmanager takes up to 50 s to list 10,000 alerts
 )
 DEFAULT_MAX_BODY_MB = 32
 
 
 def target_of(upstream: Upstream, member: str, *, timeout_seconds: float | None = None) -> Target:
-    """Return how to reach one `member` (base URL) of `upstream`; `timeout_seconds` may shorten its option."""
+    """Return how to reach one `member` (base URL) of `upstream`; `timeout_seconds` can only shorten its timeout."""
     timeout = float(upstream.option("timeout_seconds", DEFAULT_TIMEOUT_SECONDS))
     return Target(
         name=upstream.name,

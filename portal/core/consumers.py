@@ -1,4 +1,4 @@
-"""Counts who asks the API: one histogram by consumer, which Prometheus keeps and the analytics read."""
+"""Counts API requests by consumer, in one histogram that Prometheus stores and the analytics page reads."""
 
 from prometheus_client import Histogram
 
@@ -6,7 +6,7 @@ from portal.core import sanitize
 from portal.core.request_context import Actor
 
 COUNTED = "/api/"
-# Each is some dozen series; what comes beyond shares one.
+# Each consumer costs a few dozen series; consumers beyond this number share one label.
 MOST_CONSUMERS = 500
 OTHERS = "others"
 
@@ -20,7 +20,7 @@ _known: set[str] = set()
 
 
 def observe(path: str, actor: Actor, status: int, seconds: float) -> None:
-    """Count one answered request; pages and metrics are no API."""
+    """Count one answered request; requests for pages and metrics are not counted."""
     if path.startswith(COUNTED):
         SECONDS.labels(_bounded(name_of(actor)), f"{status // 100}xx").observe(seconds)
 

@@ -1,4 +1,4 @@
-"""Secrets at rest: encryption with a list of keys, keyed fingerprints, and the model field."""
+"""Encrypts secrets at rest: a list of keys, keyed fingerprints, and an encrypted model field."""
 
 import base64
 import hashlib
@@ -13,7 +13,7 @@ from django.db import models
 
 
 def _fernet_key(secret: str) -> bytes:
-    """Return a Fernet key: `secret` itself when it is one, else one derived from it."""
+    """Return a Fernet key: `secret` itself if it is one, else a key derived from it."""
     try:
         if len(base64.urlsafe_b64decode(secret)) == 32:
             return secret.encode()
@@ -32,11 +32,11 @@ def encrypt(plain: str) -> str:
 
 
 class LostKeyError(ValueError):
-    """No key of the ring decrypts a stored secret; the message says what to do."""
+    """No configured key decrypts a stored secret; the message says what to do."""
 
 
 def decrypt(cipher: str) -> str:
-    """Return the plain text. Raises LostKeyError when no key of the ring fits."""
+    """Return the plain text. Raises LostKeyError when no configured key fits."""
     try:
         return _ring(tuple(settings.FIELD_ENCRYPTION_KEYS)).decrypt(cipher.encode()).decode()
     except InvalidToken as error:
@@ -53,7 +53,7 @@ def fingerprint(purpose: str, value: str) -> str:
 
 
 class EncryptedJSONField(models.TextField):  # type: ignore[type-arg]
-    """A JSON value that PostgreSQL only ever sees encrypted. Cannot be filtered."""
+    """A JSON value that reaches PostgreSQL only in encrypted form. It cannot be filtered on."""
 
     def from_db_value(self, value: str | None, *_args: object) -> Any:
         return None if not value else json.loads(decrypt(value))
@@ -65,4 +65,4 @@ class EncryptedJSONField(models.TextField):  # type: ignore[type-arg]
         return value
 
     def value_to_string(self, obj: models.Model) -> str:
-        return ""  # dumpdata never carries a secret
+        return ""  # dumpdata must never export a secret

@@ -1,4 +1,4 @@
-"""Streams rows as CSV whose cells no spreadsheet takes for a formula (RFC 4180, OWASP ASVS 1.2.10)."""
+"""Streams rows as CSV with no cell that a spreadsheet would run as a formula (RFC 4180, OWASP ASVS 1.2.10)."""
 
 import csv
 import json
@@ -8,7 +8,7 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 
-# A leading apostrophe is itself escaped, so that the original can always be restored.
+# The apostrophe is in the list so that it is escaped too, and the original can always be restored.
 DANGEROUS = (
     "=",
     "+",
@@ -28,24 +28,24 @@ FLUSH_ROWS = 500
 
 
 def cell(value: Any) -> str:
-    """Return a value as text; what begins like a formula gets an apostrophe in front."""
+    """Return a value as text; text that starts like a formula is prefixed with an apostrophe."""
     if value is None:
         return ""
     if isinstance(value, dict | list):
-        return json.dumps(value, ensure_ascii=False)  # begins with a bracket: no formula
+        return json.dumps(value, ensure_ascii=False)  # starts with a bracket: not a formula
     text = value if isinstance(value, str) else str(value)
     return f"'{text}" if text.startswith(DANGEROUS) else text
 
 
 class _Echo:
-    """A file whose write returns what was written, as csv.writer hands it on."""
+    """A file whose `write` returns its argument, which csv.writer then passes on as the result of `writerow`."""
 
     def write(self, text: str) -> str:
         return text
 
 
 def lines(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> Iterator[str]:
-    """Yield CSV text in blocks of some hundred rows."""
+    """Yield CSV text in blocks of several hundred rows."""
     writer = csv.writer(_Echo(), quoting=csv.QUOTE_ALL, lineterminator="\r\n")
     block = [writer.writerow(list(header))]
     for row in rows:
@@ -61,7 +61,7 @@ def response(
 ) -> StreamingHttpResponse:
     """Return a streamed download called `name`.csv.
 
-    The first block is made at once: what fails there is still answered with a problem.
+    The first block is built at once: an error in it can still be answered with a problem document.
     """
     blocks = lines(header, rows)
     first = next(blocks)

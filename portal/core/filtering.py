@@ -1,4 +1,4 @@
-"""Filters of lists that never take what they cannot read for "no filter"."""
+"""Query filters for API lists that reject an invalid value instead of ignoring the filter."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ FORMATS = ("json", "csv")
 
 
 class StrictFilterBackend(DjangoFilterBackend):
-    """Refuses a yes-or-no that says neither: the widget of django-filter would leave the filter out."""
+    """Rejects a boolean that is neither true nor false: django-filter's widget would ignore the filter."""
 
     def filter_queryset(self, request: Request, queryset: Any, view: Any) -> Any:
         filterset = self.get_filterset(request, queryset, view)
@@ -28,7 +28,7 @@ def _refuse_unless_said(name: str, written: str) -> None:
 
 
 def refuse_unknown_format(request: Request) -> None:
-    """Raise ValidationError for a `?format=` that no list has."""
+    """Raise ValidationError for a `?format=` that lists do not offer."""
     if request.query_params.get("format", "json") not in FORMATS:
         raise ValidationError({"format": [f"Available formats: {', '.join(FORMATS)}."]})
 
@@ -40,7 +40,7 @@ class _Words(filters.fields.MultipleChoiceField):
 
 
 class ChoicesFilter(filters.MultipleChoiceFilter):
-    """One or several of its choices: separated by commas, or given more than once."""
+    """Takes one or more choices: separated by commas, or as a repeated parameter."""
 
     field_class = _Words
 
@@ -52,7 +52,7 @@ class _Joined(TextInput):
 
 
 class WordsFilter(filters.CharFilter):
-    """One or several texts: separated by commas, or given more than once. A method gets them as one."""
+    """Takes one or more texts: separated by commas, or as a repeated parameter. A method gets them comma-joined."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, widget=_Joined, **options)

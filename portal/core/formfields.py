@@ -10,7 +10,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from portal.core.validators import validate_log_fields, validate_matchers
 
-# Django's own messages for these do not say what to write instead.
+# Django's messages for these fields do not say what to write instead.
 ERROR_MESSAGES: dict[type[forms.Field], dict[str, str]] = {
     forms.JSONField: {
         "invalid": 'This is not valid JSON. Put names and strings in double quotes: {"team": "payments"}.'
@@ -30,7 +30,7 @@ def install_error_messages() -> None:
 
 
 class MatchersField(forms.CharField):
-    """Matchers, one per line: a comma may be part of a value. Its value is a list of texts."""
+    """Matchers as a list of strings, one per line, because a comma may be part of a value."""
 
     validate_lines = staticmethod(validate_matchers)
 
@@ -59,7 +59,7 @@ class LogFieldsField(MatchersField):
 
 
 class SearchedSelect(AutocompleteSelect):
-    """Draws nothing chosen where Django's asks the database for a row whose number is no number."""
+    """Renders as unselected if the posted value is not a number; Django's would query for it and fail."""
 
     def optgroups(self, name: str, value: Sequence[str], attrs: Any = None) -> Any:
         numbers = [word for word in map(str, value) if word.isdecimal() and len(word) < 19]
@@ -67,7 +67,7 @@ class SearchedSelect(AutocompleteSelect):
 
 
 class SearchedFieldsMixin:
-    """For model admins with `autocomplete_fields`: what was posted there need not be a number."""
+    """For model admins with `autocomplete_fields`: the value posted there may not be a number."""
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
         admin: Any = self

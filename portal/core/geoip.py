@@ -1,7 +1,7 @@
-"""Country and network of an IP address, from MaxMind databases on this machine; no request is made.
+"""Looks up country and network of an IP address in local MaxMind databases; makes no request.
 
-The files are read, not mapped into memory: overwriting a mapped file in place would crash the process.
-`geoipupdate` and similar tools replace files, so each is checked for a new version once a minute.
+The files are read into memory rather than mapped: overwriting a mapped file in place would crash the
+process. `geoipupdate` and similar tools replace files, so each is checked for a new version every minute.
 """
 
 import logging
@@ -34,7 +34,7 @@ UNKNOWN = Location()
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """The state of a file for the doctor: why it cannot be used, or its type and build time."""
+    """The state of a file, for the doctor: why it cannot be used, or its type and build time."""
 
     path: str
     problem: str = ""
@@ -43,11 +43,11 @@ class FileFacts:
 
 
 class Database:
-    """One database file. Its methods never raise: a bad file must not prevent an audit entry."""
+    """One database file. Its methods never raise: a damaged file must not prevent an audit entry."""
 
     def __init__(self, path: str) -> None:
         self.path = path
-        # The reader and its cache, in one attribute, so that they are replaced together.
+        # The reader and its cache are in one attribute so that they are replaced together.
         self._open: tuple[maxminddb.Reader | None, dict[str, Location]] = (None, {})
         self._identity: tuple[int, ...] | None = None
         self._next_check = 0.0
@@ -74,7 +74,7 @@ class Database:
         return FileFacts(self.path, "", str(said.database_type)[:100], _moment(said.build_epoch))
 
     def _reload_if_changed(self, now: float) -> None:
-        """Open the file again when it was replaced; a thread that still uses the old reader may finish."""
+        """Reopen the file if it was replaced; a thread that still uses the old reader can finish with it."""
         if now < self._next_check:
             return
         with self._lock:
@@ -86,7 +86,7 @@ class Database:
                 if identity != self._identity or self.problem:
                     reader = maxminddb.open_database(self.path, maxminddb.MODE_FILE)
                     self._open, self._identity, self.problem = (reader, {}), identity, ""
-            except Exception as error:  # a damaged file may raise anything
+            except Exception as error:  # a damaged file can raise any exception
                 self._set_problem(error)
             self._next_check = now + CHECK_EVERY_SECONDS
 
@@ -133,7 +133,7 @@ def _database(path: str) -> Database:
 
 
 def location(address: str | None) -> Location:
-    """Return country and network of an address; each comes from the first file that has it."""
+    """Return country and network of an address, each from the first file that has it."""
     if not address or not settings.GEOIP_DATABASES:
         return UNKNOWN
     country, asn = "", None

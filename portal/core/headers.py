@@ -1,4 +1,4 @@
-"""Response headers that Django has no setting for."""
+"""Adds response headers that Django has no setting for."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 
 
 class SecurityHeadersMiddleware:
-    """Forbids storing pages and API replies, and switches browser features off."""
+    """Forbids caching of pages and API replies, and disables browser features."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

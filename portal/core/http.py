@@ -1,6 +1,6 @@
-"""The only place that sends HTTP: bounded in time and size, and with errors that say what to do.
+"""Sends every outgoing HTTP request of the portal, bounded in time and size.
 
-Every failure is an UpstreamError whose text is a finished sentence for the upstream's page.
+Every failure is an UpstreamError whose text is a full sentence for the upstream's page, with what to do.
 """
 
 import json
@@ -62,7 +62,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def json(self) -> Any:
-        """Return the decoded body. Raises UpstreamError when it is no JSON."""
+        """Return the decoded body. Raises UpstreamError when it is not JSON."""
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError) as error:
@@ -85,18 +85,18 @@ def not_json(reply: Reply) -> UpstreamError:
 
 @dataclass(frozen=True)
 class Target:
-    """How to talk to one server: where, with which credentials, and within which bounds."""
+    """How to reach one server: its URL, credentials and limits."""
 
     name: str
     base_url: str
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout_seconds: float = 30.0
     max_body_bytes: int = 32 * 1024 * 1024
-    encoding: str = "identity"  # gzip was measured 8 times slower on a local link
+    encoding: str = "identity"  # gzip measured 8 times slower on a local link
     verify_tls: bool = True
     ca_file: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    truncate: bool = False  # keep the beginning of a body that is too large, instead of refusing it
+    truncate: bool = False  # keep the start of a body that is too large, instead of raising
 
     @property
     def verify(self) -> bool | str:
@@ -104,12 +104,12 @@ class Target:
 
 
 class Client:
-    """A session with one server: connections are reused, nothing is retried behind the caller's back."""
+    """A session with one server: it reuses connections, and leaves retries to the caller."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
         self._session = requests.Session()
-        self._session.trust_env = False  # a proxy of the environment would see the credentials
+        self._session.trust_env = False  # a proxy from the environment would see the credentials
         adapter = GuardedAdapter(pool_connections=1, pool_maxsize=2, max_retries=0)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
@@ -135,11 +135,11 @@ class Client:
         return self._send("POST", path, json=body, any_status=any_status)
 
     def post_form(self, path: str, body: Mapping[str, Any]) -> Reply:
-        """Send a form, as Prometheus takes queries too long for a URL."""
+        """Send a form; Prometheus accepts queries this way that are too long for a URL."""
         return self._send("POST", path, data=body)
 
     def post_bytes(self, path: str, body: bytes, *, content_type: str) -> Reply:
-        """Send `body` as it is, and return the answer whatever its status."""
+        """Send `body` unchanged, and return the reply whatever its status."""
         headers = {"Content-Type": content_type}
         return self._send("POST", path, any_status=True, data=body, headers=headers)
 
@@ -150,7 +150,7 @@ class Client:
         return self._send("DELETE", path)
 
     def ask(self, method: str, *, follow: bool = True) -> Reply:
-        """Return whatever the base URL answers, whatever its status; for probes."""
+        """Return the reply of the base URL whatever its status; for probes."""
         return self._send(method, "", any_status=True, follow=follow)
 
     def _send(
@@ -174,7 +174,7 @@ class Client:
         return reply
 
     def _follow(self, method: str, url: str, started: float, body: dict[str, Any]) -> Reply:
-        """Send the request, following redirects only within the same host and port."""
+        """Send the request, and follow redirects only within the same host and port."""
         for _ in range(MAX_REDIRECTS + 1):
             reply, location = self._exchange(method, url, started, body)
             if location is None:
@@ -218,7 +218,7 @@ class Client:
             body=content,
             seconds=received_at - sent_at,
             server_time=server_time,
-            # Date has whole seconds, and a long download ages it: what is within that is no skew.
+            # Date has whole seconds, and grows older during a long download: a difference within both is not skew.
             skew_seconds=None
             if skew is None
             else (0.0 if abs(skew) <= 1 + (received_at - sent_at) else round(skew, 1)),
@@ -230,7 +230,7 @@ class Client:
 
 
 def _elsewhere(url: str, following: str) -> str:
-    """Return where a redirect leads that must not be followed, empty when it stays with this server."""
+    """Return the target of a redirect that must not be followed; empty if it stays on this server."""
     here, there = urlsplit(url), urlsplit(following)
     if there.netloc != here.netloc:
         return f"another host ({there.netloc[:200]})"
@@ -240,18 +240,18 @@ def _elsewhere(url: str, following: str) -> str:
 
 
 def _date(header: str | None) -> datetime | None:
-    """Return the server's clock; what no working clock shows would only mislead arithmetic."""
+    """Return the server's clock, or None for an implausible date, which would distort the skew."""
     try:
         read = parsedate_to_datetime(header) if header else None
     except (ValueError, IndexError, TypeError, OverflowError):
         return None
-    if read is not None and read.tzinfo is None:  # "-0000": UTC, from nowhere in particular
+    if read is not None and read.tzinfo is None:  # "-0000" means UTC with an unknown local zone
         read = read.replace(tzinfo=UTC)
     return read if read is not None and 2000 <= read.year < 2200 else None
 
 
 def _read(response: requests.Response, url: str, target: Target) -> bytes:
-    """Return the decoded body, stopping as soon as it exceeds the limit, compressed or not."""
+    """Return the decoded body; stop as soon as it exceeds the limit, compressed or not."""
     limit = target.max_body_bytes
     length = response.headers.get("Content-Length", "")
     too_large = UpstreamError(
@@ -274,7 +274,7 @@ def _read(response: requests.Response, url: str, target: Target) -> bytes:
 
 
 def refuse_errors(reply: Reply, said: str | None = None) -> None:
-    """Raise UpstreamError unless the status is a success; `said` is the server's words as a clause."""
+    """Raise UpstreamError unless the status is a success; `said` is the server's message as a clause."""
     status = reply.status
     if status < 300:
         return
@@ -326,7 +326,7 @@ def _rate_limited(reply: Reply, said: str) -> UpstreamError:
 
 
 def words_of(reply: Reply) -> str:
-    """Return the server's own words, shortened and made harmless, as a clause for a sentence."""
+    """Return the server's error message, shortened and sanitised, as a clause for a sentence."""
     if "html" in reply.content_type:
         return ""
     words = reply.body[:2000].decode("utf-8", "replace")
@@ -346,7 +346,7 @@ def words_of(reply: Reply) -> str:
 
 @contextmanager
 def _explained(url: str, target: Target) -> Iterator[None]:
-    """Turn whatever the HTTP stack raises into an UpstreamError."""
+    """Convert any exception of the HTTP stack into an UpstreamError."""
     began = time.monotonic()
     try:
         yield

@@ -1,4 +1,4 @@
-"""Addresses of what belongs to a moment or a request: its trace elsewhere, its log lines here."""
+"""Builds links for a request or a moment: to its trace in another tool, and to its log lines in the portal."""
 
 import re
 from datetime import UTC, datetime
@@ -14,10 +14,10 @@ PLACEHOLDER = "{trace_id}"
 
 
 def trace_url(trace_id: str) -> str:
-    """Return where the trace is shown, or nothing when TRACES_URL is not set or the id is none.
+    """Return the URL of a trace; empty when TRACES_URL is not set or the id is invalid.
 
-    TRACES_URL names the place with `{trace_id}` in it; without, it is the base URL of a Jaeger,
-    which shows a trace under `/trace/<id>`.
+    TRACES_URL contains `{trace_id}`; without that it is taken as the base URL of a Jaeger,
+    which shows a trace at `/trace/<id>`.
     """
     wanted = trace_id.lower()
     if not settings.TRACES_URL or not _TRACE_ID.match(wanted) or not wanted.strip("0"):
@@ -28,7 +28,7 @@ def trace_url(trace_id: str) -> str:
 
 
 def logs_url(at: datetime, *, service: str = "", text: str = "") -> str:
-    """Return the log search around `at`, or nothing where no logs can be searched."""
+    """Return the URL of the log search around `at`; empty when no logs can be searched."""
     try:
         page = reverse("admin:logs")
     except NoReverseMatch:

@@ -1,13 +1,13 @@
-"""Filters of admin lists that several apps share."""
+"""Base class for the list filters of several admins."""
 
 from django.contrib.admin import SimpleListFilter
 from django.contrib.admin.options import IncorrectLookupParameters
 
 
 class ChosenFilter(SimpleListFilter):
-    """A filter by one of its choices. Another value is left out, and told, instead of passed over."""
+    """A filter by one of its choices. Any other value raises, so that the list says so instead of ignoring it."""
 
-    default = ""  # the name of what stands there without a choice
+    default = ""  # the value of the entry that is active when nothing is chosen
 
     def value(self) -> str | None:
         chosen = super().value()

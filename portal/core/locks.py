@@ -1,4 +1,4 @@
-"""Work that one process of the portal does at a time, whatever number of workers there is."""
+"""Makes sure that only one process of the portal does a piece of work at a time, however many workers run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,9 +8,10 @@ from django.db import connection
 
 @contextmanager
 def alone(lock: int) -> Iterator[bool]:
-    """Give True when nobody else is at it, and keep others out meanwhile; nobody waits.
+    """Yield True if no other process holds `lock`, and hold it for the block; never wait.
 
-    `lock` names it in PostgreSQL; it falls with the connection of a process that dies.
+    `lock` is the key of a PostgreSQL advisory lock, which is released with the connection of a
+    process that dies.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [lock])

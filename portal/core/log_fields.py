@@ -1,6 +1,6 @@
-"""Which log lines a service says are its own: `field=value` pairs (pure).
+"""Parses the `field=value` pairs by which a service identifies its log lines (pure).
 
-Pairs of one field are alternatives, different fields must all hold, as the filters of a search do.
+Pairs with the same field are alternatives; different fields must all match, as in the filters of a log search.
 """
 
 import re
@@ -10,15 +10,15 @@ _SYNTAX = re.compile(r"\s*([A-Za-z_@][A-Za-z0-9_@./-]{0,199})\s*=\s*(.*?)\s*", r
 VALUE_LIMIT = 200
 MOST_PAIRS = 20
 
-Own = tuple[tuple[str, tuple[str, ...]], ...]  # fields, each with the values it may have
+Own = tuple[tuple[str, tuple[str, ...]], ...]  # each field with the values it may have
 
 
 class LogFieldError(ValueError):
-    """A pair cannot be read; the message quotes it and says how it is written."""
+    """A pair cannot be parsed; the message quotes it and shows the syntax."""
 
 
 def parse(written: str) -> tuple[str, str]:
-    """Return field and value of `service.name=shop-api`. Raises LogFieldError."""
+    """Return field and value of a pair such as `service.name=shop-api`. Raises LogFieldError."""
     found = _SYNTAX.fullmatch(written)
     value = found[2].strip('"') if found else ""
     if found is None or not value or len(value) > VALUE_LIMIT or not value.isprintable():
@@ -29,7 +29,7 @@ def parse(written: str) -> tuple[str, str]:
 
 
 def grouped(pairs: Iterable[str]) -> Own:
-    """Return the values of each field, in the order written; a pair that no longer parses is left out."""
+    """Return each field with its values, in the given order; skip a pair that no longer parses."""
     found: dict[str, list[str]] = {}
     for written in pairs:
         try:

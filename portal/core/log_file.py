@@ -1,6 +1,6 @@
-"""A log file that any number of processes may share: one write per line, and nobody renames it.
+"""Writes a log file that any number of processes can share: one write per line, and no renaming.
 
-The file is opened for each line, so that what rotates it from outside needs to tell nobody.
+The file is opened for each line, so that an external log rotation need not notify the processes.
 """
 
 import logging
@@ -16,7 +16,7 @@ COMPLAIN_SECONDS = 60
 
 
 class LineFileHandler(logging.Handler):
-    """Appends to `path`, in which `%Y-%m-%d` and the like stand for the day in UTC."""
+    """Appends to `path`, which may contain strftime codes such as `%Y-%m-%d` for the day in UTC."""
 
     def __init__(self, path: str) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class LineFileHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self._write(record)
-        except Exception as error:  # a log line may fail a request for no reason whatever
+        except Exception as error:  # a request must never fail because of a log line
             DROPPED.labels("file").inc()
             self._complain(error)
         else:

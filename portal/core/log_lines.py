@@ -1,4 +1,4 @@
-"""One log record as one bounded line of JSON, and where a line that cannot be kept is counted."""
+"""Formats a log record as one bounded line of JSON, and counts lines that were shipped or dropped."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ from portal.core.logs import EcsFormatter
 
 LINE_LIMIT_BYTES = 64 * 1024
 TEXT_LIMIT = (
-    4000  # of each field of a line that is too long; an escaped character takes up to 12 bytes
+    4000  # per field, in a line that is too long; an escaped character takes up to 12 bytes
 )
 MARKER = "portal.truncated"
 ALWAYS = ("@timestamp", "log.level", "message", "service.name", "host.name", "log.logger")
@@ -28,7 +28,7 @@ DROPPED = Counter(
 
 
 class LineFormatter(EcsFormatter):
-    """Formats like EcsFormatter; a line above the limit is shortened and marked, and stays JSON."""
+    """Formats like EcsFormatter; a line above the limit is shortened and marked, and remains valid JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = str(super().format(record))
@@ -36,7 +36,7 @@ class LineFormatter(EcsFormatter):
 
 
 def shortened(line: str) -> str:
-    """Return the line with its long texts cut; only the most needed fields where that is too little."""
+    """Return the line with long texts cut; if that is still too long, with only the most important fields."""
     fields: dict[str, Any] = json.loads(line)
     for kept in (fields, {name: fields.get(name) for name in ALWAYS}):
         slim = {name: _cut(value) for name, value in kept.items()} | {MARKER: True}

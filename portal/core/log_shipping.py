@@ -1,7 +1,7 @@
 """Sends log lines to Logstash's TCP input without ever making a caller wait.
 
-A caller only puts a line into a bounded queue; when it is full, the line is dropped and counted. One
-thread per process, begun by its first line and so after every fork, connects and sends.
+A caller only puts a line into a bounded queue; when that is full, the line is dropped and counted. One
+thread per process connects and sends; the first line starts it, so that each forked process has its own.
 """
 
 import contextlib
@@ -28,14 +28,14 @@ QUEUE_LINES = 10_000
 QUEUE_BYTES = 16 * 1024 * 1024
 BATCH_LINES = 200
 CONNECT_SECONDS = 5.0
-STALLED_SECONDS = 30.0  # a receiver that takes nothing for so long is left
+STALLED_SECONDS = 30.0  # disconnect from a receiver that accepts nothing for this long
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 EXIT_SECONDS = 2.0
 COMPLAIN_SECONDS = 60.0
 SINK = "logstash"
 
-# A fork must not find the counters' lock taken by a thread that the child does not have.
+# A child must not inherit the counters' lock held by a thread that does not exist in it.
 _counting = threading.Lock()
 os.register_at_fork(
     before=_counting.acquire,
@@ -48,8 +48,8 @@ os.register_at_fork(
 class Shipper:
     """The queue and the thread of one process.
 
-    The queue's reentrant `put` is all that a caller touches; the numbers have one writer each:
-    `put_*` the callers, under the lock of their handler, `taken_*` the thread.
+    Callers use only the queue's reentrant `put`. Each counter has one writer: `put_*` the callers,
+    under the lock of their handler, and `taken_*` the thread.
     """
 
     host: str
@@ -85,7 +85,7 @@ class Shipper:
         return True
 
     def drain(self, seconds: float) -> None:
-        """Wait until everything queued is sent or given up: `seconds` at most, however often it is asked."""
+        """Wait until everything queued is sent or dropped: `seconds` at most in total, over repeated calls."""
         if self.patience_ends is None:
             self.patience_ends = time.monotonic() + seconds
         while self.taken_lines < self.put_lines and time.monotonic() < self.patience_ends:
@@ -104,14 +104,14 @@ class Shipper:
         self._disconnect()
 
     def _deliver(self, batch: list[bytes]) -> None:
-        """Send the lines, again from the first unfinished one after a failure. Ends at the exit only."""
+        """Send the lines; after a failure, resume at the first unsent one. Gives up only when the process ends."""
         sent = 0
         while sent < len(batch):
             try:
                 for done in self._sent(batch[sent:]):
                     sent += 1
                     self._count(SHIPPED, done)
-            except Exception as error:  # a thread that died would drop everything from then on
+            except Exception as error:  # if the thread died, all later lines would be lost
                 self._disconnect()
                 self._complain(str(error))
                 if self.stopping.is_set():
@@ -122,7 +122,7 @@ class Shipper:
             self._count(DROPPED, line)
 
     def _count(self, counter: Counter, line: bytes) -> None:
-        """Count a line, and only then take it off: a process may end once nothing is left."""
+        """Count a line before marking it as taken: the process may end as soon as none are left."""
         with _counting:
             counter.labels(SINK).inc()
         self.taken_lines += 1
@@ -164,7 +164,7 @@ class Shipper:
                 connection.close()
 
     def _complain(self, reason: str) -> None:
-        """Say on stderr what fails, at most once a minute; through logging it would feed itself."""
+        """Report a failure on stderr, at most once a minute; logging it would queue yet another line."""
         now = time.monotonic()
         if now - self.complained_at < COMPLAIN_SECONDS:
             return
@@ -183,14 +183,14 @@ class Shipper:
 
 
 def _has_ended(connection: socket.socket) -> bool:
-    """Return whether the receiver has closed; what it may have said is thrown away."""
+    """Return whether the receiver has closed the connection; discard anything it sent."""
     readable, _, _ = select.select([connection], [], [], 0)
     if not readable:
         return False
     connection.settimeout(0)
     try:
         return connection.recv(4096) == b""
-    except (BlockingIOError, ssl.SSLWantReadError):  # a ticket of TLS, no data
+    except (BlockingIOError, ssl.SSLWantReadError):  # a TLS session ticket, not data
         return False
     except OSError:
         return True
@@ -204,7 +204,7 @@ class LogstashHandler(logging.Handler):
     def __init__(self, url: str) -> None:
         super().__init__()
         parts = urlsplit(url)
-        # Python loads this codec when a name is first looked up, which fails in a process that ends.
+        # Load this codec now: Python would load it at the first name lookup, which fails at interpreter shutdown.
         self.host = (parts.hostname or "").encode("idna").decode()
         self.port = parts.port or 0
         self.context = ssl.create_default_context() if parts.scheme == "tls" else None
@@ -218,7 +218,7 @@ class LogstashHandler(logging.Handler):
             if self.shipper.pid != os.getpid():
                 self._leave_to_parent()
             kept = self.shipper.put(self.format(record).encode("utf-8", "replace") + b"\n")
-        except Exception:  # a log line may fail a request for no reason whatever
+        except Exception:  # a request must never fail because of a log line
             kept = False
         if not kept:
             self.shipper.lost += 1
@@ -226,7 +226,7 @@ class LogstashHandler(logging.Handler):
                 DROPPED.labels(SINK).inc()
 
     def _leave_to_parent(self) -> None:
-        """After a fork: queue and connection stay the parent's; this process begins its own."""
+        """After a fork, leave queue and connection to the parent, and start new ones in this process."""
         inherited, self.shipper = self.shipper, self._new_shipper()
         inherited._disconnect()
 
@@ -235,7 +235,7 @@ class LogstashHandler(logging.Handler):
             self.shipper.drain(EXIT_SECONDS)
 
     def close(self) -> None:
-        """Send what waits for at most EXIT_SECONDS; called by logging when the process ends."""
+        """Send the queued lines, for at most EXIT_SECONDS; logging calls this when the process ends."""
         shipper = self.shipper
         shipper.stopping.set()
         if shipper.pid == os.getpid():

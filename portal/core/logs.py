@@ -1,4 +1,4 @@
-"""One JSON object per log line, in ECS field names, with the request it belongs to."""
+"""Formats each log line as a JSON object in ECS field names, with the request it belongs to."""
 
 import logging
 import socket
@@ -11,12 +11,12 @@ from portal.core import request_context, sanitize
 
 HOST = socket.gethostname()
 REASON_LIMIT = 300
-# The request that Django adds to a refusal would be written with its query, which may hold secrets.
+# Django adds the request to the record of a 4xx; it would be logged with its query, which may hold secrets.
 LEFT_OUT = ("message", "exc_info", "taskName", "request")
 
 
 class RefusalsInOneLine(logging.Filter):
-    """Makes one line with its reason of a request that was refused (4xx): no code failed, so no stack is shown."""
+    """Logs a refused request (4xx) as one line with its reason: no code failed, so a stack trace helps no one."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         status = getattr(record, "status_code", 0)
@@ -33,7 +33,7 @@ class RefusalsInOneLine(logging.Filter):
 
 
 class NoSecrets(logging.Filter):
-    """Takes tokens and one-time links out of a line: Django writes the path of what it refuses."""
+    """Removes tokens and one-time links from a line: Django logs the path of a refused request."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         said = record.getMessage()

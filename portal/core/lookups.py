@@ -1,4 +1,4 @@
-"""Finds the row that an address of the admin names."""
+"""Finds the row that an admin URL names."""
 
 from typing import TypeVar
 
@@ -10,7 +10,7 @@ Row = TypeVar("Row", bound=Model)
 
 
 def row_or_404(rows: QuerySet[Row], written: object) -> Row:
-    """Return the row with the id in an address; Http404 for none, and for what can be no id."""
+    """Return the row with the id from a URL. Raises Http404 if there is none, or if it cannot be an id."""
     try:
         return get_object_or_404(rows, pk=written)
     except ValueError as error:

@@ -1,7 +1,7 @@
-"""Which of many lists of matchers can hold for some labels at all, without trying each of them (pure).
+"""Finds which of many lists of matchers could match given labels, without trying each of them (pure).
 
-Thousands of alerts meet thousands of services and routes, and an expression costs microseconds. Most
-matchers ask for one value, or for one of a few, or for a beginning: those are looked up.
+Thousands of alerts meet thousands of services and routes, and each regular expression costs microseconds.
+Most matchers require one value, one of a few values, or a prefix: those are looked up in a dictionary.
 """
 
 import re
@@ -13,12 +13,12 @@ from portal.core.matchers import Matcher
 
 _LITERAL = r"[A-Za-z0-9_:/ -]"
 _VALUES = re.compile(rf"{_LITERAL}+(?:\|{_LITERAL}+)*")
-# What follows it must not make its last character optional.
+# The prefix must not be followed by a quantifier, which could make its last character optional.
 _PREFIX = re.compile(rf"{_LITERAL}+(?![*?{{])")
 
 
 class Key(NamedTuple):
-    """What a label has to be, or to begin with."""
+    """The value that a label must have, or the prefix it must start with."""
 
     label: str
     text: str
@@ -26,9 +26,9 @@ class Key(NamedTuple):
 
 
 def values_of(matcher: Matcher) -> set[str]:
-    """Return the only values of its label that a matcher holds for; empty when it cannot be told.
+    """Return the only label values that a matcher accepts; empty when they cannot be determined.
 
-    An empty value is what an absent label has, and is not among the labels that are there.
+    The empty value is excluded: it stands for an absent label, which a lookup of present labels cannot find.
     """
     if matcher.operator == "=":
         return {matcher.value} - {""}
@@ -37,7 +37,7 @@ def values_of(matcher: Matcher) -> set[str]:
 
 
 def prefix_of(matcher: Matcher) -> str:
-    """Return what every value begins with that a matcher holds for; empty when it cannot be told."""
+    """Return the prefix of every value that a matcher accepts; empty when it cannot be determined."""
     if matcher.operator != "=~" or "|" in matcher.value:
         return ""
     found = _PREFIX.match(matcher.value)
@@ -45,7 +45,7 @@ def prefix_of(matcher: Matcher) -> str:
 
 
 def keys_of(matcher: Matcher) -> list[Key]:
-    """Return keys of which one fits whatever a matcher holds for; none when it cannot be told."""
+    """Return keys of which at least one fits every label a matcher accepts; none when it cannot be determined."""
     if values := values_of(matcher):
         return [Key(matcher.name, value) for value in values]
     prefix = prefix_of(matcher)
@@ -53,11 +53,11 @@ def keys_of(matcher: Matcher) -> list[Key]:
 
 
 class Index:
-    """Lists of matchers, each filed by what the rarest of its matchers asks for."""
+    """Lists of matchers, each stored under the keys of its most selective matcher."""
 
     def __init__(self, lists: Iterable[Sequence[Matcher]]) -> None:
         self._by_key: dict[Key, list[int]] = defaultdict(list)
-        self._lengths: dict[str, set[int]] = defaultdict(set)  # of the prefixes of a label
+        self._lengths: dict[str, set[int]] = defaultdict(set)  # lengths of the prefixes, by label
         self._others: list[int] = []
         asked = [[keys for matcher in one if (keys := keys_of(matcher))] for one in lists]
         often = Counter(key for choices in asked for keys in choices for key in keys)
@@ -74,7 +74,7 @@ class Index:
             self._others.append(number)
 
     def candidates(self, labels: Mapping[str, str]) -> list[int]:
-        """Return the numbers, ascending, of the lists that may hold; no other one does."""
+        """Return the positions, ascending, of the lists that may match; no other list matches."""
         found = list(self._others)
         for name, value in labels.items():
             found += self._by_key.get(Key(name, value), ())

@@ -1,4 +1,4 @@
-"""Label matchers with Alertmanager's four operators (pure).
+"""Parses and evaluates label matchers with Alertmanager's four operators (pure).
 
 Syntax as in Alertmanager's `matchers:`; regular expressions are anchored at both ends.
 https://prometheus.io/docs/alerting/latest/configuration/#matcher
@@ -20,7 +20,7 @@ _ESCAPES = {"n": "\n", '"': '"', "\\": "\\"}
 
 
 class MatcherError(ValueError):
-    """A matcher cannot be read; the message quotes it and says why."""
+    """A matcher cannot be parsed; the message quotes it and says why."""
 
 
 _OPTIONS = re2.Options()
@@ -28,17 +28,17 @@ _OPTIONS.dot_nl = True
 _OPTIONS.log_errors = False
 
 
-# As many as a large catalogue and its routes have together, each of some kilobytes: with fewer, each
-# look at all of them would compile all of them anew.
+# As many as a large catalogue and its routes have together, at a few kilobytes each: with a smaller
+# cache, each pass over all of them would compile all of them again.
 @lru_cache(maxsize=10_000)
 def _compiled(pattern: str) -> Any:
-    """Compile with RE2, as Alertmanager does: the same syntax, and linear time for any pattern."""
+    """Compile with RE2, as Alertmanager does: same syntax, and linear time for any pattern."""
     return re2.compile(pattern, _OPTIONS)
 
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """One condition on one label; a label that is absent counts as empty."""
+    """One condition on one label; an absent label counts as empty."""
 
     name: str
     operator: str
@@ -56,7 +56,7 @@ class Matcher:
 
 
 def parse(written: str) -> Matcher:
-    """Read one matcher such as `severity=~"critical|page"`. Raises MatcherError."""
+    """Parse one matcher such as `severity=~"critical|page"`. Raises MatcherError."""
     found = _SYNTAX.match(written)
     if not found:
         raise MatcherError(
@@ -72,7 +72,7 @@ def parse(written: str) -> Matcher:
 
 
 def build(name: str, operator: str, value: str) -> Matcher:
-    """Return a checked matcher. Raises MatcherError when the regular expression is wrong."""
+    """Return a validated matcher. Raises MatcherError when the regular expression is invalid."""
     if operator not in OPERATORS:
         raise MatcherError(f"{operator!r} is not an operator. Use one of =, !=, =~, !~.")
     if operator in ("=~", "!~"):
@@ -88,12 +88,12 @@ def build(name: str, operator: str, value: str) -> Matcher:
 
 
 def _said(error: Exception) -> str:
-    """Return RE2's sentence, which comes as bytes."""
+    """Return RE2's error message, which may be bytes."""
     words = error.args[0] if error.args else ""
     return words.decode("utf-8", "replace") if isinstance(words, bytes) else str(words)
 
 
 def all_match(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
-    """True when every matcher holds; an empty list matches nothing, as a silence would refuse it."""
+    """True when every matcher matches. An empty list matches nothing; a silence may not be empty either."""
     checked = [matcher.matches(labels) for matcher in matchers]
     return bool(checked) and all(checked)

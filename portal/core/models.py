@@ -1,4 +1,4 @@
-"""What the portal observes: upstream servers with their freshness, and the service catalogue."""
+"""Models for what the portal observes: upstream servers with their freshness, and the service catalogue."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,7 +28,7 @@ LONGEST_INTERVAL = 86400
 
 
 class Freshness(models.TextChoices):
-    """How much an upstream's data can be trusted now. "No data" is never "no alerts"."""
+    """How far an upstream's data can be trusted now. "No data" must never be shown as "no alerts"."""
 
     LIVE = "live", "Live"
     STALE = "stale", "Stale"
@@ -55,23 +55,23 @@ class UpstreamQuerySet(models.QuerySet["Upstream"]):
         return self.filter(enabled=True)
 
     def servers(self) -> "UpstreamQuerySet":
-        """Return the real ones, without the internal one that carries the portal's own alerts."""
+        """Return all but the internal upstream, which carries the portal's own alerts."""
         return self.exclude(kind=UpstreamKind.PORTAL)
 
     def due(self, *, at: datetime) -> "UpstreamQuerySet":
-        """Return upstreams to poll now that no other worker holds."""
+        """Return the upstreams that are due and not leased by another worker."""
         free = Q(lease_until__isnull=True) | Q(lease_until__lt=at)
         return self.enabled().filter(free, next_run_at__lte=at)
 
 
 def _servers(url: str) -> set[tuple[str, str]]:
-    """Return scheme and authority of each member of a comma-separated URL."""
+    """Return scheme and authority of each URL in a comma-separated list."""
     parts = (urlsplit(member.strip().lower()) for member in url.split(",") if member.strip())
     return {(part.scheme, part.netloc) for part in parts}
 
 
 class Upstream(models.Model):
-    """A server that is polled. Its row carries when it runs next and how fresh its data is."""
+    """A server that the portal polls. The row stores when it is polled next and how fresh its data is."""
 
     Kind = UpstreamKind
 
@@ -115,7 +115,7 @@ class Upstream(models.Model):
 
     objects = UpstreamQuerySet.as_manager()
 
-    # The rest tells of polling, which writes it by statements of its own.
+    # The other columns hold the state of polling, which updates them with its own statements.
     SET_BY_PEOPLE = (
         "name", "kind", "url", "credentials", "options", "enabled", "managed", "interval_seconds",
     )  # fmt: skip
@@ -132,7 +132,7 @@ class Upstream(models.Model):
             ),
         )
         indexes = (
-            # The tick: UpstreamQuerySet.due()
+            # For the tick's query: polling.claim_due()
             models.Index(fields=["next_run_at"], name="upstream_due", condition=Q(enabled=True)),
         )
 
@@ -143,18 +143,18 @@ class Upstream(models.Model):
         return reverse("admin:core_upstream_change", args=[self.pk])
 
     def save(self, *args: Any, **options: Any) -> None:
-        """Write of a row that exists what people set: a poll may have ended since it was read."""
+        """Update only the columns that people set in an existing row: a poll may have ended since it was read."""
         if not self._state.adding:
             options.setdefault("update_fields", self.SET_BY_PEOPLE)
         super().save(*args, **options)
 
     @property
     def members(self) -> list[str]:
-        """Return the base URLs without their trailing slash; more than one form a cluster."""
+        """Return the base URLs without a trailing slash; several URLs form a cluster."""
         return [url.strip().rstrip("/") for url in self.url.split(",") if url.strip()]
 
     def moves_to(self, url: str) -> bool:
-        """True when `url` names a scheme, host or port that ours does not: our credentials are not for it."""
+        """True when `url` has a scheme, host or port that ours has not, to which our credentials must not be sent."""
         return bool(_servers(url) - _servers(self.url))
 
     def freshness(self, *, at: datetime) -> Freshness:
@@ -165,8 +165,8 @@ class Upstream(models.Model):
         if self.error:
             return Freshness.UNREACHABLE
         if self.succeeded_at is None and abs(at - self.attempted_at) <= self.stale_after:
-            return Freshness.NEVER  # the first poll is on its way
-        # A success in the future is no sign of life either: the clock has been set back since.
+            return Freshness.NEVER  # the first poll is still running
+        # A success in the future proves nothing either: the clock has been set back since.
         if self.succeeded_at is None or abs(at - self.succeeded_at) > self.stale_after:
             return Freshness.STALE
         return Freshness.LIVE
@@ -174,7 +174,7 @@ class Upstream(models.Model):
     @property
     def stale_after(self) -> timedelta:
         slack = timedelta(seconds=5 + (self.duration_seconds or 0))
-        # A refused form shows its page with what was typed, however large.
+        # A rejected form renders its page with the value that was typed, which may be far too large.
         interval = timedelta(seconds=min(self.interval_seconds, LONGEST_INTERVAL))
         return interval * STALE_AFTER_INTERVALS + slack
 
@@ -188,7 +188,7 @@ class ServiceQuerySet(models.QuerySet["Service"]):
 
 
 class Service(models.Model):
-    """One thing a team runs. Its matchers tie alerts, targets and errors to it, its log fields log lines."""
+    """Something a team runs. Its matchers assign alerts, targets and errors to it, its log fields log lines."""
 
     slug = models.SlugField(max_length=100, unique=True)
     name = models.CharField(max_length=200)
@@ -241,14 +241,14 @@ class Service(models.Model):
         return reverse("admin:core_service_change", args=[self.pk])
 
     def clean(self) -> None:
-        """Look at the labels once more: a form passes over `[]` as over nothing."""
+        """Validate the labels here as well: `[]` counts as empty, so a form skips the field's validators."""
         try:
             validate_labels(self.labels)
         except ValidationError as error:
             raise ValidationError({"labels": error.messages}) from error
 
     def parsed_matchers(self) -> list[Matcher]:
-        """Return the matchers; one that no longer parses is left out rather than failing a poll."""
+        """Return the matchers; skip one that no longer parses rather than fail a poll."""
         found = []
         for written in self.matchers:
             try:

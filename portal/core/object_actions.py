@@ -1,4 +1,4 @@
-"""Actions on the page of one object in the admin: buttons that send a POST with a CSRF token, never links."""
+"""Adds action buttons to the admin page of an object; they send a POST with a CSRF token and are never links."""
 
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -17,9 +17,9 @@ REFUSED = (
 
 
 def post_only(view: View, *, back: str = "../") -> View:
-    """Wrap a view so that other methods than POST get a 405 page with a link `back`.
+    """Wrap a view so that methods other than POST get a 405 page with a link `back`.
 
-    Users see it after signing in again, which redirects to the URL that a button had posted to.
+    Users see that page after signing in again, which redirects them by GET to the URL of the button.
     """
 
     @wraps(view)
@@ -33,9 +33,9 @@ def post_only(view: View, *, back: str = "../") -> View:
 
 
 class ObjectActionsMixin:
-    """For model admins: `object_actions` are the buttons of an object's page, by the last part of their URL.
+    """For model admins: `object_actions` maps the last part of each button's URL to its view.
 
-    Each is a view that takes (request, pk) and checks permissions itself. Its URL name is `app_model_word`.
+    A view takes (request, pk) and checks permissions itself. Its URL name is `app_model_word`.
     """
 
     object_actions: ClassVar[Mapping[str, View]] = {}

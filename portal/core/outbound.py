@@ -1,9 +1,8 @@
-"""Bounds for libraries that open their own connections: a total deadline, and the address rule.
+"""Limits libraries that open their own connections: a total deadline, and the address rule.
 
-Python tells audit hooks of every socket that is about to connect (PEP 578), whichever library asks.
-Inside `guarded()`, connections of this thread are checked against the forbidden networks by the
-address really used, and shut when the time is over. What a library does in threads or processes of
-its own is out of reach.
+Python calls audit hooks (PEP 578) before any socket connects, whichever library opens it. Inside
+`guarded()`, each connection of this thread is checked against the forbidden networks by its actual
+address, and shut down at the deadline. Threads and processes that a library starts are not covered.
 """
 
 import heapq
@@ -22,7 +21,7 @@ from portal.core.sockets import ForbiddenAddressError, Watch, is_forbidden
 
 
 class Guard(Watch):
-    """The connections of one delivery, and how it was ended, if by us."""
+    """The connections of one delivery, and whether we refused or timed out any of them."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
@@ -31,7 +30,7 @@ class Guard(Watch):
         self.refused = ""
 
     def admit(self, sock: socket.socket, address: Any) -> None:
-        """Let a socket connect, or raise ForbiddenAddressError or TimeoutError."""
+        """Allow a socket to connect. Raises ForbiddenAddressError or TimeoutError."""
         if sock.family not in (socket.AF_INET, socket.AF_INET6):
             return
         if self.expired or time.monotonic() >= self.ends_at:
@@ -47,16 +46,16 @@ class Guard(Watch):
 
 
 class _Deadlines:
-    """One thread per process that expires guards: a timer each would cost as much as the sending."""
+    """One thread per process that expires guards: a timer for each would cost as much as the sending."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._waiting: list[tuple[float, int, Guard]] = []
-        self._numbers = itertools.count()  # guards are not compared
+        self._numbers = itertools.count()  # tie-break in the heap: guards are not comparable
         self._thread: threading.Thread | None = None
 
     def over(self, guard: Guard) -> None:
-        """Expire `guard` at its time, unless it is closed by then."""
+        """Expire `guard` at its deadline, unless it is closed by then."""
         with self._changed:
             heapq.heappush(self._waiting, (guard.ends_at, next(self._numbers), guard))
             if self._thread is None:
@@ -70,7 +69,7 @@ class _Deadlines:
             self._next().expire()
 
     def _next(self) -> Guard:
-        """Wait for the next guard whose time is over."""
+        """Wait for the next guard to reach its deadline."""
         with self._changed:
             while True:
                 while self._waiting and self._waiting[0][2].closed:
@@ -86,7 +85,7 @@ _deadlines = _Deadlines()
 
 
 def _begin_anew() -> None:
-    """A forked process has no thread of its parent, and its lock may be held by one."""
+    """Replace the deadlines after a fork: the child lacks the parent's thread, which may have held the lock."""
     global _deadlines
     _deadlines = _Deadlines()
 
@@ -96,7 +95,7 @@ os.register_at_fork(after_in_child=_begin_anew)
 
 @cache
 def _install() -> None:
-    """Add the hook, once per process; it cannot be taken away, and costs nothing outside a guard."""
+    """Add the hook, once per process; it cannot be removed, and costs nothing outside a guard."""
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "socket.connect":
@@ -109,7 +108,7 @@ def _install() -> None:
 
 @contextmanager
 def guarded(seconds: float) -> Iterator[Guard]:
-    """Bound the connections this thread opens inside the block; read the guard for what was done."""
+    """Limit the connections that this thread opens inside the block; the guard says what was refused or expired."""
     _install()
     guard = _current.guard = Guard(seconds)
     _deadlines.over(guard)

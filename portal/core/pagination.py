@@ -1,4 +1,4 @@
-"""Keyset pagination for every list: `?cursor=`, `?page_size=`, `?ordering=`; never a count."""
+"""Paginates every API list by keyset: `?cursor=`, `?page_size=`, `?ordering=`; never counts rows."""
 
 import json
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 
 class CursorPagination(pagination.CursorPagination):
-    """Orders by what the view allows in `ordering_fields` (indexed columns), with the key as tie-break."""
+    """Orders by the view's `ordering_fields` (indexed columns), with the primary key as tie-break."""
 
     page_size = 50
     max_page_size = 500
@@ -25,7 +25,7 @@ class CursorPagination(pagination.CursorPagination):
     def paginate_queryset(
         self, queryset: Any, request: Request, view: Any = None
     ) -> list[Any] | None:
-        """Return one page. Raises ValidationError for a cursor that no page gave."""
+        """Return one page. Raises ValidationError for an invalid cursor."""
         self.request, self.base_url = request, request.build_absolute_uri()
         self.page_size = self.get_page_size(request)
         self.ordering = self.get_ordering(request, queryset, view)
@@ -41,7 +41,7 @@ class CursorPagination(pagination.CursorPagination):
         return self.rows
 
     def get_page_size(self, request: Request) -> int:
-        """Return how many rows a page has, 500 at most. Raises ValidationError for what is no number."""
+        """Return the requested page size, 500 at most. Raises ValidationError unless it is a positive number."""
         written = request.query_params.get(self.page_size_query_param) or str(self.page_size)
         number = int(written[:9]) if written.isascii() and written.isdigit() else 0
         if number < 1:
@@ -51,10 +51,10 @@ class CursorPagination(pagination.CursorPagination):
         return min(number, self.max_page_size)
 
     def _read(self, queryset: Any, cursor: Any) -> list[Any]:
-        """Read the page after the row that `cursor` names, or before it when it is reversed.
+        """Read the page after the row that `cursor` names, or before it if the cursor is reversed.
 
-        The row is named by all columns of the ordering, the key among them: rows of the same time,
-        as a mass alert has, and rows that come and go meanwhile are neither skipped nor repeated.
+        The cursor holds all columns of the ordering, including the key. So no row is skipped or repeated
+        when many have the same time (a mass alert), or when rows come and go between two pages.
         """
         backwards = bool(cursor and cursor.reverse)
         order = [_turned(name) if backwards else name for name in self.ordering]
@@ -73,7 +73,7 @@ class CursorPagination(pagination.CursorPagination):
         return self._link(self.rows[:1], reverse=True) if self.has_previous else None
 
     def _link(self, row: list[Any], *, reverse: bool) -> str:
-        """Return the address of what lies beyond `row`; without one, of the list's end that way."""
+        """Return the URL of the page beyond `row`; without a row, of the page at that end of the list."""
         position = json.dumps([_text(row[0], name) for name in self.ordering]) if row else None
         cursor: Any = pagination.Cursor(0, reverse, position)  # type: ignore[arg-type]
         return str(self.encode_cursor(cursor))
@@ -115,7 +115,7 @@ def _text(row: Any, name: str) -> str:
 
 
 def _values(position: str, count: int) -> list[str]:
-    """Return the columns of a position. Raises ValueError when no page gave it."""
+    """Return the column values of a cursor position. Raises ValueError when it is invalid."""
     values = json.loads(position)
     if not isinstance(values, list) or len(values) != count:
         raise ValueError("not a position of this ordering")
@@ -125,7 +125,7 @@ def _values(position: str, count: int) -> list[str]:
 
 
 def _after(order: Sequence[str], values: Sequence[str]) -> Q:
-    """Return the rows that come after those values; the first column's bound is for its index."""
+    """Return the condition for rows after those values; the bound on the first column lets its index be used."""
     later, equal, first = Q(), Q(), Q()
     for name, value in zip(order, values, strict=True):
         column, less = name.lstrip("-"), name.startswith("-")

@@ -1,4 +1,4 @@
-"""A paginator for the admin's big tables: it counts a little way and then says "and more"."""
+"""Paginates the admin's big tables: counts up to a limit, then says "and more"."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ COUNT_LIMIT = 1_000
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts at most `COUNT_LIMIT` rows, so that a page costs the same whatever the history holds.
+    """Counts at most `COUNT_LIMIT` rows, so that a page costs the same however long the history is.
 
-    Older rows are reached by filtering on time, which an index serves, not by page numbers, which
-    would read and throw away everything before them.
+    Older rows are reached by filtering on time, which uses an index; page numbers would have to read
+    and discard all rows before them.
     """
 
     @cached_property

@@ -1,7 +1,7 @@
-"""Which upstream is polled when, by whom, and what its row says afterwards.
+"""Schedules the polls of upstreams, runs each under a lease, and records the result in the row.
 
-A tick claims due rows by pushing `next_run_at` forward; the task then takes a lease, so that one
-upstream is never polled twice at once, and a task lost with the broker costs one interval.
+A tick claims due rows by advancing `next_run_at`; the task then takes a lease. So an upstream is never
+polled twice at the same time, and a task that the broker loses costs only one interval.
 """
 
 import logging
@@ -36,19 +36,19 @@ KILLED = (
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a poller found: a line for the log, and what the upstream's row shall show."""
+    """The result of a poller: a line for the log, and values for the upstream's row."""
 
     summary: str
     skew_seconds: float | None = None
     warning: str = ""
     settling: str = ""
     observed: dict[str, Any] = field(default_factory=dict)
-    not_before: datetime | None = None  # the server asks not to be polled sooner
+    not_before: datetime | None = None  # the server asked not to be polled before this time
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one poll ended; `error` is empty when it succeeded, `skipped` when another one runs."""
+    """How one poll ended; `error` is empty if it succeeded, `skipped` is True if another worker is polling."""
 
     name: str
     seconds: float = 0.0
@@ -59,17 +59,17 @@ class Outcome:
 
 
 class LostLeaseError(Exception):
-    """Another worker has taken over a poll that was held up for too long; what it fetched is out of date."""
+    """Another worker has taken over because this poll was delayed for too long; its data is out of date."""
 
 
 Poller = Callable[[Upstream], Report]
 
 
 def claim_due(*, at: datetime, kinds: Sequence[str], limit: int = 100) -> list[int]:
-    """Return the ids of the upstreams of `kinds` that are due, each given to exactly one caller.
+    """Return the ids of the due upstreams of `kinds`; each is returned to only one caller.
 
-    One that was polled in the future is due as well: the clock has been set back, and else nothing
-    would be polled until it has caught up.
+    An upstream whose last poll lies in the future is due as well: the clock has been set back, and
+    without this rule nothing would be polled until it had caught up.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -90,7 +90,7 @@ def claim_due(*, at: datetime, kinds: Sequence[str], limit: int = 100) -> list[i
 
 
 def run(upstream_id: int, poller: Poller) -> Outcome:
-    """Poll one upstream under its lease and write down how fresh its data is."""
+    """Poll one upstream under its lease, and record the result in its row."""
     upstream = _begin(upstream_id)
     if upstream is None:
         return Outcome(name=str(upstream_id), skipped=True)
@@ -109,7 +109,7 @@ def run(upstream_id: int, poller: Poller) -> Outcome:
     except UpstreamError as error:
         outcome = Outcome(upstream.name, time.monotonic() - began, error=str(error))
         _failed(upstream, outcome, fault=error.fault, not_before=error.retry_at)
-    except Exception as error:  # the row must say that it stands still, whatever broke
+    except Exception as error:  # whatever broke, the row must show that polling fails
         log.exception("Polling %s failed inside the portal.", upstream.name)
         sentence = (
             f"The portal failed while polling it ({type(error).__name__}). See its log for details."
@@ -125,10 +125,10 @@ def run(upstream_id: int, poller: Poller) -> Outcome:
 
 
 def _begin(upstream_id: int) -> Upstream | None:
-    """Take the lease and return the row; None when it is disabled or somebody polls it already.
+    """Take the lease and return the row; None when it is disabled or already being polled.
 
-    A lease that ran out was never given back: whoever held it was killed. Where no poll has succeeded
-    yet, nothing else would tell that from a first poll on its way.
+    An expired lease was never released, so its worker was killed. If no poll has succeeded yet, the row
+    must say so, because it would otherwise look as if the first poll were still running.
     """
     rows = Upstream.objects.raw(
         """
@@ -153,16 +153,16 @@ def _begin(upstream_id: int) -> Upstream | None:
 
 
 def hold(upstream: Upstream) -> None:
-    """Make sure that the lease lasts for one more request; raises LostLeaseError when it is lost.
+    """Extend the lease so that it covers one more request. Raises LostLeaseError when it is lost.
 
-    A lease covers one request, so that what a killed worker held is soon free again; a poll of
-    several calls this before each, and before it writes.
+    A lease covers only one request, so that it expires soon after its worker is killed. A poll with
+    several requests calls this before each of them, and before it writes.
     """
     now = timezone.now()
     timeout = float(upstream.option("timeout_seconds", DEFAULT_TIMEOUT_SECONDS))
     until = now + LEASE_MARGIN + timedelta(seconds=timeout)
     if upstream.lease_until is None or until - upstream.lease_until < LEASE_MARGIN / 2:
-        return  # polled by hand, without a lease; or there is enough left of it
+        return  # polled by hand, without a lease; or enough time is left
     mine = Upstream.objects.filter(pk=upstream.pk, lease_until=upstream.lease_until)
     if not mine.update(lease_until=until):
         raise LostLeaseError(upstream.name)
@@ -172,11 +172,11 @@ def hold(upstream: Upstream) -> None:
 def _release(
     upstream: Upstream, outcome: Outcome, *, not_before: datetime | None = None, **fields: Any
 ) -> None:
-    """Write the result in one statement. An upstream slower than its interval is given as long a rest."""
+    """Write the result in one statement. After a slow poll, the upstream rests for as long as the poll took."""
     rest = timezone.now() + timedelta(seconds=outcome.seconds if outcome.seconds > 1 else 0)
     rest = max(rest, not_before) if not_before else rest
     must_rest = outcome.seconds > 1 or not_before is not None
-    # Written by whom the lease belongs to: another worker may have begun anew.
+    # Only the holder of the lease may write: another worker may have taken over.
     Upstream.objects.filter(pk=upstream.pk, lease_until=upstream.lease_until).update(
         lease_until=None,
         duration_seconds=round(outcome.seconds, 3),
@@ -206,7 +206,7 @@ def _succeeded(upstream: Upstream, outcome: Outcome, report: Report) -> None:
 
 
 def _slow(upstream: Upstream, seconds: float) -> str:
-    """Return a sentence when a poll took longer than the interval: the upstream rests as long, so less is seen."""
+    """Return a warning when a poll took longer than the interval, because it is then polled less often."""
     if seconds <= upstream.interval_seconds:
         return ""
     return (
@@ -232,7 +232,7 @@ def _failed(
 
 
 def streak_since(upstream: Upstream, *, at: datetime) -> datetime:
-    """Return since when polls have succeeded without a gap; a gap longer than stale begins anew."""
+    """Return since when polls have succeeded without a gap longer than `stale_after`."""
     unbroken = (
         upstream.succeeded_at is not None and at - upstream.succeeded_at <= upstream.stale_after
     )
@@ -240,6 +240,6 @@ def streak_since(upstream: Upstream, *, at: datetime) -> datetime:
 
 
 def named(name: str | None) -> list[Upstream]:
-    """Return the enabled upstreams to poll by hand: all, or the one called `name`."""
+    """Return the enabled upstreams to poll by hand: all, or only the one called `name`."""
     wanted = Q(name=name) if name else Q()
     return list(Upstream.objects.enabled().filter(wanted).order_by("name"))

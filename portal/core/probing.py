@@ -1,6 +1,6 @@
-"""A registry of how a server of each kind is probed once, without changing stored data.
+"""Registers, for each kind of server, how it is probed once without changing stored data.
 
-The apps that know the kinds may not import each other, so each registers its own when it is loaded.
+The apps that know the kinds must not import each other, so each registers its probers when it is loaded.
 """
 
 from collections.abc import Callable
@@ -12,10 +12,11 @@ from portal.core.models import Upstream
 
 @dataclass(frozen=True, slots=True)
 class ProbeAnswer:
-    """The result of a probe: a sentence, and facts to judge; `failure` says what the server cannot do.
+    """The result of a probe: a sentence, and facts for the doctor; `failure` says what the server cannot do.
 
-    For Alertmanager only: `has_hook` is whether its configuration names our webhook (None when it is not
-    visible), `firing_since` when the oldest alert began that its webhook must have reported lately.
+    For Alertmanager only: `has_hook` says whether its configuration contains our webhook (None if the
+    configuration is not visible); `firing_since` is the start of the oldest alert that its webhook must
+    have reported recently.
     """
 
     sentence: str
@@ -30,7 +31,7 @@ _PROBERS: dict[str, Prober] = {}
 
 
 def register(kind: str, prober: Prober) -> None:
-    """Register how servers of `kind` are probed. A prober reads no database, and raises UpstreamError."""
+    """Register the prober for servers of `kind`. It must not use the database, and raises UpstreamError."""
     _PROBERS[kind] = prober
 
 

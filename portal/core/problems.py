@@ -1,4 +1,4 @@
-"""Errors of the API as RFC 9457 `application/problem+json`, and a JSON parser that never fails with 500."""
+"""Renders API errors as RFC 9457 `application/problem+json`, and parses JSON without ever failing with 500."""
 
 import json
 import logging
@@ -25,7 +25,7 @@ from portal.core import request_context
 log = logging.getLogger(__name__)
 CONTENT_TYPE = "application/problem+json"
 MAX_BODY_BYTES = 10 * 1024 * 1024
-# What JSON may spell and PostgreSQL cannot store: NUL, and half a surrogate pair.
+# Valid in JSON, but PostgreSQL cannot store them: NUL, and half of a surrogate pair.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -38,9 +38,9 @@ class Conflict(exceptions.APIException):
 
 
 class UpstreamFailed(exceptions.APIException):
-    """An upstream could not do its part; the detail is its sentence.
+    """A request to an upstream failed; the detail is the message of its error.
 
-    No 5xx: those say that the portal itself is broken, which alerts, probes and retries go by.
+    It is not a 5xx: alerts, probes and retries take those to mean that the portal itself is broken.
     """
 
     status_code = status.HTTP_424_FAILED_DEPENDENCY
@@ -54,7 +54,7 @@ class UpstreamFailed(exceptions.APIException):
 
 
 class Unavailable(exceptions.APIException):
-    """PostgreSQL or Redis is away; the same request works once it is back."""
+    """PostgreSQL or Redis is unavailable; the same request works once it is back."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_detail = (
@@ -73,13 +73,13 @@ class TooLarge(exceptions.APIException):
 
 
 PLACE_TO_FILL_IN = re.compile(r' *"?\{\w+\}"?')
-# Another request made the same row, or deleted one that this one refers to, since it was looked at.
+# Since the check, another request created the same row, or deleted one that this request refers to.
 RACES = (UniqueViolation, ForeignKeyViolation)
 OUTAGES = (OperationalError, InterfaceError, RedisConnectionError, RedisTimeoutError)
 
 
 def body(title: str, code: int, detail: str, kind: str, errors: Any = None) -> dict[str, Any]:
-    """Return a problem document; `errors` maps each wrong field to its sentences."""
+    """Return a problem document; `errors` maps each invalid field to its messages."""
     context = request_context.current()
     document: dict[str, Any] = {
         "type": f"/api/v1/docs/#problem-{kind}",
@@ -109,7 +109,7 @@ def _first_sentence(detail: Any) -> str:
 
 
 def problem_handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Turn an exception of a view into a problem; None lets Django answer 500."""
+    """Convert an exception of a view into a problem; None lets Django answer 500."""
     if isinstance(error, Http404):
         error = exceptions.NotFound("There is no object with this name or id.")
     elif isinstance(error, PermissionDenied):
@@ -133,14 +133,14 @@ def problem_handler(error: Exception, context: dict[str, Any]) -> Response | Non
         error = Unavailable()
     if not isinstance(error, exceptions.APIException):
         return None
-    # For the line in the log. What is wrong with a body is not for it: that may repeat the body.
+    # For the log line. Validation errors are left out of the log, because they may repeat the body.
     if error.status_code in (401, 403) and (request := context.get("request")) is not None:
         request._request.refused_because = _first_sentence(error.detail)
     return _answer(error)
 
 
 class Problem(Response):
-    """A problem is JSON, whatever the view would have answered in."""
+    """A problem document: always JSON, whatever format the view would have used."""
 
     @property
     def rendered_content(self) -> str:
@@ -155,7 +155,7 @@ def _answer(error: exceptions.APIException) -> Response:
     if wait := getattr(error, "wait", None):
         headers["Retry-After"] = str(int(wait))
     fields = error.detail if isinstance(error, exceptions.ValidationError) else None
-    # Some of the framework's own sentences have places to fill in, which a title has nothing for.
+    # Some of DRF's default messages contain placeholders, which a title has no values for.
     title = PLACE_TO_FILL_IN.sub("", str(error.default_detail or "Invalid"))
     document = body(
         title.rstrip("."),
@@ -168,12 +168,12 @@ def _answer(error: exceptions.APIException) -> Response:
 
 
 def response(title: str, code: int, detail: str, kind: str) -> HttpResponse:
-    """Return a problem from outside of DRF, such as an unknown path under /api/."""
+    """Return a problem for code outside DRF, such as for an unknown path under /api/."""
     return JsonResponse(body(title, code, detail, kind), status=code, content_type=CONTENT_TYPE)
 
 
 def read_body(request: HttpRequest, limit: int = MAX_BODY_BYTES) -> bytes:
-    """Return the whole request body. Raises TooLarge beyond `limit`, ParseError when it breaks off."""
+    """Return the whole request body. Raises TooLarge beyond `limit`, ParseError when it is incomplete."""
     length = str(request.META.get("CONTENT_LENGTH") or "0")
     if length.isdigit() and int(length[:18]) > limit:
         raise TooLarge
@@ -191,7 +191,7 @@ def read_body(request: HttpRequest, limit: int = MAX_BODY_BYTES) -> bytes:
 
 
 def decode_json(content: bytes, *, strict: bool = True) -> Any:
-    """Return the decoded JSON. Raises ParseError for what Python or, when `strict`, PostgreSQL cannot carry."""
+    """Return the decoded JSON. Raises ParseError if Python or, when `strict`, PostgreSQL cannot represent it."""
 
     def refuse(word: str) -> Any:
         if strict:
@@ -217,7 +217,7 @@ def decode_json(content: bytes, *, strict: bool = True) -> Any:
 
 
 def _is_unstorable(value: Any) -> bool:
-    """True when a text anywhere in a decoded JSON value holds a character PostgreSQL refuses."""
+    """True when any string in a decoded JSON value contains a character that PostgreSQL rejects."""
     if isinstance(value, str):
         return bool(_UNSTORABLE.search(value))
     if isinstance(value, dict):
@@ -235,7 +235,7 @@ class StrictJSONParser(BaseParser):
 
 
 class LenientJSONParser(StrictJSONParser):
-    """Also lets through what no row can hold (NUL, half surrogates, NaN), for views that sanitise each item."""
+    """Also accepts what PostgreSQL cannot store (NUL, half surrogates, NaN), for views that sanitise each item."""
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
         return decode_json(read_body(stream), strict=False)

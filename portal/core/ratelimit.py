@@ -1,8 +1,7 @@
-"""Rate limits on Redis, atomic, asked before any work is done.
+"""Enforces rate limits with atomic counters in Redis, before any work is done.
 
-When Redis cannot be reached each process counts on its own and a warning is logged: a broken
-counter must neither lock everybody out nor open the door to guessing, and the readiness check
-reports Redis at once.
+When Redis is unreachable, each process counts on its own and logs a warning: a broken counter must
+neither lock everybody out nor allow unlimited guessing. The readiness check reports Redis at once.
 """
 
 import logging
@@ -21,7 +20,7 @@ log = logging.getLogger(__name__)
 
 @lru_cache(maxsize=4)
 def _limiter(redis_url: str) -> FixedWindowRateLimiter:
-    # `limits` writes a socket as redis+unix:// and takes the password from the URL.
+    # The `limits` library writes a socket as redis+unix:// and takes the password from the URL.
     url = (
         redis_url.replace("unix://", "redis+unix://", 1)
         if redis_url.startswith("unix://")
@@ -45,7 +44,7 @@ def _item(rule: str) -> RateLimitItem:
 
 
 def allow(rule: str, *key: str) -> bool:
-    """Count one hit under `key`; False when `rule` (such as "5/minute") is exceeded."""
+    """Count one hit for `key`; False when `rule` (such as "5/minute") is exceeded."""
     try:
         return _limiter(settings.REDIS_URL).hit(_item(rule), *key)
     except (StorageError, RedisError, OSError) as error:
@@ -73,7 +72,7 @@ def forget(rule: str, *key: str) -> None:
 
 
 def peek(rule: str, *key: str) -> bool:
-    """Return whether `key` has a hit left, without counting one."""
+    """Return whether `key` has hits left, without counting one."""
     try:
         return _limiter(settings.REDIS_URL).test(_item(rule), *key)
     except (StorageError, RedisError, OSError):

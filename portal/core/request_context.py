@@ -1,4 +1,4 @@
-"""Who is asking: decided once per request, read by the audit trail, the logs and the rate limits."""
+"""Determines once per request who is calling, for the audit trail, the logs and the rate limits."""
 
 import re
 import uuid
@@ -21,7 +21,7 @@ _TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts, as text that survives the account: `type` is user, token, service, system or anonymous."""
+    """Who acts, as text that outlives the account: `type` is user, token, service, system or anonymous."""
 
     type: str = "system"
     id: str = ""
@@ -36,7 +36,7 @@ NOBODY = Actor("", "", "")
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The facts of one request; empty outside of one."""
+    """The facts about the current request; empty outside of one."""
 
     request_id: str = ""
     client_request_id: str = ""
@@ -62,13 +62,13 @@ _tracer: Callable[[], str] = str
 
 
 def use_tracer(active_trace_id: Callable[[], str]) -> None:
-    """Let a tracer tell which trace is active; without one there is none."""
+    """Set the function that returns the id of the active trace; without one, no trace is active."""
     global _tracer
     _tracer = active_trace_id
 
 
 def trace_id() -> str:
-    """Return the trace this code runs in: the tracer's, else the one the caller named."""
+    """Return the id of the current trace: the tracer's, else the one given by the caller."""
     return _tracer() or current().trace_id
 
 
@@ -77,7 +77,7 @@ def current() -> Context:
 
 
 def update(**facts: Any) -> None:
-    """Add facts learned later in the request, such as the actor a token stands for."""
+    """Add facts learned later in the request, such as the owner of a token."""
     _current.set(replace(_current.get(), **facts))
 
 
@@ -91,9 +91,9 @@ def use(context: Context) -> Iterator[None]:
 
 
 def _address(word: str) -> Address | None:
-    """Return the address of one hop; brackets and a port are dropped, anything else is None.
+    """Return the address of one hop without brackets and port; None when it is not an address.
 
-    A zone ("fe80::1%eth0") means something on one machine only, and no column holds it.
+    A zone ("fe80::1%eth0") is dropped: it has a meaning on one machine only, and the columns cannot store it.
     """
     word = word.strip().partition("%")[0]
     if word.startswith("["):
@@ -109,10 +109,10 @@ def _address(word: str) -> Address | None:
 
 
 def client_address(remote: str, forwarded: str, trusted: Iterable[Network]) -> Address | None:
-    """Return the client's address, walking X-Forwarded-For from the right through trusted hops.
+    """Return the client's address: follow X-Forwarded-For from the right, through trusted proxies.
 
-    An empty `remote` is a Unix socket, whose peer is the proxy on this machine. A hop that is
-    no address ends the walk at the last good one: what lies left of it may be invented.
+    An empty `remote` is a Unix socket, whose peer is the proxy on this machine. The first hop that is
+    not an address stops the search at the last valid one: everything to its left may be forged.
     """
     networks = tuple(trusted)
     address = _address(remote) if remote else None
@@ -131,7 +131,7 @@ def client_address(remote: str, forwarded: str, trusted: Iterable[Network]) -> A
 
 
 def from_request(request: HttpRequest) -> Context:
-    """Return the context of `request`; no header can make this fail."""
+    """Return the context of `request`; must not fail for any header."""
     meta = request.META
     forwarded = str(meta.get("HTTP_X_FORWARDED_FOR", ""))
     address = client_address(str(meta.get("REMOTE_ADDR", "")), forwarded, settings.TRUSTED_PROXIES)
@@ -154,7 +154,7 @@ def from_request(request: HttpRequest) -> Context:
 
 
 class RequestContextMiddleware:
-    """Sets the context for the time of a request and returns its id as `X-Request-Id`."""
+    """Sets the context for the duration of a request, and returns its id as `X-Request-Id`."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

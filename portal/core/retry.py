@@ -1,11 +1,11 @@
-"""When a server that answers 429 takes requests again, from its headers (pure)."""
+"""Works out from a 429's headers when the server accepts requests again (pure)."""
 
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-# A server that says "next year" is wrong; a day later somebody has looked at the sentence.
+# A server that says "next year" is wrong. Within a day somebody will have seen the error message.
 LONGEST = timedelta(days=1)
 RESET_HEADERS = ("X-Sentry-Rate-Limit-Reset", "X-RateLimit-Reset")
 
@@ -13,9 +13,9 @@ RESET_HEADERS = ("X-Sentry-Rate-Limit-Reset", "X-RateLimit-Reset")
 def retry_at(
     headers: Mapping[str, str], *, now: datetime, skew_seconds: float = 0
 ) -> datetime | None:
-    """Return the moment named by `Retry-After` (RFC 9110), else by a reset header, on our clock.
+    """Return the time given by `Retry-After` (RFC 9110), else by a reset header, on our clock.
 
-    `skew_seconds` is the server's clock minus ours. None when no header says anything usable.
+    `skew_seconds` is the server's clock minus ours. None when no header is usable.
     """
     found = _after(headers.get("Retry-After", "").strip(), now, skew_seconds)
     if found is None:
@@ -24,7 +24,7 @@ def retry_at(
 
 
 def reset_at(headers: Mapping[str, str], *, skew_seconds: float = 0) -> datetime | None:
-    """Return when the rate limit's window ends: headers that count seconds since 1970."""
+    """Return when the rate limit's window ends, from headers in Unix time."""
     written = next((headers[name] for name in RESET_HEADERS if name in headers), "")
     return _epoch(_number(written), skew_seconds)
 

@@ -1,4 +1,4 @@
-"""Both database aliases are one database; reads and relations may use either."""
+"""Routes queries between two aliases of the same database; reads and relations may use either."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
-"""Makes text and JSON storable by PostgreSQL, which refuses what `json.loads` lets through.
+"""Makes text and JSON storable in PostgreSQL, which rejects some of what `json.loads` accepts.
 
-NUL and lone surrogates cannot be stored in text or jsonb, NaN and Infinity are no JSON, and
-C0 controls forge lines in terminals and logs.
+NUL and lone surrogates cannot be stored in text or jsonb, NaN and Infinity are not JSON, and
+C0 control characters can forge lines in terminals and logs.
 """
 
 import math
@@ -9,28 +9,28 @@ import re
 from json import dumps, loads
 from typing import Any
 
-# Tab and newline are text; the other C0 and C1 controls are not.
+# Tab and newline are kept; the other C0 and C1 control characters are not.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
-# In JSON: an escaped backslash, a pair of surrogates, or half of one, which no UTF-8 can hold.
+# In JSON: an escaped backslash, a surrogate pair, or half of one, which cannot be encoded in UTF-8.
 _ESCAPED_SURROGATE = re.compile(
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
 MAX_DEPTH = 20
-# Tokens, and the one-time links that carry theirs in the path of an address.
+# Tokens, including those in the path of one-time links.
 _OUR_SECRETS = re.compile(r"dop_[a-z]+_[0-9A-Za-z]{20,}")
 
 
 def mended(body: bytes) -> bytes:
-    """Return JSON with U+FFFD for each half of a surrogate pair, which strict decoders refuse."""
+    """Return JSON with each lone surrogate replaced by U+FFFD, because strict decoders reject it."""
     return _ESCAPED_SURROGATE.sub(lambda m: rb"\ufffd" if m[1] else m[0], body)
 
 
 def items(body: bytes) -> list[bytes]:
-    """Return the items of a JSON list one by one, for a decoder that refuses the list as a whole.
+    """Return the items of a JSON list separately, because one bad item makes the decoder reject the whole list.
 
-    NaN and Infinity, which Python reads and JSON does not know, stay what they are: the decoder then
-    refuses the item that holds one, and no other. Raises ValueError, RecursionError.
+    NaN and Infinity, which Python accepts although they are not JSON, are kept: the decoder then rejects
+    only the items that contain them. Raises ValueError, RecursionError.
     """
     decoded = loads(mended(body))
     if not isinstance(decoded, list):
@@ -41,16 +41,16 @@ def items(body: bytes) -> list[bytes]:
 def text(value: object, limit: int) -> str:
     """Return `value` as storable text of at most `limit` characters.
 
-    Replaced characters become U+FFFD, so that nothing vanishes unseen; a cut ends in "…".
+    Characters that cannot be stored become U+FFFD, so that their loss is visible; a cut text ends in "…".
     """
     string = value if isinstance(value, str) else str(value)
-    if not string.isprintable():  # the fast path: most strings are
+    if not string.isprintable():  # a fast check, which most strings pass
         string = _SURROGATES.sub("\ufffd", _CONTROLS.sub("\ufffd", string))
     return string if len(string) <= limit else string[: limit - 1] + "…"
 
 
 def without_secrets(written: str) -> str:
-    """Return the text without tokens and one-time links of the portal."""
+    """Return the text without the portal's tokens and one-time links."""
     return _OUR_SECRETS.sub("[redacted]", written) if "dop_" in written else written
 
 

@@ -1,4 +1,4 @@
-"""Two guarantees that only the socket can give: a total deadline, and the address rule."""
+"""Enforces a total deadline and the address rule at the socket, where alone they can be guaranteed."""
 
 import contextlib
 import ipaddress
@@ -15,8 +15,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-# Cloud metadata services hand out credentials; nothing that is monitored lives there. The single
-# addresses are those of Alibaba, Azure and Oracle.
+# Cloud metadata services hand out credentials, and nothing that is monitored has these addresses. The
+# single addresses are those of Alibaba, Azure and Oracle.
 FORBIDDEN_NETWORKS = tuple(
     ipaddress.ip_network(n)
     for n in (
@@ -30,11 +30,11 @@ FORBIDDEN_NAMES = frozenset({"metadata", "metadata.google.internal", "instance-d
 
 
 class ForbiddenAddressError(Exception):
-    """The peer lies in a network that is never asked."""
+    """The peer is in a forbidden network."""
 
 
 def is_forbidden(address: str) -> bool:
-    """True for an IP address in a network that is never asked, or a name known for one; none is resolved."""
+    """True for an IP address in a forbidden network, or a known name of one; resolves no names."""
     if address.rstrip(".").lower() in FORBIDDEN_NAMES:
         return True
     found = _read(address.strip("[]").partition("%")[0])
@@ -44,14 +44,14 @@ def is_forbidden(address: str) -> bool:
 
 
 def _carried(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """Return the IPv4 address that is reached through an IPv6 one: mapped, by 6to4 or by NAT64."""
+    """Return the IPv4 address embedded in an IPv6 one: mapped, 6to4 or NAT64."""
     if address in NAT64:
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour
 
 
 def _read(written: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return the address in the spellings resolvers take: 169.254.1.1, 2851995905, 0xa9.0xfe.1.1."""
+    """Parse an address in any notation that resolvers accept: 169.254.1.1, 2851995905, 0xa9.0xfe.1.1."""
     try:
         return ipaddress.ip_address(written)
     except ValueError:
@@ -63,7 +63,7 @@ def _read(written: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 class Watch:
-    """Duplicates of the sockets in use: they reach the connection whatever wraps it, TLS included."""
+    """Holds duplicates of the sockets in use, which reach the connection whatever wraps it, including TLS."""
 
     def __init__(self) -> None:
         self.expired = False
@@ -101,9 +101,9 @@ def _watch(sock: socket.socket) -> None:
 def deadline(seconds: float) -> Iterator[None]:
     """Shut the sockets used inside the block after `seconds`, and raise TimeoutError.
 
-    A read timeout bounds the wait for one byte; a server that drips bytes, in the TLS handshake,
-    the headers or the body, could hold a worker for hours. A reply that ends because of our own
-    shutdown can look complete to the parser, hence the check at the end.
+    A read timeout bounds only the wait for the next byte: a server that sends bytes slowly, in the TLS
+    handshake, the headers or the body, could block a worker for hours. A reply that our own shutdown
+    cuts off can look complete to the parser, hence the check at the end.
     """
     watch = _current.watch = Watch()
     timer = threading.Timer(seconds, watch.expire)
@@ -121,7 +121,7 @@ def deadline(seconds: float) -> Iterator[None]:
 
 @cache
 def _install() -> None:
-    """Add the audit hook (PEP 578), once per process; it cannot be taken away."""
+    """Add the audit hook (PEP 578), once per process; it cannot be removed."""
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "socket.connect" and getattr(_current, "refusing", False):
@@ -135,8 +135,8 @@ def _install() -> None:
 
 @contextmanager
 def _refusing() -> Iterator[None]:
-    """Refuse a forbidden address before a packet is sent: where no such service is, asking would
-    only time out, and a check would blame its target."""
+    """Reject a forbidden address before a packet is sent: where no such service exists, connecting would
+    only time out, and a check would report its target as down."""
     _install()
     _current.refusing = True
     try:
@@ -146,7 +146,7 @@ def _refusing() -> Iterator[None]:
 
 
 def _refuse_forbidden_peer(sock: Any) -> None:
-    """Check the address really connected to, which no DNS answer can change any more."""
+    """Check the address of the established connection, which DNS can no longer change."""
     peer = sock.getpeername()[0]
     if is_forbidden(peer):
         sock.close()
@@ -154,14 +154,14 @@ def _refuse_forbidden_peer(sock: Any) -> None:
 
 
 def _checked(sock: socket.socket) -> socket.socket:
-    """Return a fresh connection once it is watched and its peer is allowed, before a byte is sent."""
+    """Check the peer of a new connection and watch it, before any byte is sent."""
     _refuse_forbidden_peer(sock)
     _watch(sock)
     return sock
 
 
 def connect(host: str, port: int, *, timeout_seconds: float) -> socket.socket:
-    """Open a TCP connection under the address rule. Raises OSError, ForbiddenAddressError."""
+    """Open a TCP connection, subject to the address rule. Raises OSError, ForbiddenAddressError."""
     with _refusing():
         return _checked(socket.create_connection((host, port), timeout=timeout_seconds))
 

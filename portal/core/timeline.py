@@ -1,7 +1,7 @@
-"""What each app tells the timeline: events, newest first, and how to ask for those before a moment.
+"""Defines what each app provides to the timeline: its events, newest first, within a slice of time.
 
-Every stream of events is ordered by (time, stream, id), the newest first, so that streams merge
-without looking at more than one page of each.
+All events are ordered by (time, stream, id), newest first, so that streams can be merged by reading
+no more than one page of each.
 """
 
 import base64
@@ -19,9 +19,9 @@ from portal.core.models import Service
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened. `tone` is good, bad, warn or plain; `service` is a slug or nothing.
+    """One entry of the timeline. `tone` is good, bad, warn or plain; `service` is a slug or empty.
 
-    `action` is the name that the audit trail has for it, if it has one.
+    `action` is its action name in the audit trail, if it has one.
     """
 
     stream: str
@@ -42,7 +42,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The place after an event: what is older comes next."""
+    """The position of an event; the next page starts with the event before it in time."""
 
     at: datetime
     stream: str
@@ -54,7 +54,7 @@ class Cursor:
 
     @classmethod
     def read(cls, written: str) -> "Cursor":
-        """Return the cursor of `written`. Raises ValueError when no page gave it."""
+        """Decode a cursor. Raises ValueError when it is invalid."""
         try:
             padded = written + "=" * (-len(written) % 4)
             at, stream, number = base64.urlsafe_b64decode(padded).decode("ascii").split("|")
@@ -68,7 +68,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Which events are wanted: older than `before`, from `since` to `until`, of one service or all."""
+    """The requested events: older than `before`, between `since` and `until`, of one service or all."""
 
     limit: int
     before: Cursor | None = None
@@ -79,13 +79,13 @@ class Slice:
     def take(
         self, rows: QuerySet[Any], stream: str, *, at: str = "at", key: str = "pk"
     ) -> QuerySet[Any]:
-        """Return `rows` of one stream within the slice, newest first, by the columns `at` and `key`."""
+        """Return the rows of one stream that are in the slice, ordered by the columns `at` and `key`, newest first."""
         if self.since:
             rows = rows.filter(**{f"{at}__gte": self.since})
         if self.until:
             rows = rows.filter(**{f"{at}__lte": self.until})
         if cursor := self.before:
-            # The first condition is what an index can use; the second cuts within one moment.
+            # The first condition can use an index; the second one separates rows with the same time.
             rows = rows.filter(**{f"{at}__lte": cursor.at})
             if stream == cursor.stream:
                 rows = rows.filter(Q(**{f"{at}__lt": cursor.at}) | Q(**{f"{key}__lt": cursor.id}))
@@ -98,6 +98,6 @@ Provider = Callable[[Slice], Sequence[Event]]
 
 
 def merged(streams: Iterable[Sequence[Event]], limit: int) -> list[Event]:
-    """Return the newest `limit` events of streams that are newest first each."""
+    """Merge streams, each ordered newest first, and return the newest `limit` events."""
     together = heapq.merge(*streams, key=lambda event: event.position, reverse=True)
     return [event for event, _ in zip(together, range(limit), strict=False)]

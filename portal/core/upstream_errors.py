@@ -1,4 +1,4 @@
-"""What can go wrong with an upstream, and the sentence that says so and what to do."""
+"""Explains what can go wrong with an upstream, in sentences that say what to do."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -41,9 +41,9 @@ RETRYABLE = frozenset(
 
 
 class UpstreamError(Exception):
-    """A request to an upstream failed. `str()` is a sentence; `retryable` says whether time may heal it.
+    """A request to an upstream failed. `str()` is a sentence; `retryable` says whether a retry may succeed.
 
-    `retry_at` is when the server said that it takes requests again, None when it did not say.
+    `retry_at` is when the server accepts requests again, None when it did not say.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class UpstreamError(Exception):
 
 
 def explain(error: Exception, url: str, timeout_seconds: float) -> tuple[Fault, str]:
-    """Return the fault and a sentence for what the HTTP stack raised."""
+    """Return the fault and a sentence for an exception of the HTTP stack."""
     host = urlsplit(url).netloc
     chain = "".join(f"{type(e).__name__}: {e} " for e in _causes(error))
     if "CA certificate bundle" in chain:

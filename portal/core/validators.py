@@ -1,4 +1,4 @@
-"""Checks of what staff type into upstreams and services; each message says what to write instead."""
+"""Validates the fields of upstreams and services; each message says what to write instead."""
 
 import re
 from typing import Any
@@ -29,7 +29,7 @@ OPTIONS: dict[str, tuple[type | tuple[type, ...], str]] = {
     "data_view": (str, "the id of Kibana's data view or of the index pattern"),
     "grafana_datasource": (str, "the uid of this Prometheus in Grafana"),
 }
-# It becomes part of a path: dots and slashes would lead elsewhere on the server.
+# A slug becomes part of a URL path, where dots and slashes would lead elsewhere on the server.
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _LABELS = 'for example {"team": "payments"}'
 
@@ -101,13 +101,13 @@ def validate_options(value: Any) -> None:
 
 
 def _validate_words(value: dict[str, Any]) -> None:
-    """Check what a type does not say: bounds, choices, and what becomes part of a path."""
+    """Check what the type alone does not: bounds, choices, and values that become part of a path."""
     for name, (least, most) in BOUNDS.items():
         if not least <= value.get(name, least) <= most:
             raise ValidationError(f"Option {name!r} must be between {least} and {most}.")
     if value.get("encoding", "identity") not in ("identity", "gzip"):
         raise ValidationError('Option "encoding" must be "identity" or "gzip".')
-    # Dots alone are a path to somewhere else.
+    # An index of only dots would change the path of the URL.
     if "index" in value and not value["index"].strip(" ."):
         raise ValidationError(f'Option "index" must be {OPTIONS["index"][1]}.')
     if value.get("dashboards", "kibana8") not in (
@@ -145,13 +145,13 @@ def _validate_watchdogs(entries: list[Any]) -> None:
 
 
 def validate_not_reserved(name: str) -> None:
-    """Keep the name of the internal upstream that carries the alerts the portal raises itself."""
+    """Reject the name of the internal upstream, which carries the portal's own alerts."""
     if name == "portal":
         raise ValidationError('"portal" is reserved for the portal itself. Choose another name.')
 
 
 def validate_labels(labels: Any) -> None:
-    """Accept an object of texts, as Prometheus's labels are."""
+    """Accept an object whose values are strings, like Prometheus's labels."""
     if not isinstance(labels, dict):
         raise ValidationError(f"Labels must be an object of strings, {_LABELS}.")
     for name, value in labels.items():

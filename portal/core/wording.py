@@ -1,4 +1,4 @@
-"""Words for what is stored as a number (pure)."""
+"""Formats numbers as text for people: durations and clock skew (pure)."""
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
@@ -6,7 +6,7 @@ SKEW_LIMIT_SECONDS = 30
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time in its largest whole unit: "15 s", "5 min", "1 d"; parts of a second as "0.3 s"."""
+    """Return a duration in its largest whole unit: "15 s", "5 min", "1 d"; parts of a second as "0.3 s"."""
     for length, unit in _UNITS:
         if seconds >= length and seconds % length == 0:
             return f"{seconds / length:.0f} {unit}"
@@ -14,7 +14,7 @@ def duration(seconds: float) -> str:
 
 
 def skewed(seconds: float | None, *, whose: str = "Its clock") -> str:
-    """Judge a server's clock minus ours; nothing to say of one that is about right."""
+    """Describe a clock skew (a server's clock minus ours); empty when it is small."""
     if seconds is None or abs(seconds) <= SKEW_LIMIT_SECONDS:
         return ""
     side = "ahead of" if seconds > 0 else "behind"

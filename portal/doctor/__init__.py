@@ -1,1 +1,1 @@
-"""Examines everything the portal depends on, and says of each fault how it is cured."""
+"""Examines everything the portal depends on, and says how to fix each fault."""

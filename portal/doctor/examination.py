@@ -1,4 +1,4 @@
-"""The whole examination: part by part, none of which can stop the others."""
+"""Runs the whole examination, part by part; a part that fails does not stop the others."""
 
 import logging
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from portal.doctor.findings import ORDER, Finding, Level, fail
 log = logging.getLogger(__name__)
 Part = Callable[[], list[Finding]]
 
-# Name, and how its findings are made. The database and Redis come first: the others need them.
+# Each part's name and function. The database and Redis come first, because the others need them.
 PARTS: tuple[tuple[str, Part], ...] = (
     ("configuration", facts.configuration),
     ("postgresql", facts.database),
@@ -28,7 +28,7 @@ PARTS: tuple[tuple[str, Part], ...] = (
 
 
 def examine() -> list[Finding]:
-    """Return all findings in the order of their parts."""
+    """Return all findings, in the order of the parts."""
     return [finding for name, part in PARTS for finding in _examined(name, part)]
 
 

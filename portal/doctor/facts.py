@@ -1,4 +1,4 @@
-"""Reads what the judgements need from PostgreSQL, Redis, the settings and the disks."""
+"""Reads the facts to examine from PostgreSQL, Redis, the settings and the disks."""
 
 import json
 import os
@@ -35,7 +35,7 @@ REDIS_SECONDS = 5
 
 
 def configuration() -> list[Finding]:
-    """Return what Django's system checks say: each has a hint."""
+    """Return the findings of Django's system checks, whose hints are the cures."""
     found = [m for m in checks.run_checks() if not m.is_silenced()]
     if not found:
         return [ok("configuration", "No problems found in the configuration.")]
@@ -59,7 +59,7 @@ def database() -> list[Finding]:
         middle = (before + time.time()) / 2
     pending = pending_migrations()
     rows: int | None = None
-    if not pending:  # else the table may not be there yet
+    if not pending:  # otherwise the table may not exist yet
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM (SELECT 1 FROM audit_entry_default LIMIT 1) rows")
             rows = cursor.fetchone()[0]
@@ -96,7 +96,7 @@ def processes() -> list[Finding]:
 
 
 def queue() -> list[Finding]:
-    """Look at Celery's list in Redis; its oldest task is at the right end."""
+    """Examine Celery's list in Redis; its oldest task is at the right end."""
     prefix = settings.CELERY_BROKER_TRANSPORT_OPTIONS["global_keyprefix"]
     key = f"{prefix}{settings.CELERY_TASK_DEFAULT_QUEUE}"
     with redis_client() as client:
@@ -106,7 +106,7 @@ def queue() -> list[Finding]:
 
 
 def expired_seconds(message: bytes | None, *, now: float) -> float:
-    """Return for how long a queued task has been past its time to live; 0 when it may still run."""
+    """Return how many seconds ago a queued task expired; 0 when it may still run."""
     try:
         expires = json.loads(message or b"{}")["headers"]["expires"]
         moment = datetime.fromisoformat(str(expires))
@@ -137,7 +137,7 @@ def backlogs() -> list[Finding]:
 
 
 def trail() -> list[Finding]:
-    """Look at who must read the audit trail, and at months that stay because somebody has not."""
+    """Examine the readers of the audit trail, and the months kept because one of them has not read them."""
     holding = retention.holding(at=timezone.now(), months=settings.AUDIT_RETENTION_MONTHS)
     rows = SiemDestination.objects.filter(enabled=True).values_list("name", "error", "failures")
     failing = [(name, error) for name, error, failures in rows if failures]
@@ -151,7 +151,7 @@ def channels() -> list[Finding]:
 
 
 def places() -> list[Finding]:
-    """Look at the folders the portal writes into, and at the room left there."""
+    """Examine the folders that the portal writes to, and their free space."""
     found = [
         servers.folder("audit file", settings.AUDIT_LOG_DIR, problem=_problem(settings.AUDIT_LOG_DIR),
                        used_for="audit entries are stored in the database only")
@@ -178,7 +178,7 @@ def places() -> list[Finding]:
 
 
 def _problem(folder: str) -> str:
-    """Try to write into `folder`; return the system's word when it refuses."""
+    """Try to write to `folder`; return the operating system's message if that fails."""
     try:
         Path(folder).mkdir(parents=True, exist_ok=True, mode=0o750)
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-"):

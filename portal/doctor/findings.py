@@ -1,4 +1,4 @@
-"""What an examination says of one thing (pure): how it is, what is wrong, and what cures it."""
+"""Defines a finding of the examination (pure): the state of one thing, and how to fix it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,7 +15,7 @@ ORDER = (Level.FAIL, Level.WARN, Level.OK)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`sentence` says how it is, `cure` what to do; nothing to do, no cure."""
+    """`sentence` describes the state, `cure` what to do; `cure` is empty when nothing needs doing."""
 
     thing: str
     level: Level

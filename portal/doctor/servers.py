@@ -1,4 +1,4 @@
-"""Judges PostgreSQL, Redis and the disks by what was read from them (pure)."""
+"""Assesses PostgreSQL, Redis and the disks by the facts read from them (pure)."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,9 +11,9 @@ FULL = 0.9
 CROWDED = 0.8
 LITTLE_SPACE = 1024**3
 NO_SPACE = 100 * 1024**2
-# Addresses are reassigned: after three months some per cent of the entries are wrong.
+# Addresses are reassigned: after three months a few per cent of the entries are wrong.
 GEOIP_MAX_AGE = timedelta(days=90)
-# Words in the type names of MaxMind and DB-IP databases that hold a country or a network.
+# Words in the type names of MaxMind and DB-IP databases that contain countries or networks.
 GEOIP_TYPES = ("Country", "City", "Enterprise", "ASN", "ISP", "Location")
 
 
@@ -24,7 +24,7 @@ class DatabaseFacts:
     version: int
     connections: int
     connections_max: int
-    default_partition_rows: int | None  # None while the table is not there
+    default_partition_rows: int | None  # None while the table does not exist
     pending_migrations: int
     skew_seconds: float
 
@@ -145,7 +145,7 @@ def _memory(facts: RedisFacts) -> Finding:
 
 
 def disk(name: str, *, free_bytes: int) -> Finding:
-    """Judge the space left where `name` lies."""
+    """Assess the free space on the file system of `name`."""
     thing, free = f"disk of {name}", f"{free_bytes / 1024**3:.1f} GB"
     cure = "Delete files that are not needed, or use a larger disk."
     if free_bytes < NO_SPACE:
@@ -156,7 +156,7 @@ def disk(name: str, *, free_bytes: int) -> Finding:
 
 
 def folder(thing: str, path: str, *, problem: str, used_for: str) -> Finding:
-    """Judge a folder the portal writes into; `problem` is the system's word, empty when all is well."""
+    """Assess a folder that the portal writes to; `problem` is the operating system's message, or empty."""
     if problem:
         return fail(
             thing,
@@ -169,7 +169,7 @@ def folder(thing: str, path: str, *, problem: str, used_for: str) -> Finding:
 def geoip(
     path: str, *, problem: str, kind: str, built_at: datetime | None, now: datetime
 ) -> Finding:
-    """Judge a file of GEOIP_DATABASES; `problem` is why it cannot be read, `kind` the type it names."""
+    """Assess a file of GEOIP_DATABASES; `problem` says why it cannot be read, `kind` is its declared type."""
     thing, lost = (
         "country and network",
         "audit entries lack the country or network it would provide",

@@ -1,4 +1,4 @@
-"""Asks every upstream at once, each within bounds, and whether Prometheus scrapes the portal."""
+"""Probes all upstreams in parallel, each with a timeout, and checks whether Prometheus scrapes the portal."""
 
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,12 +17,12 @@ from portal.doctor.findings import Finding, Level, fail, ok, warn
 log = logging.getLogger(__name__)
 ASK_SECONDS = 10.0
 AT_ONCE = 8
-SIGN = "portal_build_info"  # what only this portal's /metrics has
+SIGN = "portal_build_info"  # a metric that only the portal's /metrics exposes
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What one upstream said, before the database is read again."""
+    """The answer of one upstream, collected in a thread that must not use the database."""
 
     upstream: Upstream
     answer: ProbeAnswer | str
@@ -44,9 +44,9 @@ def examine() -> list[Finding]:
 
 
 def _ask(upstream: Upstream) -> Asked:
-    """Ask in a thread of its own, which must not open a connection to the database."""
+    """Probe in a separate thread, which must not open a database connection."""
     wanted = min(float(upstream.option("timeout_seconds", ASK_SECONDS)), ASK_SECONDS)
-    upstream.options = {**upstream.options, "timeout_seconds": wanted}  # of this copy; never saved
+    upstream.options = {**upstream.options, "timeout_seconds": wanted}  # never saved
     answer, ends = connection_test.ask(upstream)
     series = None
     if upstream.kind == UpstreamKind.PROMETHEUS and isinstance(answer, ProbeAnswer):
@@ -60,7 +60,7 @@ def _result(upstream: Upstream, future: Future[Asked]) -> Asked:
         return future.result()
     except UpstreamError as error:
         return Asked(upstream, str(error), None)
-    except Exception as error:  # one that breaks must not hide the others
+    except Exception as error:  # a failing probe must not hide the others
         log.exception("Asking %s failed inside the portal.", upstream.name)
         said = f"This is a bug in the portal ({type(error).__name__}); see its log for details."
         return Asked(upstream, said, None)

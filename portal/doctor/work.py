@@ -1,4 +1,4 @@
-"""Judges whether the work gets done: worker, beat, queues, checks, channels, scraping (pure)."""
+"""Assesses whether work is being done: worker, beat, queues, checks, channels, scraping (pure)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ START_BOTH = "Start worker and beat; if they are running, check their logs."
 
 
 def worker(age_seconds: float | None) -> Finding:
-    """Judge the age of the newest sign of life of any worker."""
+    """Assess the age of the newest heartbeat of any worker."""
     if age_seconds is None:
         return fail("worker", "No worker has sent a heartbeat.", START_BOTH)
     if age_seconds > HEARTBEAT_LIMIT_SECONDS:
@@ -24,7 +24,7 @@ def worker(age_seconds: float | None) -> Finding:
 
 
 def beat(live: Sequence[str]) -> Finding:
-    """Judge which schedulers have ticked in the last seconds, as `host:pid`."""
+    """Assess which schedulers, as `host:pid`, have ticked in the last seconds."""
     if not live:
         return fail(
             "beat",
@@ -42,7 +42,7 @@ def beat(live: Sequence[str]) -> Finding:
 
 @dataclass(frozen=True, slots=True)
 class QueueFacts:
-    """Celery's queue: its length, and for how long its oldest task has been past its time to live."""
+    """Celery's queue: its length, and how many seconds ago its oldest task expired."""
 
     tasks: int
     expired_seconds: float
@@ -61,7 +61,7 @@ def queue(facts: QueueFacts) -> Finding:
 
 
 def backlog(thing: str, count: int, oldest_seconds: float, *, what: str, cure: str) -> Finding:
-    """Judge rows that wait for a task to work on them."""
+    """Assess rows that are waiting for a task to process them."""
     if not count or oldest_seconds <= WAITS_LONG_SECONDS:
         return ok(thing, f"{count} {what}." if count else f"No {what}.")
     said = f"{count} {what}, the oldest for {oldest_seconds:.0f} s."
@@ -77,7 +77,7 @@ def detector(lag_seconds: float) -> Finding:
 
 
 def retention(holding: Mapping[str, Sequence[str]]) -> list[Finding]:
-    """Judge which readers of the trail keep months past the policy from being dropped."""
+    """Assess which readers of the trail prevent months past the retention period from being dropped."""
     if not holding:
         return [
             ok(
@@ -94,7 +94,7 @@ def retention(holding: Mapping[str, Sequence[str]]) -> list[Finding]:
 
 
 def siem(failing: Sequence[tuple[str, str]], *, enabled: int) -> list[Finding]:
-    """Judge the SIEM destinations by the names and errors of those that fail."""
+    """Assess the SIEM destinations by the names and errors of those that fail."""
     if not failing:
         said = f"{enabled} SIEM destinations receive the audit trail."
         return [ok("siem", said if enabled else "The audit trail is not forwarded to a SIEM.")]
@@ -141,7 +141,7 @@ def channels(failing: Sequence[ChannelFacts], *, enabled: int) -> list[Finding]:
 
 
 def scraping(name: str, *, series: int, down_because: str) -> Finding:
-    """Judge whether the Prometheus `name` scrapes this portal: it has our metric, or a target that is down."""
+    """Assess whether the Prometheus `name` scrapes this portal: it has our metric, or a target that is down."""
     thing = f"scraping by {name}"
     if series:
         return ok(thing, "It scrapes the portal's /metrics.")
@@ -159,6 +159,6 @@ def scraping(name: str, *, series: int, down_because: str) -> Finding:
 
 
 def _ended(sentence: str) -> str:
-    """Return somebody else's words as the end of a sentence."""
+    """Return an upstream's message as the end of a sentence."""
     words = " ".join(sentence.split())[:300] or "no reason given"
     return words if words.endswith((".", "!", "?")) else f"{words}."

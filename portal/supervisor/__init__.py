@@ -1,5 +1,5 @@
-"""Runs every part of the portal in the foreground: what `manage.py up` stands for.
+"""Runs every part of the portal in the foreground, for `manage.py up`.
 
-The parts are operating-system processes of this checkout; this package starts them in order,
-watches them, and stops them in order. It needs neither the database nor Redis itself.
+The parts are operating-system processes; this package starts them in order, watches them, and stops
+them in reverse order. The supervisor itself uses neither the database nor Redis.
 """

@@ -1,4 +1,4 @@
-"""Runs the supervisor without Django, whose 60 MB it would only carry around."""
+"""Runs the supervisor without Django, which would cost 60 MB and is not needed."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""One line per part: its name, then what happened to it."""
+"""Prints one line per event: the name of a part, then what happened to it."""
 
 import sys
 import time
@@ -9,7 +9,7 @@ NAME_WIDTH = 16
 
 
 def say(name: str, sentence: str) -> None:
-    """Print one line; a closed terminal must not keep the parts from being stopped."""
+    """Print one line; a closed terminal must not prevent the parts from being stopped."""
     try:
         print(f"  {name:<{NAME_WIDTH}}{sentence}", flush=True)
     except OSError:
@@ -24,5 +24,5 @@ def plain(sentence: str = "") -> None:
 
 
 def since(started: float) -> str:
-    """Return the time since `started` (of `time.monotonic()`) in words."""
+    """Return the time since `started` (from `time.monotonic()`) as text."""
     return f"{time.monotonic() - started:.1f} s"

@@ -1,8 +1,8 @@
-"""One run per checkout, and no process of an earlier run in the way of the next.
+"""Ensures one run per checkout, and that no process of an earlier run gets in the way of the next.
 
-`up.lock` is held by the supervisor alone and says where it is. `up.children` is held, shared,
-by every process that a run started, because they inherit the descriptor: whoever can take it
-exclusively knows that nothing of the earlier run is left, however that run ended.
+The supervisor holds `up.lock` exclusively; the file says which run holds it. Every process that a run
+starts inherits the descriptor of `up.children`, and so a shared lock on it. A run that can take that
+lock exclusively knows that no process of an earlier run is left, however that run ended.
 """
 
 import fcntl
@@ -34,7 +34,7 @@ class Guard:
         return self._children.fileno()
 
     def enter(self) -> None:
-        """Become the run of this checkout. Raises StartError when another one is alive."""
+        """Become the only run of this checkout. Raises StartError when another one is alive."""
         self.var.mkdir(parents=True, exist_ok=True)
         self._up = (self.var / "up.lock").open("a+")
         if not self._wait(self._take_up, STOP_SECONDS, "an earlier run is still stopping"):
@@ -48,7 +48,7 @@ class Guard:
         fcntl.flock(self._children, fcntl.LOCK_SH)
 
     def leave(self) -> list[int]:
-        """End the run; return the pids that, against all care, are still alive."""
+        """End the run; return the pids that are still alive although they were stopped."""
         left = self.orphans()
         for file in (self._children, self._up):
             if file is not None:
@@ -56,7 +56,7 @@ class Guard:
         return left
 
     def note(self, state: str, url: str = "") -> None:
-        """Say in the lock file what this run is doing, for whoever finds it locked."""
+        """Record in the lock file what this run is doing, for a later run that finds it locked."""
         assert self._up is not None
         self._up.seek(0)
         self._up.truncate()
@@ -90,7 +90,7 @@ class Guard:
 
     @staticmethod
     def _wait(take: object, seconds: float, why: str) -> bool:
-        """Poll `take` until it says True (taken) or None (never will be), at most `seconds`."""
+        """Poll `take` until it returns True (lock taken) or None (cannot be taken), for at most `seconds`."""
         assert callable(take)
         deadline, told = time.monotonic() + seconds, False
         while not (answer := take()):

@@ -1,4 +1,4 @@
-"""Keeps the log of each part from growing for ever: rotated once, at the start, above a size."""
+"""Keeps the parts' logs from growing without limit: rotates large ones, once, at the start."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ LIMIT_BYTES = 10 * 1024 * 1024
 
 
 def rotate(folder: Path, limit: int = LIMIT_BYTES) -> list[str]:
-    """Rename logs above `limit` bytes to `*.log.1`; return the names of those."""
+    """Rename logs larger than `limit` bytes to `*.log.1`; return their names."""
     rotated = []
     for log in sorted(folder.glob("*.log")):
         if log.stat().st_size > limit:

@@ -1,4 +1,4 @@
-"""The portal's own processes: what prepares the database, the web server, the worker, and beat."""
+"""Defines the portal's own processes: database preparation, web server, worker and beat."""
 
 import json
 import os
@@ -15,13 +15,13 @@ from portal.supervisor.units import Part
 
 DATABASE = ("PostgreSQL",)
 BOTH = ("PostgreSQL", "Redis", "Preparation")
-# A slow Alertmanager holds one for up to a minute; the others go on with their work meanwhile.
+# A slow Alertmanager can block one worker process for up to a minute; the others continue meanwhile.
 WORKER_PROCESSES = 4
 
 
 @dataclass
 class Progress:
-    """Follows the lines that `manage.py prepare` leaves in a file, and says them."""
+    """Follows the lines that `manage.py prepare` writes to a file, and prints them."""
 
     path: Path
     say: Say
@@ -43,7 +43,7 @@ class Progress:
                 self.say(told["part"], told["sentence"])
         self._told = len(lines)
         if self.link:
-            self.begin()  # the link is a secret: it is kept no longer than needed
+            self.begin()  # the link is a secret, so the file is emptied at once
 
 
 def preparation(
@@ -55,7 +55,7 @@ def preparation(
     needs: tuple[str, ...] = DATABASE,
     only: str = "",
 ) -> Part:
-    """Return the part that brings the database up to date (or, with `only`, one step of that)."""
+    """Return the part that brings the database up to date (with `only`, one step of that)."""
 
     def argv() -> list[str]:
         progress.begin()
@@ -71,14 +71,14 @@ def preparation(
 def processes(
     var: Path, host: str, port: int, url: str, environment: Callable[[], Mapping[str, str]]
 ) -> list[Part]:
-    """Return web server, worker and beat, in the order of their start."""
+    """Return web server, worker and beat, in start order."""
     probe_host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
     return [
         Part(
             name="Web",
             argv=lambda: [sys.executable, "-m", "gunicorn", "-c", "python:portal.gunicorn_conf", "portal.wsgi"],
             log=var / "log" / "web.log", ready=answers(port, "/healthz", probe_host),
-            # gunicorn reads it before our configuration, and ends where it is no number.
+            # gunicorn reads this variable before our configuration, and exits if it is not a number.
             environment=lambda: {**environment(), "WEB_CONCURRENCY": str(env.web_processes())},
             needs=BOTH, detail=url, stop_seconds=15,
         ),
@@ -97,7 +97,7 @@ def _celery(
     *,
     stop_seconds: float,
 ) -> Part:
-    """Return a Celery process; it touches its ready file when it has begun to work."""
+    """Return a Celery process; it touches its ready file when it has started to work."""
     ready_file = var / "run" / f"{name.lower()}.ready"
 
     def argv() -> list[str]:
@@ -113,7 +113,7 @@ def _celery(
 
 
 def base_environment(var: Path, listener: int) -> dict[str, str]:
-    """Return what every Python part gets besides the environment of `up`."""
+    """Return the variables that every Python part gets in addition to the environment of `up`."""
     path = os.pathsep.join(filter(None, [str(BASE_DIR), os.environ.get("PYTHONPATH", "")]))
     return {
         "DJANGO_SETTINGS_MODULE": "portal.settings",

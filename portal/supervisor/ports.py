@@ -1,4 +1,4 @@
-"""Which ports the parts listen on: the web's is predictable, the others are random and remembered."""
+"""Chooses the ports that the parts listen on: the web server's is predictable, the others are random and stored."""
 
 import errno
 import json
@@ -13,12 +13,12 @@ TRIED_AFTER_WANTED = 100
 
 
 def listen(wanted: int, host: str) -> socket.socket:
-    """Listen on `wanted`, or the next free port after it; on any free one when `wanted` is 0.
+    """Listen on `wanted` or the next free port after it; on any free port if `wanted` is 0.
 
-    Raises StartError when a hundred are taken, or this machine refuses for another reason.
+    Raises StartError when a hundred ports are taken, or the machine refuses for another reason.
 
-    The supervisor holds the socket from the first moment and hands it to the web server: nobody
-    can take the port while the database starts, and it survives the web server's restarts.
+    The supervisor opens the socket first and hands it to the web server: no other program can take
+    the port while the database starts, and the socket survives restarts of the web server.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for port in range(wanted, min(wanted + TRIED_AFTER_WANTED, 65535) + 1):
@@ -39,7 +39,7 @@ def listen(wanted: int, host: str) -> socket.socket:
 
 
 def _refusal(host: str, port: int, error: OSError) -> str:
-    """Return why a port cannot be listened on although nobody has it, and what to do."""
+    """Return why we cannot listen on a port although it is free, and what to do."""
     if error.errno == errno.EACCES:
         return (
             f"Port {port} is reserved for root. Set PORT to one above 1023, behind a reverse proxy."
@@ -48,7 +48,7 @@ def _refusal(host: str, port: int, error: OSError) -> str:
 
 
 class PrivatePorts(Mapping[str, int]):
-    """A free loopback port for each name: that of the last run where it is still free.
+    """Reserves a free loopback port for each name: that of the last run if it is still free.
 
     Each is held until `release(name)`, so that two runs that start together share none.
     """
@@ -72,19 +72,19 @@ class PrivatePorts(Mapping[str, int]):
         return len(self._ports)
 
     def release(self, *names: str) -> None:
-        """Let go of the ports of `names`, for the programs that are started now."""
+        """Release the ports of `names`, for the programs that are about to start."""
         for name in names or tuple(self._held):
             if held := self._held.pop(name, None):
                 held.close()
 
 
 def _hold(port: int) -> socket.socket | None:
-    """Return a socket that occupies `port` (0: any) without answering on it."""
+    """Return a socket that occupies `port` (0: any) without accepting connections."""
     held = socket.socket()
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         held.bind(("127.0.0.1", port))
-        held.listen(1)  # bound alone, two of us with SO_REUSEADDR could share it
+        held.listen(1)  # if only bound, two runs with SO_REUSEADDR could share the port
     except OSError:
         held.close()
         return None

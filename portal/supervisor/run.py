@@ -1,4 +1,4 @@
-"""The supervisor: assembles the parts, runs the loop, and orders the stop."""
+"""Runs the supervisor: assembles the parts, runs the loop, and stops the parts in order."""
 
 import math
 import os
@@ -22,12 +22,12 @@ from portal.supervisor.units import Child, Part, Unit
 
 PRIVATE_PORTS = ("Prometheus", "Alertmanager", "node-exporter")
 FETCH = "Debian packages"
-# `make`, a terminal and `timeout` may each pass on the same signal; that is no impatience.
+# `make`, a terminal and `timeout` may each forward the same signal; only a later one means "hurry".
 SAME_SIGNAL_SECONDS = 1.0
 
 
 class Supervisor:
-    """One run of this checkout, from the first line to the last."""
+    """One run of this checkout, from start to stop."""
 
     def __init__(self, var: Path, guard: Guard) -> None:
         self.var = var
@@ -54,7 +54,7 @@ class Supervisor:
         self.units = self._assemble()
 
     def _assemble(self) -> list[Unit]:
-        """Return all parts in the order of their start; they stop in the reverse one."""
+        """Return all parts in start order; they are stopped in reverse order."""
         self.servers.postgres.keep_open = self.servers.valkey.keep_open = (self.guard.inherited,)
         units: list[Unit] = [
             self._server("PostgreSQL", "DATABASE_URL"),
@@ -90,7 +90,7 @@ class Supervisor:
         return Child(part, console.say, keep_open=(self.guard.inherited, *listener))
 
     def _fetch(self, missing: list[str]) -> Part:
-        """Return the part that fetches packages while the portal already starts."""
+        """Return the part that fetches packages while the portal is already starting."""
         packages = debian.packages_for(missing)
         return Part(
             name=FETCH, argv=lambda: [*_python("-m", "portal.core.embedded.debian"), *packages],
@@ -99,7 +99,7 @@ class Supervisor:
         )  # fmt: skip
 
     def _upstreams(self) -> Part:
-        """Return the part that registers, after a fetch, what has come to run here."""
+        """Return the part that registers, after a fetch, the servers that can now run here."""
 
         def environment() -> Mapping[str, str]:
             self._choose()
@@ -111,14 +111,14 @@ class Supervisor:
         )  # fmt: skip
 
     def _choose(self) -> None:
-        """Decide what the portal is pointed to, for its parts and for commands of other terminals."""
+        """Decide which servers the portal uses, for its parts and for commands in other terminals."""
         urls = self.stack.urls()
         embedded = [name.removesuffix("_URL").lower() for name in urls]
         self.found = {"PORTAL_URL": self.url, "PORTAL_EMBEDDED": ",".join(embedded), **urls}
         run_environment.save(self.var, {**os.environ, **self.found})
 
     def environment(self) -> dict[str, str]:
-        """Return the environment of a part at this moment."""
+        """Return the environment for a part that starts now."""
         made = portal_parts.base_environment(self.var, self.listener.fileno())
         own = {
             "DATABASE_URL": lambda: self.servers.postgres.url,
@@ -170,7 +170,7 @@ class Supervisor:
             signal.signal(number, handle)
 
     def _clean(self) -> None:
-        """Prepare folders; what an earlier run counted would be counted again."""
+        """Prepare folders, and delete the metric files of an earlier run, which would be counted again."""
         (self.var / "metrics").mkdir(parents=True, exist_ok=True)
         for file in (self.var / "metrics").glob("*.db"):
             file.unlink()
@@ -205,13 +205,13 @@ def _python(*words: str) -> list[str]:
 
 
 def _has_password(supervisor: Supervisor, name: str) -> bool:
-    """True once the server exists, before which there is nothing to point to."""
+    """True once the server exists; before that there is nothing to connect to."""
     secret = "postgres" if name == "DATABASE_URL" else "valkey"
     return (supervisor.var / "secrets" / secret).exists()
 
 
 def _bind(environment: Mapping[str, str]) -> tuple[str, int]:
-    """Return the host and the wanted port, from PORT and PORTAL_BIND; 0 is any that is free."""
+    """Return host and wanted port, from PORTAL_BIND and PORT; 0 means any free port."""
     host, _, port = environment.get("PORTAL_BIND", "").rpartition(":")
     written = environment.get("PORT") or port or str(ports.DEFAULT_WEB_PORT)
     usable = written.isascii() and written.isdigit()
@@ -224,7 +224,7 @@ def _bind(environment: Mapping[str, str]) -> tuple[str, int]:
 
 
 def _portal_url(given: str, host: str, port: int) -> str:
-    """Return the address that was given, else the one the web server listens on."""
+    """Return the configured URL, else the one the web server listens on."""
     if given:
         return given
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
@@ -232,7 +232,7 @@ def _portal_url(given: str, host: str, port: int) -> str:
 
 
 def up(var: Path) -> int:
-    """Run until a signal; return the exit code. Raises StartError or PlaceError with a sentence."""
+    """Run until a signal; return the exit code. Raises StartError or PlaceError."""
     os.chdir(BASE_DIR)
     if os.environ.pop("PORTAL_DIE_WITH_PARENT", ""):
         processes.die_with_parent()

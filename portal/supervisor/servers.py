@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis of this checkout as parts of the run."""
+"""Runs the PostgreSQL and Redis of this checkout as parts of the supervisor."""
 
 import contextlib
 import time
@@ -18,7 +18,7 @@ LOOK_EVERY_SECONDS = 2.0
 
 @dataclass
 class Server:
-    """One embedded server; its start blocks for a second or so, which nobody minds: all need it."""
+    """One embedded server; its start may block for a second, because all other parts wait for it anyway."""
 
     name: str
     server: Postgres | Valkey
@@ -56,7 +56,7 @@ class Server:
         self.settled = True
 
     def stop(self, hurry: Callable[[], bool]) -> None:
-        """Stop it, unless a command of another terminal started it: the last to leave stops that."""
+        """Stop it, unless a command in another terminal still uses it; the last user to leave stops it."""
         if not self.available:
             return
         started = time.monotonic()
@@ -71,7 +71,7 @@ class Server:
 
 @dataclass
 class Given:
-    """A server that is not ours: its URL came from the environment."""
+    """An external server, whose URL came from the environment."""
 
     name: str
     variable: str
@@ -85,4 +85,4 @@ class Given:
             self.available = self.settled = True
 
     def stop(self, hurry: Callable[[], bool]) -> None:
-        """Nothing to do: it goes on without us."""
+        """Do nothing: the server is not ours to stop."""

@@ -1,7 +1,7 @@
-"""The local Prometheus, Alertmanager and node-exporter: their files under `var/`, and how they start.
+"""Starts the local Prometheus, Alertmanager and node-exporter, with their files under `var/`.
 
-Their configuration is docker/prometheus/ and docker/alertmanager/, unchanged but for the portal's
-address: what else depends on the place is beside it, in `targets/` and `secrets/`.
+Their configuration is docker/prometheus/ and docker/alertmanager/, unchanged except for the portal's
+address; everything else that depends on the machine is in separate files in `targets/` and `secrets/`.
 """
 
 import json
@@ -20,9 +20,9 @@ from portal.core.embedded.processes import StartError
 from portal.supervisor.ports import PrivatePorts
 from portal.supervisor.units import Part
 
-# Neither Alertmanager of Debian 12 (0.25) nor http_sd reads a URL from a file: this text is replaced.
+# Replaced in the files: neither Debian 12's Alertmanager (0.25) nor http_sd can read a URL from a file.
 PORTAL_IN_CONFIGURATION = "http://portal:8000/"
-# unit: (program, name of its remembered port)
+# unit: program
 PROGRAM_OF = {
     "node-exporter": "node_exporter",
     "Alertmanager": "alertmanager",
@@ -31,7 +31,7 @@ PROGRAM_OF = {
 
 
 def answers(port: int, path: str, host: str = "127.0.0.1") -> Callable[[], bool]:
-    """Return a probe that is True when `path` on a local port answers 200."""
+    """Return a probe that is True when `path` on the local port answers 200."""
 
     def probe() -> bool:
         connection = HTTPConnection(host, port, timeout=2)
@@ -48,7 +48,7 @@ def answers(port: int, path: str, host: str = "127.0.0.1") -> Callable[[], bool]
 
 @dataclass(frozen=True)
 class Stack:
-    """Which of the three are ours, on which ports, and what they watch."""
+    """Which of the three programs we run, on which ports, and what they watch."""
 
     var: Path
     units: tuple[str, ...]
@@ -58,7 +58,7 @@ class Stack:
 
     @classmethod
     def wanted(cls, environment: Mapping[str, str]) -> tuple[str, ...]:
-        """Return the units to run: none for which a URL is given."""
+        """Return the units to run: those without a configured URL."""
         given = {n for n in ("PROMETHEUS_URL", "ALERTMANAGER_URL") if _is_set(n, environment)}
         units = []
         if "PROMETHEUS_URL" not in given:
@@ -70,12 +70,12 @@ class Stack:
         return tuple(units)
 
     def missing(self) -> list[str]:
-        """Return the programs that this machine does not have."""
+        """Return the programs that are not installed."""
         programs = [PROGRAM_OF[unit] for unit in self.units]
         return [program for program in programs if binaries.find(program, self.var) is None]
 
     def urls(self) -> dict[str, str]:
-        """Return the variables that point the portal to those that can run here."""
+        """Return the variables that point the portal to the programs that can run here."""
         names = {"Prometheus": "PROMETHEUS_URL", "Alertmanager": "ALERTMANAGER_URL"}
         missing = self.missing()
         return {
@@ -117,13 +117,13 @@ class Stack:
             folder = assemble()
         except OSError as error:
             raise StartError(f"its files cannot be written: {error}.") from error
-        # Its own idea of its address is the host's name, which links in alerts would then carry.
+        # By default it uses the host's name for its own address, also in the links of its alerts.
         outside = f"--web.external-url=http://127.0.0.1:{self.ports[unit]}/"
         if unit == "Prometheus":
             return [program, address, outside, f"--config.file={folder}/prometheus.yml",
                     f"--storage.tsdb.path={folder}/data", "--storage.tsdb.retention.time=15d",
                     "--storage.tsdb.retention.size=2GB"]  # fmt: skip
-        # Without a listen address it does not look for a cluster, which would open a public port.
+        # An empty address disables clustering, which would open a public port.
         return [program, address, outside, f"--config.file={folder}/alertmanager.yml",
                 f"--storage.path={folder}/data", "--cluster.listen-address="]  # fmt: skip
 
@@ -167,7 +167,7 @@ class Stack:
 
 
 def _file_sd(targets: list[str]) -> str:
-    """Return a file for Prometheus's file_sd; JSON is YAML."""
+    """Return a file for Prometheus's file_sd; JSON is valid YAML."""
     return json.dumps([{"targets": targets}] if targets else []) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""The life of one part: waiting for what it needs, starting, ready, backing off, stopped."""
+"""Runs one part through its states: waiting for its needs, starting, ready, backing off, stopped."""
 
 import contextlib
 import os
@@ -15,12 +15,12 @@ from portal.core.embedded.processes import StartError
 from portal.supervisor.console import Say, since
 
 BACK_OFF_SECONDS = (1, 2, 5, 15, 60)
-STEADY_SECONDS = 60  # a part that ran this long starts again without delay
+STEADY_SECONDS = 60  # a part that ran this long restarts without delay
 READY_EVERY_SECONDS = 0.2
 
 
 class Unit(Protocol):
-    """What the supervisor's loop sees of a part."""
+    """A part as seen by the supervisor's loop."""
 
     @property
     def name(self) -> str: ...
@@ -32,19 +32,19 @@ class Unit(Protocol):
 
     @property
     def settled(self) -> bool:
-        """True when there is nothing more to wait for: it is ready, or has said why it is not."""
+        """True when there is nothing more to wait for: it is ready, or has reported why it is not."""
         ...
 
     def step(self, available: Collection[str]) -> None:
         """Do what is due now; called several times a second."""
 
     def stop(self, hurry: Callable[[], bool]) -> None:
-        """End it and wait; `hurry` becoming True shortens the wait."""
+        """Stop it and wait; the wait is cut short once `hurry` returns True."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """How one process is started, recognised as ready, and stopped."""
+    """How to start one process, recognise that it is ready, and stop it."""
 
     name: str
     argv: Callable[[], Sequence[str | os.PathLike[str]]]
@@ -53,8 +53,8 @@ class Part:
     environment: Callable[[], Mapping[str, str]]
     needs: Collection[str] = ()
     detail: str = ""
-    once: bool = False  # done when it ends with 0, rather than running on
-    optional: bool = False  # what needs it goes on without it when it fails
+    once: bool = False  # finished when it exits with 0; not a long-running process
+    optional: bool = False  # if it fails, the parts that need it start anyway
     on_progress: Callable[[], None] = lambda: None
     stop_seconds: float = 10
     start_seconds: float = 60
@@ -110,7 +110,7 @@ class Child:
     def _watch(self) -> None:
         assert self.process is not None
         code = self.process.poll()
-        self.part.on_progress()  # after the poll: what it said last is heard as well
+        self.part.on_progress()  # after the poll, so that its last lines are read as well
         if code is not None:
             self._ended(code)
         elif not self.available and not self.part.once and time.monotonic() >= self._next_look:
@@ -142,7 +142,7 @@ class Child:
         how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
         if self.available and time.monotonic() - self._started > STEADY_SECONDS:
             self.failures = 0
-        # What it said is told once; the log has it each time.
+        # Print its output only for the first failure; the log has it for each.
         said = f" ({processes.tail(self.part.log)})" if not self.failures else ""
         self._failed(f"ended {how}{said}")
 
@@ -171,14 +171,14 @@ class Child:
             )
 
     def _end_group(self) -> None:
-        """Kill whatever the part has left behind in its session."""
+        """Kill the processes that the part has left behind in its session."""
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
 
 
 def _wait(process: subprocess.Popen[bytes], seconds: float, hurry: Callable[[], bool]) -> bool:
-    """Wait for the end of `process`; False when the time, or the operator's patience, ran out."""
+    """Wait for `process` to end; False when the time is over or the operator wants to hurry."""
     deadline = time.monotonic() + seconds
     while process.poll() is None:
         if hurry() or time.monotonic() > deadline:

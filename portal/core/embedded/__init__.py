@@ -1,4 +1,4 @@
-"""Private servers for a machine that has none: PostgreSQL and Valkey (Redis) run from wheels.
+"""Runs private PostgreSQL and Valkey (Redis) servers from wheels, for a machine that has none.
 
 Nothing here imports Django: `manage.py` needs the servers before the settings are read.
 """

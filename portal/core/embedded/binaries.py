@@ -14,7 +14,7 @@ PROGRAMS: dict[str, tuple[tuple[str, ...], str]] = {
 
 
 def unpacked_root(var: Path) -> Path:
-    """Return the folder into which Debian packages are unpacked without root."""
+    """Return the folder into which Debian packages are unpacked when we are not root."""
     return var / "debian" / "root"
 
 

@@ -1,7 +1,7 @@
 """Fetches Prometheus's programs from the Debian archive without root, into `var/debian/root`.
 
-They are static Go binaries, so the packages need nothing else. apt runs with a state of its own:
-the system's package lists are read where they are fresh, and nothing of the system is written.
+They are static Go binaries, so the packages have no dependencies. apt runs with a separate state
+folder: it reads the system's package lists if they are fresh, and writes nothing to the system.
 """
 
 import os
@@ -31,12 +31,12 @@ def is_possible() -> bool:
 
 
 def packages_for(programs: Iterable[str]) -> list[str]:
-    """Return the Debian packages that hold `programs`, each once."""
+    """Return the Debian packages that contain `programs`, without duplicates."""
     return list(dict.fromkeys(binaries.PROGRAMS[program][1] for program in programs))
 
 
 def fetch(packages: list[str], var: Path, *, seconds: float = FETCH_SECONDS) -> None:
-    """Download and unpack `packages`. Raises FetchError with a sentence."""
+    """Download and unpack `packages`. Raises FetchError."""
     folder = var / "debian"
     try:
         configuration = _configuration(folder)
@@ -64,7 +64,7 @@ def fetch(packages: list[str], var: Path, *, seconds: float = FETCH_SECONDS) -> 
 def _download(
     packages: list[str], folder: Path, configuration: Path | None, seconds: float
 ) -> bool:
-    """Download into `archives`; with None for `configuration`, by the system's package lists."""
+    """Download into `archives`; if `configuration` is None, use the system's package lists."""
     archives = folder / "archives"
     shutil.rmtree(archives, ignore_errors=True)
     archives.mkdir(parents=True)
@@ -77,10 +77,10 @@ def _download(
 
 
 def _common(folder: Path) -> str:
-    # The sandbox user of apt, _apt, may not reach our folder.
+    # apt's sandbox user, _apt, may not be able to reach our folder.
     try:
         account = pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:  # a container may run under a number without a name; only root has a sandbox
+    except KeyError:  # a container's uid may have no account; apt sandboxes only for root
         account = "root"
     return "\n".join(
         (
@@ -126,7 +126,7 @@ def _last_line(output: str | None) -> str:
 
 
 def main() -> int:
-    """Fetch the packages named on the command line; the last line printed says how it went."""
+    """Fetch the packages named on the command line; the last line printed states the result."""
     try:
         fetch(sys.argv[1:], places.var_dir())
     except FetchError as error:

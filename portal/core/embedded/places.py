@@ -1,4 +1,4 @@
-"""Where the embedded servers keep their data and their sockets."""
+"""Chooses where the embedded servers keep their data and sockets."""
 
 import hashlib
 import os
@@ -13,9 +13,9 @@ from typing import Any
 BASE_DIR = Path(__file__).resolve().parents[3]
 # sun_path holds 104 bytes on macOS and 108 on Linux; the longest socket name below takes 15.
 SOCKET_DIR_LIMIT = 75
-# initdb asks a shell, in double quotes, for the version of the programs beside it.
+# initdb runs the programs beside it through a shell, with their path in double quotes.
 NOT_IN_QUOTES = frozenset('"\\$`')
-# A comma separates hosts for libpq; the others mean something to Valkey where it reads its configuration.
+# libpq separates hosts by commas; the others have a meaning in Valkey's configuration file.
 NOT_IN_SOCKET_DIR = frozenset(",\"'\\*?[")
 
 
@@ -24,13 +24,13 @@ class PlaceError(Exception):
 
 
 def var_dir() -> Path:
-    """Return the folder of everything a run writes: `$PORTAL_VAR`, or `var/` of the checkout."""
+    """Return the folder for everything a run writes: `$PORTAL_VAR`, or `var/` in the checkout."""
     return Path(os.environ.get("PORTAL_VAR") or BASE_DIR / "var").absolute()
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The operating-system account a server runs under; None of it is used unless we are root."""
+    """The operating-system account that a server runs under; needed only when we are root."""
 
     uid: int
     gid: int
@@ -40,7 +40,7 @@ class Account:
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
 
     def reaches(self, *checks: str) -> bool:
-        """Run `test` with `checks` under this account; True when it says yes."""
+        """Run `test` with `checks` under this account; True when it succeeds."""
         command = subprocess.run(
             ["test", *checks], user=self.uid, group=self.gid, extra_groups=[], cwd="/", check=False
         )
@@ -48,7 +48,7 @@ class Account:
 
 
 def unprivileged_account() -> Account | None:
-    """Return the account for PostgreSQL when we are root (it refuses uid 0), else None."""
+    """Return the account for PostgreSQL if we are root (it refuses to run as uid 0), else None."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):
@@ -64,7 +64,7 @@ def unprivileged_account() -> Account | None:
 
 
 def socket_dir(var: Path) -> Path:
-    """Return a private folder for sockets whose path is short enough for `sun_path`, and plain.
+    """Return a private folder for sockets, with a path that fits into `sun_path` and needs no quoting.
 
     Raises PlaceError when the fallback under the temporary folder belongs to somebody else.
     """
@@ -78,7 +78,7 @@ def socket_dir(var: Path) -> Path:
     status = short.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
         raise PlaceError(f"{short} belongs to another account; remove it and start again.")
-    place = var / "sockets.place"  # `make clean` removes what it names
+    place = var / "sockets.place"  # `make clean` removes the folder that this file names
     if not place.exists():
         var.mkdir(parents=True, exist_ok=True)
         place.write_text(str(short))
@@ -88,10 +88,9 @@ def socket_dir(var: Path) -> Path:
 def open_dir(var: Path, account: Account) -> Path:
     """Return a folder that `account` can reach, for data and binaries, when root runs the portal.
 
-    `var/` itself when every parent lets the account through. Otherwise (a checkout under a 0700
-    home, or one whose name initdb cannot put between quotes) a folder of our own under /var/lib,
-    whose place is kept in `var/postgres.place`;
-    no mode outside `var/` is changed.
+    This is `var/` itself if the account can pass through every parent. Otherwise (a checkout under a
+    0700 home, or one whose path initdb cannot quote) it is a separate folder under /var/lib, whose
+    path is stored in `var/postgres.place`. No file mode outside `var/` is changed.
     """
     is_plain = not NOT_IN_QUOTES & {*str(var)} or (var / "postgres" / "PG_VERSION").exists()
     if is_plain and account.reaches("-x", str(var)):

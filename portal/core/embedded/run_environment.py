@@ -1,4 +1,4 @@
-"""The variables chosen by a run of `manage.py up`, stored so that commands in other terminals use the same."""
+"""Stores the variables chosen by a run of `manage.py up`, so that commands in other terminals use the same ones."""
 
 import json
 from collections.abc import Mapping

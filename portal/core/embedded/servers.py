@@ -1,4 +1,4 @@
-"""The pair of servers of one checkout, shared by every command that runs in it."""
+"""Starts and stops the two servers of a checkout, which all commands that run in it share."""
 
 import fcntl
 import os
@@ -19,9 +19,9 @@ __all__ = ["EmbeddedServers", "StartError", "joined"]
 class EmbeddedServers:
     """PostgreSQL and Valkey under one `var`, started by the first user and stopped by the last.
 
-    Two file locks make that safe between processes: `servers.lock` is held while anything
-    starts or stops; `servers.users` is held shared by each user, and whoever can take it
-    exclusively on leaving was the last. A user that was killed drops its lock by dying.
+    Two file locks make that safe between processes. `servers.lock` is held while a server starts or
+    stops. Each user holds `servers.users` as a shared lock; a process that can take it exclusively on
+    leaving is the last one. The kernel releases the lock of a user that is killed.
     """
 
     def __init__(
@@ -36,8 +36,8 @@ class EmbeddedServers:
     def start(self, *, owned: bool = False) -> dict[str, str]:
         """Start or join what is needed; return the variables that point to it.
 
-        `owned` servers end with this process, however it ends; others live until the last
-        user leaves. Raises StartError with a sentence that says what to do.
+        `owned` servers end with this process, however it ends; others run until the last user leaves.
+        Raises StartError, whose message says what to do.
         """
         try:
             self.enter()
@@ -47,7 +47,7 @@ class EmbeddedServers:
             raise StartError(f"The embedded servers cannot start: {error}") from error
 
     def enter(self) -> None:
-        """Become a user of the servers, whether or not they run yet."""
+        """Register as a user of the servers, whether or not they run yet."""
         self.var.mkdir(parents=True, exist_ok=True)
         with self.locked():
             self._users = (self.var / "servers.users").open("w")
@@ -62,11 +62,11 @@ class EmbeddedServers:
             except BlockingIOError:
                 return False
             finally:
-                fcntl.flock(self._users, fcntl.LOCK_SH)  # a refused conversion has dropped ours
+                fcntl.flock(self._users, fcntl.LOCK_SH)  # a failed upgrade has released it
             return True
 
     def leave(self) -> None:
-        """Stop being a user, without stopping anything."""
+        """Unregister as a user, without stopping the servers."""
         if self._users is not None:
             self._users.close()
             self._users = None
@@ -82,7 +82,7 @@ class EmbeddedServers:
         return urls
 
     def stop(self, *, even_if_used: bool = False) -> bool:
-        """Leave; stop the servers when nobody else uses them. True when they were stopped."""
+        """Unregister, and stop the servers if no other process uses them. True if they were stopped."""
         if self._users is None:
             return False
         with self.locked():
@@ -106,14 +106,14 @@ class EmbeddedServers:
 
 
 def missing_urls() -> frozenset[str]:
-    """Return which of DATABASE_URL and REDIS_URL the environment does not give."""
+    """Return which of DATABASE_URL and REDIS_URL are not set in the environment."""
     names = ("DATABASE_URL", "REDIS_URL")
     return frozenset(n for n in names if not (os.environ.get(n) or os.environ.get(f"{n}_FILE")))
 
 
 @contextmanager
 def joined() -> Iterator[None]:
-    """Run a block with DATABASE_URL and REDIS_URL in the environment, embedded where not given."""
+    """Run the block with DATABASE_URL and REDIS_URL set, to the embedded servers where they were not given."""
     for name, value in run_environment.load(places.var_dir()).items():
         if name not in os.environ and f"{name}_FILE" not in os.environ:
             os.environ[name] = value

