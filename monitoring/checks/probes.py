@@ -138,7 +138,9 @@ def _promql(check: Check, prometheus: Upstream | None) -> ProbeResult:
     wrong = failing(found, check.comparison, check.threshold)
     if wrong:
         more = f" Failing: {len(wrong)} of {len(found)} values." if len(found) > 1 else ""
-        return ProbeResult(DOWN, f"{wrong[0]} should be {check.comparison} {check.threshold:g}.{more}")
+        return ProbeResult(
+            DOWN, f"{wrong[0]} should be {check.comparison} {check.threshold:g}.{more}"
+        )
     values = "The value is" if len(found) == 1 else f"All {len(found)} values are"
     return ProbeResult(UP, f"{values} {check.comparison} {check.threshold:g}.")
 
