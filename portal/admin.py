@@ -1,4 +1,4 @@
-"""Admins of the floor's models live on the roof: the floor imports no app. Django finds this module."""
+"""Loads the admins of portal.core's models, which must not import other apps itself. Django finds this module."""
 
 from portal.admin_exports import ExportRecordAdmin
 from portal.admin_services import ServiceAdmin

@@ -1,4 +1,4 @@
-"""Exports of the trail in the admin: asked for above the list, followed and cancelled on a page."""
+"""Admin for exports of the audit trail: requested above the list, with a page to follow or cancel each."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def _export(request: HttpRequest, pk: Any, permission: str = "view") -> ExportRe
 
 
 def create(request: HttpRequest) -> HttpResponse:
-    """Ask for an export of what the list shows, and go to its page."""
+    """Create an export of the entries the list shows, and redirect to its page."""
     trail = reverse("admin:audit_auditentry_changelist")
     if not request.user.has_perm("audit.add_exportrecord"):
         raise PermissionDenied
@@ -65,7 +65,7 @@ def send(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 
 def progress(request: HttpRequest, pk: int) -> JsonResponse:
-    """Return how far the export is, for the page that shows it."""
+    """Return the export's progress, for its page."""
     export = _export(request, pk)
     return JsonResponse(
         {
@@ -82,7 +82,7 @@ def progress(request: HttpRequest, pk: int) -> JsonResponse:
 
 
 def cancel(request: HttpRequest, pk: int) -> HttpResponse:
-    """Cancel an export that waits or runs."""
+    """Cancel an export that is waiting or running."""
     export = _export(request, pk, "add")
     done = exports.cancel(export, actor=request.user)
     messages.info(request, "The export is cancelled." if done else "The export had already ended.")
@@ -142,7 +142,7 @@ class ExportRecordAdmin(ExportColumns, ObjectActionsMixin, ModelAdmin):
         return page
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return False  # asked for above the list of the trail
+        return False  # created above the list of the trail
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""The service catalogue in the admin: each service with its status, targets, history and alerts."""
+"""Admin for the service catalogue: each service with its status, targets, history and alerts."""
 
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
@@ -131,7 +131,7 @@ def status_of(service: Service) -> ServiceStatus | None:
 
 
 def flags_of(service_id: str) -> list[Flag]:
-    """Return the newest flags that concern a service, none for an id that is none."""
+    """Return the newest flags that concern a service; none for an invalid id."""
     if not service_id.isdecimal():
         return []
     slug = Service.objects.filter(pk=int(service_id[:18])).values("slug")[:1]
@@ -140,7 +140,7 @@ def flags_of(service_id: str) -> list[Flag]:
 
 
 def history(service_id: str) -> dict[str, Any]:
-    """Return what has happened to a service, for its page; nothing for an id that is none."""
+    """Return the history of a service, for its page; empty for an invalid id."""
     if not service_id.isdecimal():
         return {}
     number = int(service_id[:18])
@@ -165,7 +165,7 @@ def history(service_id: str) -> dict[str, Any]:
         "bars": strip(past["30 days"].spans),
         "checks": _checks(number, at=now),
         "deploys": Deploy.objects.filter(service_id=number)[:RECENT],
-        "error_summary": errors,  # `errors` is what is wrong with the form
+        "error_summary": errors,  # Django uses `errors` for the form's errors
         "error_bars": rectangles(errors.trend),
         "errors_sight": sight_of(
             UpstreamKind.SENTRY, tuple(source_of(row, at=now) for row in sentries)
@@ -176,7 +176,7 @@ def history(service_id: str) -> dict[str, Any]:
 
 
 def _checks(service_id: int, *, at: datetime) -> list[dict[str, Any]]:
-    """Return the checks of a service with what each says now and its uptime of 30 days."""
+    """Return the checks of a service, each with its current result and its uptime over 30 days."""
     checks = list(Check.objects.filter(service_id=service_id).order_by("name")[:50])
     past = observed.of_checks(checks, start=at - timedelta(days=30), end=at)
     found = []

@@ -1,4 +1,4 @@
-"""The admin site: unfold's, locked behind a verified second factor; its index is the dashboard."""
+"""Defines the admin site: unfold's, behind a verified second factor; its index is the dashboard."""
 
 from functools import partial, wraps
 from typing import Any
@@ -22,7 +22,7 @@ from portal import (
 from security import views
 from security.verification import is_verified
 
-# Django leaves out a filter it cannot read, and says nothing.
+# Django drops an invalid filter without a message.
 LEFT_OUT = "A filter in this URL is invalid, so the list is shown without filters. Choose one under Filters."
 
 
@@ -33,7 +33,7 @@ class PortalAdminSite(UnfoldAdminSite):
         return super().has_permission(request) and is_verified(request)
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        """Refuse an address with a NUL, which PostgreSQL compares with nothing: a filter would fail on it."""
+        """Reject a URL with a NUL: PostgreSQL does not accept it in a value, so a filter would fail."""
         inner = super().admin_view(view, cacheable)
 
         @wraps(inner)

@@ -1,4 +1,4 @@
-"""Upstreams in the admin: their freshness, and a form that never shows a stored credential."""
+"""Admin for upstreams: their freshness, and a form that never shows a stored credential."""
 
 from typing import Any, ClassVar
 
@@ -34,7 +34,7 @@ def _hidden() -> UnfoldAdminPasswordWidget:
 
 
 class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]
-    """Credentials are write-only: an empty field leaves what is stored."""
+    """Credentials are write-only: an empty field keeps the stored value."""
 
     username = forms.CharField(required=False, max_length=200, widget=UnfoldAdminTextInputWidget())
     password = forms.CharField(required=False, max_length=500, strip=False, widget=_hidden())
@@ -120,7 +120,7 @@ class UpstreamColumns:
 
 
 def test_connection(request: HttpRequest, pk: int) -> HttpResponse:
-    """Ask the server now and return to its page with what was found."""
+    """Probe the server now, and return to its page with the result."""
     if not request.user.has_perm("core.change_upstream"):
         raise PermissionDenied
     upstream = get_object_or_404(Upstream.objects.exclude(kind=UpstreamKind.PORTAL), pk=pk)
@@ -153,7 +153,7 @@ class UpstreamAdmin(UpstreamColumns, ObjectActionsMixin, ModelAdmin):
     )
 
     def save_model(self, request: HttpRequest, obj: Upstream, form: Any, change: bool) -> None:
-        """Write what was changed, and no more: a poll may be writing the other columns at this moment."""
+        """Write only the changed columns: a poll may be writing the others at the same time."""
         columns = {field.name for field in Upstream._meta.concrete_fields}
         changed = [*columns.intersection(form.changed_data), "credentials"]
         obj.save(update_fields=changed if change else None)

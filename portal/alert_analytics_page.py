@@ -1,4 +1,4 @@
-"""Alert analytics in the admin: which rules, services and teams make noise, and how soon somebody acts."""
+"""Page of alert analytics in the admin: which rules, services and teams make noise, and how soon people respond."""
 
 from collections.abc import Mapping
 
@@ -43,7 +43,7 @@ def alert_analytics(request: HttpRequest) -> HttpResponse:
 
 
 def _one_of(request: HttpRequest, name: str, choices: Mapping[str, object], default: str) -> str:
-    """Return what was chosen; another value is told, and the default shown."""
+    """Return the chosen value; report an unknown one and return the default."""
     wanted = request.GET.get(name, default)
     if wanted in choices:
         return wanted

@@ -1,4 +1,4 @@
-"""The API under /api/v1/: one router over the routes that each app declares."""
+"""Builds the API under /api/v1/: one router over the routes that each app declares."""
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import path, re_path
@@ -52,7 +52,7 @@ for module in MODULES:
         router.register(prefix, viewset, basename)
 
 
-@csrf_exempt  # there is nothing to forge here
+@csrf_exempt  # the view changes nothing
 def unknown_path(request: HttpRequest) -> HttpResponse:
     """Answer an unknown path with a problem instead of an HTML page."""
     detail = "There is no endpoint with this path. /api/v1/docs/ lists all endpoints; paths end in a slash."

@@ -1,4 +1,4 @@
-"""App configurations of the roof: the portal itself, and the admin with our site as default."""
+"""App configurations of the portal itself, and of the admin with our site as default."""
 
 from importlib.util import find_spec
 
@@ -7,13 +7,13 @@ from django.contrib.admin import apps as admin_apps
 
 
 class PortalAdminConfig(admin_apps.AdminConfig):
-    default = False  # inherited True would make two default configurations
+    default = False  # inheriting True would give two default configurations
     default_site = "portal.admin_site.PortalAdminSite"
 
     def ready(self) -> None:
         from portal.core import formfields
 
-        formfields.install_error_messages()  # before the forms are made
+        formfields.install_error_messages()  # before any form is created
         super().ready()
 
 
@@ -27,7 +27,7 @@ class PortalConfig(AppConfig):
         from portal import celery, managed_upstreams  # noqa: F401 - makes ours the default Celery app
 
         managed_upstreams.connect()
-        # Without an endpoint not one module of OpenTelemetry is loaded.
+        # Without an endpoint, no module of OpenTelemetry is loaded.
         if settings.OTEL_EXPORTER_OTLP_ENDPOINT and not telemetry_missing():
             from portal import tracing
 

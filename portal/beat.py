@@ -1,6 +1,6 @@
-"""Celery beat's heartbeat: without a beat no task is started, with two every task is started twice.
+"""Writes and reads Celery beat's heartbeat: without a beat no task starts, with two every task starts twice.
 
-The loop that starts the tasks writes it, so that a scheduler that hangs is noticed.
+The loop that starts the tasks writes it, so that a hanging scheduler is noticed.
 """
 
 import logging
@@ -18,7 +18,7 @@ from redis.retry import Retry
 log = logging.getLogger(__name__)
 KEY = "portal:beats"
 EVERY_SECONDS = 5
-# Two missed heartbeats and a margin, so that a beat that was killed does not count for long.
+# Two missed heartbeats plus a margin, so that a killed beat is not counted for long.
 LIVE_SECONDS = 15
 
 
@@ -68,7 +68,7 @@ class HeartbeatScheduler(PersistentScheduler):
 
     @staticmethod
     def _try(step: Any) -> None:
-        """Run a step that needs Redis; when Redis is down, beat must go on all the same."""
+        """Run a step that needs Redis; beat must keep running when Redis is down."""
         try:
             step()
         except (redis.RedisError, OSError) as error:

@@ -1,8 +1,8 @@
-"""Lets a worker outlive a restart of Redis: kombu 5.7 dies of it when a task is done at the wrong moment.
+"""Lets a worker survive a restart of Redis: kombu 5.7 crashes if a task ends at the wrong moment.
 
-A message that is acknowledged, or given back, after its connection was closed makes kombu look for
-the address of a connection that is gone. That is an AttributeError, which ends the worker; as the
-lost connection it is, it is logged, and the worker connects again.
+When a message is acknowledged or requeued after its connection was closed, kombu looks up the address
+of a connection that no longer exists. The AttributeError ends the worker. Raised as a connection error
+instead, it is logged, and the worker reconnects.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 
 class Channel(transport.Channel):
-    """A channel that says so when its connection is closed."""
+    """A channel that raises a connection error when its connection is closed."""
 
     def _connparams(self, asynchronous: bool = False) -> Any:
         if self.connection is None or self.connection.client is None:
@@ -21,5 +21,5 @@ class Channel(transport.Channel):
 
 
 def install() -> None:
-    """Make it the channel of every connection of this process."""
+    """Use this channel for every connection of the process."""
     transport.Transport.Channel = Channel

@@ -1,7 +1,7 @@
-"""The Celery application, and the only table of ticks.
+"""Defines the Celery application and the only table of ticks.
 
-Beat only ticks. What is due, and how often, is in rows that the ticks claim (`next_run_at`),
-so any number of workers is safe and staff edit the intervals.
+Beat only ticks. What is due, and how often, is stored in rows that the ticks claim (`next_run_at`),
+so that any number of workers is safe and staff can edit the intervals.
 """
 
 import logging
@@ -63,7 +63,7 @@ app.conf.beat_schedule = {
 
 @setup_logging.connect
 def keep_django_logging(**_kwargs: Any) -> None:
-    """Stop Celery from replacing the logging configured in the settings, and its pool from going past it."""
+    """Stop Celery from replacing the logging configuration, and its process pool from bypassing it."""
     pool = get_logger()
     pool.propagate = True
     pool.setLevel(logging.WARNING)
@@ -71,20 +71,20 @@ def keep_django_logging(**_kwargs: Any) -> None:
 
 @celeryd_init.connect
 def leave_out_the_banner(instance: Any, **_kwargs: Any) -> None:
-    """Let the worker write nothing but log lines; its option --quiet does not reach it."""
+    """Suppress the worker's banner, so that it prints only log lines; the option --quiet does not take effect."""
     instance.quiet = True
 
 
 @task_prerun.connect
 def drop_dead_connections(**_kwargs: Any) -> None:
-    """Replace database connections that a restart of PostgreSQL has closed under a worker."""
+    """Discard database connections that a restart of PostgreSQL has closed."""
     if not settings.CELERY_TASK_ALWAYS_EAGER:
         close_old_connections()
 
 
 @worker_process_shutdown.connect
 def send_last_lines(**_kwargs: Any) -> None:
-    """Send the log lines that still wait: Celery ends its processes without Python's own exit."""
+    """Send the queued log lines: Celery ends its processes without running Python's exit handlers."""
     for handler in logging.getLogger().handlers:
         handler.flush()
 
@@ -92,6 +92,6 @@ def send_last_lines(**_kwargs: Any) -> None:
 @worker_ready.connect
 @beat_init.connect
 def tell_supervisor(**_kwargs: Any) -> None:
-    """Touch the file by which `manage.py up` sees that this process has begun to work."""
+    """Touch the file that tells `manage.py up` that this process has started to work."""
     if path := os.environ.get("PORTAL_READY_FILE"):
         Path(path).touch()

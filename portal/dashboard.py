@@ -1,6 +1,6 @@
-"""Everything on the dashboard as one value: the admin's index and `GET /api/v1/dashboard/` show the same.
+"""Collects everything on the dashboard, for both the admin's index and `GET /api/v1/dashboard/`.
 
-A fixed number of queries, none over the history: open alerts come from a partial index.
+It runs a fixed number of queries, none over the history: open alerts come from a partial index.
 """
 
 from collections import Counter
@@ -22,13 +22,13 @@ from security.models import Flag
 
 NEWEST_ALERTS = 8
 WORST_SERVICES = 8
-# Most urgent first; whatever else a team uses comes after these, by name.
+# Most urgent first; other severities that a team uses follow by name.
 SEVERITIES = ("page", "emergency", "critical", "error", "high", "major", "warning", "info", "none")
 
 
 @dataclass(frozen=True, slots=True)
 class SeverityCount:
-    """Open alerts of one severity. An empty severity is one that the rule does not set."""
+    """Open alerts of one severity, which is empty when the rule sets none."""
 
     severity: str
     firing: int
@@ -45,7 +45,7 @@ class StatusCount:
 
 @dataclass(frozen=True, slots=True)
 class FlagCount:
-    """Open flags of the rules; `worst` is the highest score, 0 without any."""
+    """Open flags of the detection rules; `worst` is the highest score, 0 if there are none."""
 
     open: int
     high: int
@@ -54,7 +54,7 @@ class FlagCount:
 
 @dataclass(frozen=True, slots=True)
 class TroubledService:
-    """A service that is not up, as far as that can be known now."""
+    """A service that, as far as is known now, is not up."""
 
     service: Service
     status: str
@@ -65,7 +65,7 @@ class TroubledService:
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """One look at everything. `alerts_sight` says whether the alert numbers can be trusted."""
+    """All values of the dashboard. `alerts_sight` says whether the numbers of alerts can be trusted."""
 
     at: datetime
     upstreams: tuple[Source, ...]
@@ -88,7 +88,7 @@ class Dashboard:
 
     @property
     def alarming(self) -> int:
-        """Firing alerts but those of severity "none", which fire always to show that alerts arrive."""
+        """Firing alerts without those of severity "none", which always fire to show that alerts arrive."""
         return sum(count.firing for count in self.severities if count.severity.lower() != "none")
 
     @property
@@ -161,15 +161,15 @@ def _severities() -> tuple[SeverityCount, ...]:
 def _newest() -> tuple[Alert, ...]:
     """Return the newest firing alerts.
 
-    open() repeats what firing() implies in the words of the partial index, so that the planner
-    sorts the open alerts instead of walking back through the history.
+    firing() implies open(), but open() repeats the condition of the partial index, so that the planner
+    sorts the open alerts instead of scanning back through the history.
     """
     found = Alert.objects.open().firing().select_related("service", "upstream")
     return tuple(found.order_by("-starts_at", "-id")[:NEWEST_ALERTS])
 
 
 def _statuses(seeing: frozenset[int], at: datetime) -> tuple[StatusCount, ...]:
-    """Count services by status; a part that nobody can see now is unknown, whatever it was."""
+    """Count services by status; a part without current data counts as unknown, whatever it was."""
     fresh = Q(checks_fresh_until__isnull=True) | Q(checks_fresh_until__gte=at)
     stored = ServiceStatus.objects.order_by().annotate(
         checks_seen=Case(When(fresh, then=Value(True)), default=Value(False))
@@ -185,7 +185,7 @@ def _statuses(seeing: frozenset[int], at: datetime) -> tuple[StatusCount, ...]:
 
 
 def _services_sight(sources: tuple[Source, ...], at: datetime) -> Sight:
-    """Return whether services can be seen: by Prometheus, by checks, or by both."""
+    """Return whether the state of services is visible: through Prometheus, checks, or both."""
     late = Q(next_run_at__lt=at - GRACE)
     found = Check.objects.enabled().aggregate(
         all=Count("pk"), late=Count("pk", filter=late), since=Min("next_run_at", filter=late)
@@ -203,7 +203,7 @@ def _services_sight(sources: tuple[Source, ...], at: datetime) -> Sight:
 
 
 def _troubled(at: datetime) -> tuple[TroubledService, ...]:
-    """Return services that were last seen not up: down before degraded before unknown, newest first."""
+    """Return services whose last known state is not up: down, then degraded, then unknown, newest first."""
     urgency = Case(
         When(status=Status.DOWN, then=0), When(status=Status.DEGRADED, then=1), default=2
     )

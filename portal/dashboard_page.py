@@ -1,4 +1,4 @@
-"""The dashboard in the admin: the index page, and the part of it that renews itself."""
+"""Renders the dashboard in the admin: the index page, and the part of it that refreshes itself."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def live(request: HttpRequest) -> HttpResponse:
-    """Answer the numbers alone, for the page to replace its own with."""
+    """Return only the part of the page with the numbers, which replaces the one shown."""
     return render(request, "portal/dashboard_live.html", _live(request))
 
 
@@ -55,7 +55,7 @@ LINKS = {
 
 
 def link(view: str) -> str:
-    """Return the URL of an admin page, or nothing when this portal does not have it."""
+    """Return the URL of an admin page; empty when this portal does not have it."""
     try:
         return reverse(view)
     except NoReverseMatch:
@@ -63,7 +63,7 @@ def link(view: str) -> str:
 
 
 def attention(now: Dashboard) -> str:
-    """Return the page's one-sentence summary, read out by screen readers when it changes."""
+    """Return a one-sentence summary of the page, which screen readers read out when it changes."""
     if now.alerts_sight.is_blind:
         return "Alerts cannot be seen."
     worst = next((count for count in now.severities if count.firing), None)

@@ -1,7 +1,7 @@
-"""Believable data at any size, made inside PostgreSQL: for a first look, screenshots and benchmarks.
+"""Generates realistic data of any size inside PostgreSQL, for a first look, screenshots and benchmarks.
 
-Everything hangs on upstreams named `demo-…`, which are disabled: nothing is polled, and nothing
-that really is polled mixes with it.
+All of it belongs to upstreams named `demo-…`, which are disabled: they are not polled, and their data
+does not mix with that of real upstreams.
 """
 
 import json
@@ -61,7 +61,7 @@ class Sizes:
 
 
 def seed(sizes: Sizes) -> dict[str, int]:
-    """Replace earlier demonstration alerts and services, add audit entries; return what was made."""
+    """Replace earlier demonstration alerts and services, and add audit entries; return the numbers created."""
     now = timezone.now()
     partitions.ensure(at=now, months_back=2)
     with transaction.atomic(), connection.cursor() as cursor:
@@ -132,7 +132,7 @@ def _services(count: int) -> None:
 
 
 def _statuses(prometheus: Upstream, now: datetime) -> int:
-    """Give each service three targets, a status and some flips in its history."""
+    """Give each service three targets, a status and some status changes in its history."""
     with connection.cursor() as cursor:
         cursor.execute(demo_sql.TARGETS, {"upstream": prometheus.pk, "now": now})
         targets = int(cursor.rowcount)
@@ -143,7 +143,7 @@ def _statuses(prometheus: Upstream, now: datetime) -> int:
 
 
 def _alerts(alertmanager: Upstream, count: int, now: datetime) -> tuple[int, int]:
-    """Make episodes over a month with their transitions; at most 60 are open, however long the history."""
+    """Create a month of alerts with their transitions; at most 60 are open, however long the history."""
     facts: dict[str, Any] = {"upstream": alertmanager.pk, "count": count, "now": now, "days": DAYS}
     with connection.cursor() as cursor:
         cursor.execute(demo_sql.EPISODES, facts)

@@ -1,4 +1,4 @@
-"""Saved filters and searches, an export and a SIEM destination for the demonstration; nothing is sent."""
+"""Creates demonstration saved filters and searches, an export and a SIEM destination; nothing is sent."""
 
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -23,7 +23,7 @@ DEMO = "demo-3"
 
 
 def seed(*, now: datetime) -> dict[str, int]:
-    """Replace earlier demonstration rows; filters and searches belong to the first superuser, if there is one."""
+    """Replace earlier demonstration rows; filters and searches belong to the first superuser, if any."""
     owner = get_user_model().objects.filter(is_superuser=True).order_by("pk").first()
     for model, kept in ((SavedFilter, FILTERS), (SavedSearch, SEARCHES)) if owner else ():
         for name, query in kept.items():

@@ -1,4 +1,4 @@
-"""Demonstration checks and deploys, made inside PostgreSQL. Their next run lies years ahead: nothing is asked."""
+"""Creates demonstration checks and deploys inside PostgreSQL. The next run is years ahead, so no check runs."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -67,7 +67,7 @@ DEPLOYS_PER_SERVICE = 8
 
 
 def clear() -> None:
-    """Remove what an earlier run made; the models refuse to delete history, PostgreSQL does not."""
+    """Delete the rows of an earlier run in SQL, because the models refuse to delete history."""
     mine = 'SELECT id FROM core_service WHERE labels @> \'{"demo": "true"}\''
     with connection.cursor() as cursor:
         for statement in (
@@ -81,7 +81,7 @@ def clear() -> None:
 
 
 def seed(now: datetime) -> dict[str, int]:
-    """Give each demonstration service three checks with a month of history, and deploys."""
+    """Give each demonstration service three checks with a month of history, and some deploys."""
     facts: dict[str, Any] = {"now": now, "per_service": DEPLOYS_PER_SERVICE}
     with connection.cursor() as cursor:
         for statement in (CHECKS, FLIPS, HOURS, DEPLOYS):

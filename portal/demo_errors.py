@@ -1,4 +1,4 @@
-"""Errors for the demonstration: issues of a disabled Sentry with transitions and a day of events."""
+"""Creates demonstration errors: issues of a disabled Sentry with transitions and a day of events."""
 
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ NAME = "demo-sentry"
 
 
 def seed(count: int, *, now: datetime) -> dict[str, int]:
-    """Replace earlier demonstration errors; return what was made. Its caller holds the transaction."""
+    """Replace earlier demonstration errors; return the numbers created. The caller opens the transaction."""
     polled: dict[str, Any] = {
         "kind": "sentry", "url": "http://demo.invalid", "enabled": False, "attempted_at": now, "succeeded_at": now,
         "duration_seconds": 0.2, "error": "", "options": {"organization": "demo"}, "interval_seconds": 86400,
@@ -34,7 +34,7 @@ CLEAR = (
     "DELETE FROM monitoring_errorissue WHERE upstream_id = %(upstream)s",
     "DELETE FROM monitoring_errortally WHERE upstream_id = %(upstream)s",
 )
-# At most 400 issues are unresolved, however long the history.
+# At most 400 issues are unresolved, however long the history is.
 ISSUES = """
 WITH services AS (
     SELECT array_agg(id ORDER BY id) AS ids, array_agg(slug ORDER BY id) AS slugs, count(*)::int AS n

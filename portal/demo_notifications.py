@@ -1,4 +1,4 @@
-"""Demonstration channels, routes and deliveries. The channels are switched off: nothing is ever sent."""
+"""Creates demonstration channels, routes and deliveries. The channels are disabled, so nothing is ever sent."""
 
 from datetime import datetime
 
@@ -16,7 +16,7 @@ ROUTES: tuple[tuple[str, int, list[str], bool, tuple[str, ...]], ...] = (
     ("demo-payments", 20, ['team="payments"'], False, ("demo-slack",)),
     ("demo-rest", 90, [], False, ("demo-mail",)),
 )
-# What most alerts of the demonstration came to: each opened and each resolved one told one channel.
+# One delivery, to one channel, for each opened and each resolved transition of a demonstration alert.
 DELIVERIES = """
 INSERT INTO alerts_notification (batch, channel_id, channel_name, route_id, kind, outcome, reason, subject, body,
     firing, resolved, alert_ids, transition_ids, created_at, queued_at, attempts, answer, finished_at, duration_seconds)
@@ -43,7 +43,7 @@ ORDER BY t.at
 
 
 def seed(upstream_id: int, now: datetime) -> int:
-    """Replace the demonstration channels, routes and deliveries; return how many deliveries were made."""
+    """Replace the demonstration channels, routes and deliveries; return the number of deliveries."""
     names = [name for name, _service, _shown in CHANNELS]
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM alerts_notification WHERE channel_name = ANY(%s)", [names])

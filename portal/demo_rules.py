@@ -1,4 +1,4 @@
-"""Demonstration rules and scrape targets of the demonstration services."""
+"""Creates demonstration rules and scrape targets for the demonstration services."""
 
 from django.db import connection
 
@@ -33,7 +33,7 @@ def clear() -> None:
 
 
 def seed(prometheus: Upstream) -> dict[str, int]:
-    """Give each demonstration service two rules, of a Prometheus that is not asked, and two switched-off targets."""
+    """Give each demonstration service two rules, of a Prometheus that is not polled, and two disabled targets."""
     with connection.cursor() as cursor:
         cursor.execute(TARGETS)
         targets = int(cursor.rowcount)

@@ -1,4 +1,4 @@
-"""The statements of portal/demo.py: everything random comes from PostgreSQL's seeded generator."""
+"""SQL statements for portal/demo.py: everything random comes from PostgreSQL's seeded generator."""
 
 TARGETS = """
 INSERT INTO monitoring_target (upstream_id, service_id, job, instance, scrape_url, labels, health, error, changed_at)
@@ -28,7 +28,7 @@ ON CONFLICT (service_id) DO UPDATE SET status = excluded.status, reason = exclud
     targets_status = excluded.targets_status, targets_reason = excluded.targets_reason, upstream_id = excluded.upstream_id, targets_up = excluded.targets_up, targets_down = excluded.targets_down
 """
 
-# Three short spells a service, apart from each other and before the two days of which STATUSES tells.
+# Three short outages per service that do not overlap, before the two days that STATUSES covers.
 FLIPS = """
 WITH mine AS (
     SELECT id FROM core_service WHERE labels @> '{"demo": "true"}'

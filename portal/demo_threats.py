@@ -1,4 +1,4 @@
-"""Demonstration flags, blocks and an allow-list, in the networks kept for documentation."""
+"""Creates demonstration flags, blocks and an allow-list, in the networks reserved for documentation."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -39,7 +39,7 @@ FLAGS: tuple[tuple[str, str, str, str, int, str, int, str, tuple[str, ...]], ...
 
 
 def seed(*, now: datetime) -> dict[str, int]:
-    """Replace earlier demonstration flags and blocks; return what was made."""
+    """Replace earlier demonstration flags and blocks; return the numbers created."""
     Flag.objects.filter(counts__demo=1).delete()
     Block.objects.filter(created_by=DEMO).delete()
     AllowEntry.objects.filter(created_by=DEMO).delete()
@@ -62,7 +62,7 @@ def seed(*, now: datetime) -> dict[str, int]:
 
 
 def _sample(rule: str) -> list[AuditEntry]:
-    """Return entries of the demonstration such as the rule counts."""
+    """Return demonstration audit entries of the kind that the rule counts."""
     action, _path = EVIDENCE.get(rule, SIGN_IN)
     entries = AuditEntry.objects.filter(action=action, writer_id=DEMO)
     return list(entries.order_by("-recorded_at")[: 2 * SECONDS])
@@ -89,7 +89,7 @@ def _flag(facts: tuple[Any, ...], sample: list[AuditEntry], now: datetime) -> Fl
 
 
 def _name_services() -> None:
-    """Let each flag concern its services, as far as the demonstration has them."""
+    """Link each flag to its services, if they exist."""
     known = set(Service.objects.values_list("slug", flat=True))
     named = {facts[5]: known.intersection(facts[-1]) for facts in FLAGS}
     FlagService.objects.bulk_create(
@@ -100,7 +100,7 @@ def _name_services() -> None:
 
 
 def _block(kind: str, value: str, reason: str, origin: str, now: datetime, *, hours: int) -> Block:
-    """Return a block with `hours` left; negative ones have ended."""
+    """Return a block with `hours` left; with negative hours it has ended."""
     expires = now + timedelta(hours=hours)
     began = min(now, expires) - timedelta(minutes=20)
     return Block(

@@ -10,7 +10,7 @@ from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 
-# Swagger UI writes style elements, which are refused everywhere else; no script is allowed more.
+# Swagger UI adds style elements, which the CSP forbids everywhere else; scripts are allowed no more than elsewhere.
 STYLES = {"style-src": [SELF, "'unsafe-inline'"]}
 
 

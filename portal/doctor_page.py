@@ -1,4 +1,4 @@
-"""The doctor in the admin: a button that examines everything now, and what was found."""
+"""Page of the doctor in the admin: a button that examines everything now, and the findings."""
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -14,7 +14,7 @@ COLOURS = {Level.FAIL: "down", Level.WARN: "degraded", Level.OK: "up"}
 
 
 def doctor(request: HttpRequest) -> HttpResponse:
-    """Examine on POST only: it asks every server, which a link must not."""
+    """Examine on POST only: it contacts every server, which following a link must not do."""
     if not request.user.has_perm(PERMISSION):
         raise PermissionDenied
     findings = examine() if request.method == "POST" else None

@@ -1,8 +1,8 @@
-"""What a list says while it holds nothing: what would stand there, and where it comes from."""
+"""Texts for empty admin lists: what would be listed, and where it comes from."""
 
 NOTHING = ("Nothing here yet", "")
 
-# Model: (heading, sentence). Lists that open with a filter speak of what the filter shows.
+# Model: (heading, sentence). For lists that open with a filter, the text describes the filtered list.
 SENTENCES: dict[str, tuple[str, str]] = {
     "alerts.Alert": (
         "No open alert",

@@ -1,6 +1,6 @@
-"""Reads the environment, `NAME` or `NAME_FILE`, into typed values.
+"""Reads environment variables, from `NAME` or `NAME_FILE`, into typed values.
 
-A wrong value never raises: it is noted in `problems`, the default is used, and the
+An invalid value never raises: it is recorded in `problems`, the default is used, and the
 system check portal.E001 prints the sentence and the hint.
 """
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A variable whose value cannot be used: what is wrong, and what to do about it."""
+    """An invalid environment variable: what is wrong, and what to do about it."""
 
     variable: str
     message: str
@@ -35,7 +35,7 @@ def _note(variable: str, message: str, hint: str) -> None:
 
 
 def raw(name: str) -> str | None:
-    """Return the value of `name`, or the stripped content of the file `NAME_FILE` names."""
+    """Return the value of `name`, or the stripped content of the file that `NAME_FILE` names."""
     path = os.environ.get(f"{name}_FILE")
     if path:
         try:
@@ -88,12 +88,12 @@ def web_processes() -> int:
 
 
 def words(name: str, default: str = "") -> list[str]:
-    """Return a comma-separated list, without empty members."""
+    """Return the items of a comma-separated list, without empty ones."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
 
 
 def label_names(name: str, default: str) -> list[str]:
-    """Return comma-separated names of Prometheus labels; a wrong member is noted and left out."""
+    """Return comma-separated names of Prometheus labels; an invalid one is recorded and left out."""
     found = words(name, default)
     for word in found:
         if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", word):
@@ -102,7 +102,7 @@ def label_names(name: str, default: str) -> list[str]:
 
 
 def networks(name: str, default: str = "") -> list[Network]:
-    """Return comma-separated CIDR networks; a wrong member is noted and left out."""
+    """Return comma-separated CIDR networks; an invalid one is recorded and left out."""
     found: list[Network] = []
     for word in words(name, default):
         try:
@@ -113,7 +113,7 @@ def networks(name: str, default: str = "") -> list[Network]:
 
 
 def url(name: str, schemes: tuple[str, ...], default: str = "") -> str:
-    """Return an absolute URL without its trailing slash."""
+    """Return an absolute URL without a trailing slash."""
 
     def parse(value: str) -> str:
         parts = urlsplit(value)
@@ -126,7 +126,7 @@ def url(name: str, schemes: tuple[str, ...], default: str = "") -> str:
 
 
 def server(name: str, schemes: tuple[str, ...]) -> str:
-    """Return `scheme://host:port`, all three of which are needed; empty when not set."""
+    """Return `scheme://host:port`, of which all three parts are required; empty when not set."""
 
     def parse(value: str) -> str:
         parts = urlsplit(value)
@@ -138,7 +138,7 @@ def server(name: str, schemes: tuple[str, ...]) -> str:
 
 
 def slug(name: str) -> str:
-    """Return a word that is safe as a part of a path; empty when not set."""
+    """Return a word that is safe as part of a path; empty when not set."""
 
     def parse(value: str) -> str:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", value):
@@ -155,7 +155,7 @@ def dsn(name: str) -> str:
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname or not parts.username:
             raise ValueError
-        _ = parts.port, int(parts.path.rpartition("/")[2])  # both raise when they are no numbers
+        _ = parts.port, int(parts.path.rpartition("/")[2])  # both raise if not a number
         return value
 
     return _parsed(name, "", parse, "Use https://key@host/project-number.")
@@ -175,12 +175,12 @@ def _is_server(word: str, schemes: tuple[str, ...]) -> bool:
         parts = urlsplit(word)
         is_whole = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
         return is_whole and not (parts.query or parts.fragment)
-    except ValueError:  # brackets that do not close, a port that is not a number
+    except ValueError:  # an unclosed bracket, or a port that is not a number
         return False
 
 
 def urls(name: str, schemes: tuple[str, ...] = ("http", "https")) -> list[str]:
-    """Return a comma-separated list of absolute URLs; a wrong member is noted and left out."""
+    """Return a comma-separated list of absolute URLs; an invalid one is recorded and left out."""
     found = []
     for word in words(name):
         if _is_server(word, schemes):
@@ -195,9 +195,9 @@ def urls(name: str, schemes: tuple[str, ...] = ("http", "https")) -> list[str]:
 
 
 def service_urls(name: str) -> list[str]:
-    """Return URLs of any scheme that hold secrets, separated by commas or blanks before a scheme.
+    """Return URLs of any scheme, which may hold secrets; they are separated by a comma or blank before a scheme.
 
-    A comma within a URL, as in a list of recipients, does not end it.
+    A comma inside a URL, as in a list of recipients, does not end it.
     """
     found = [part.strip(" ,") for part in re.split(r"[\s,]+(?=[a-z0-9+]+://)", text(name).strip())]
     if any(part and "://" not in part for part in found):
@@ -207,7 +207,7 @@ def service_urls(name: str) -> list[str]:
 
 
 def secret(name: str, generated: Path) -> str:
-    """Return a secret from the environment, or one made once and kept in `generated` (0600)."""
+    """Return a secret from the environment, or one generated once and stored in `generated` (mode 0600)."""
     value = raw(name)
     if value:
         return value
@@ -221,7 +221,7 @@ def secret(name: str, generated: Path) -> str:
 
 
 def keep_secret(path: Path, make: Callable[[], str]) -> str:
-    """Return the content of `path`; when absent, create it with `make()`, safe against a race."""
+    """Return the content of `path`; if absent, create it with `make()`, safely against a race."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         draft = path.with_name(f".{path.name}.{os.getpid()}")
@@ -229,7 +229,7 @@ def keep_secret(path: Path, make: Callable[[], str]) -> str:
         with os.fdopen(descriptor, "w") as file:
             file.write(make())
         try:
-            os.link(draft, path)  # fails when another process was first: its secret is the one
+            os.link(draft, path)  # fails if another process was first, whose secret then counts
         except FileExistsError:
             pass
         finally:
@@ -264,7 +264,7 @@ def database(name: str) -> dict[str, Any]:
 
 
 def celery_broker(redis_url: str) -> str:
-    """Return Celery's spelling of a Redis URL; it writes a socket as `redis+socket://`."""
+    """Return a Redis URL in Celery's notation, in which a socket is `redis+socket://`."""
     if not redis_url.startswith("unix://"):
         return redis_url
     parts = urlsplit(redis_url)

@@ -1,4 +1,4 @@
-"""What answers when no view does: a problem under /api/, a page with a way on elsewhere."""
+"""Error views: a problem document under /api/, elsewhere a page with a link to continue."""
 
 import sys
 from typing import Any
@@ -61,7 +61,7 @@ def not_found(request: HttpRequest, exception: Exception) -> Any:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer an exception that no view caught. Asks neither the database nor Redis."""
+    """Answer an unhandled exception. Uses neither the database nor Redis."""
     away = isinstance(sys.exc_info()[1], problems.OUTAGES)
     if not _is_api(request):
         return _outage_page() if away else _fault_page()

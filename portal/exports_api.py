@@ -47,7 +47,7 @@ def download(export: ExportRecord, *, actor: Any) -> StreamingHttpResponse:
         exports.begin(export, actor=actor), content_type="text/csv; charset=utf-8"
     )
     reply["Content-Disposition"] = f'attachment; filename="audit-{export.pk}.csv"'
-    reply["X-Accel-Buffering"] = "no"  # a proxy that collects it first would hide the progress
+    reply["X-Accel-Buffering"] = "no"  # a buffering proxy would hide the progress
     return reply
 
 

@@ -1,4 +1,4 @@
-"""The portal's gauges: a constant number of SQL statements, then metric families made of their rows."""
+"""Reads the portal's gauges with a constant number of SQL statements, and builds metric families from them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ DATABASE_SQL = """
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What was read, at one moment."""
+    """The values read at one moment."""
 
     at: datetime
     upstreams: list[Upstream]
@@ -154,7 +154,7 @@ def _of_security(rows: Rows) -> Iterator[Metric]:
 
 
 def _of_upstreams(rows: Rows) -> Iterator[Metric]:
-    """Yield what is known of each enabled upstream; one that was never polled has no values."""
+    """Yield the metrics of each enabled upstream; one that was never polled has no values."""
     polled = [row for row in rows.upstreams if row.attempted_at is not None]
     labels = ["upstream", "kind"]
     reachable = (Freshness.LIVE,)

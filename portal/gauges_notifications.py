@@ -1,4 +1,4 @@
-"""Gauges of notifications: how long the queues are, and which channel fails. Two SQL statements."""
+"""Reads the gauges of notifications with two SQL statements: queue lengths, and which channels fail."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Gauges of SIEM forwarding: how far behind each destination is, and which one fails. One statement."""
+"""Reads the gauges of SIEM forwarding with one statement: how far behind each destination is, and which fail."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -11,7 +11,7 @@ Rows = list[tuple[str, float, bool]]
 
 
 def read(*, at: datetime) -> Rows:
-    """Return name, lag and whether it works, of each destination that is on."""
+    """Return name, lag and whether it works, for each enabled destination."""
     rows = SiemDestination.objects.filter(enabled=True).with_oldest_waiting().order_by("name")
     return [(row.name, row.lag_seconds(at=at), not row.failures) for row in rows]
 

@@ -1,4 +1,4 @@
-"""gunicorn: two processes of four threads, with the bookkeeping that multiprocess metrics need."""
+"""Configures gunicorn: two processes of four threads, with the hooks that multiprocess metrics need."""
 
 import os
 from pathlib import Path
@@ -16,11 +16,11 @@ graceful_timeout = 10
 max_requests = 20_000
 max_requests_jitter = 2_000
 control_socket_disable = (
-    True  # its default place is the home folder, which a container may not have
+    True  # its socket would be in the home folder, which a container may not have
 )
 logger_class = EcsLogger
-accesslog = None  # the portal writes its own line per request
-forwarded_allow_ips = "127.0.0.1"  # the portal decides the client address itself (TRUSTED_PROXIES)
+accesslog = None  # the portal logs each request itself
+forwarded_allow_ips = "127.0.0.1"  # the portal finds the client address itself (TRUSTED_PROXIES)
 limit_request_line = 8190  # PromQL in a query may be long
 limit_request_field_size = 8190
 
@@ -28,8 +28,8 @@ limit_request_field_size = 8190
 def on_starting(server: Any) -> None:
     """Empty the metrics folder: files of an earlier run would be counted again.
 
-    Under `manage.py up` and in the containers the folder is shared with the worker: it is emptied by
-    the run, or lies on a tmpfs.
+    With PORTAL_SUPERVISED (`manage.py up`, containers) the worker shares the folder, so that we must not
+    empty it: the supervisor does, or it is on a tmpfs.
     """
     folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     if folder and not os.environ.get("PORTAL_SUPERVISED"):

@@ -1,4 +1,4 @@
-"""`/healthz`: does this process answer; `/readyz`: can the portal do its work, part by part."""
+"""Views for probes: `/healthz` says whether this process answers, `/readyz` whether each part of the portal works."""
 
 import time
 from collections.abc import Callable
@@ -12,20 +12,20 @@ from redis.exceptions import RedisError
 
 from portal.tasks import HEARTBEAT_KEY
 
-# The heartbeat ticks every 10 seconds; a worker that is busy with a slow poll may miss a few.
+# The heartbeat is due every 10 seconds; a worker that is busy with a slow poll may miss a few.
 HEARTBEAT_LIMIT_SECONDS = 60
 
-# What a part says: whether it is ready, and a sentence.
+# The state of a part: whether it is ready, and a sentence.
 Finding = tuple[bool, str]
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
-    """Answer without asking anything else: a restart would cure what this does not answer."""
+    """Answer without depending on anything else: if this fails, restarting the process helps."""
     return HttpResponse("ok\n", content_type="text/plain", headers={"Cache-Control": "no-store"})
 
 
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Answer 200 when every part is ready, else 503; both name each part with its sentence."""
+    """Answer 200 when every part is ready, else 503; both list each part with its sentence."""
     found = {name: check() for name, check in CHECKS.items()}
     ready = all(good for good, _sentence in found.values())
     document: dict[str, Any] = {
@@ -38,9 +38,9 @@ def readyz(request: HttpRequest) -> JsonResponse:
 
 
 def heartbeat_age_seconds() -> float | None:
-    """Return the age of the newest sign of life of any worker; None when there is none.
+    """Return the age of the newest heartbeat of any worker; None when there is none.
 
-    Raises RedisError or OSError when Redis cannot be asked.
+    Raises RedisError or OSError when Redis is unavailable.
     """
     beat = cache.get(HEARTBEAT_KEY)
     return max(0.0, time.time() - float(beat)) if beat is not None else None
@@ -56,7 +56,7 @@ def _database() -> Finding:
 
 
 def pending_migrations() -> int:
-    """Return how many migrations of this version the database lacks. Raises DatabaseError."""
+    """Return how many migrations have not been applied. Raises DatabaseError."""
     executor = MigrationExecutor(connection)
     return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 

@@ -1,4 +1,4 @@
-"""Log search in the admin: a form, a histogram, lines that open, and the lines around one of them."""
+"""Page of the log search in the admin: a form, a histogram, expandable lines, and the context of one line."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -50,7 +50,7 @@ TIMES = ("since", "until", "around", "minutes")
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the page shows: lines, or why there are none. `state` names the kind of trouble."""
+    """The content of the page: lines, or why there are none. `state` names the kind of failure."""
 
     state: str = "found"
     sentence: str = ""
@@ -63,7 +63,7 @@ def logs(request: HttpRequest) -> HttpResponseBase:
     if not request.user.has_perm(PERMISSION):
         raise PermissionDenied
     parameters = request.GET.dict()
-    if parameters.get("range"):  # chosen in the form, where an earlier time may still be kept
+    if parameters.get("range"):  # chosen in the form, which may still hold an earlier time
         parameters = {name: value for name, value in parameters.items() if name not in TIMES}
     now = timezone.now()
     shown: Shown | StreamingHttpResponse
@@ -106,14 +106,14 @@ def _page(
 
 
 def _named(error: ParameterError) -> list[str]:
-    """Return the sentences on what cannot be searched, each with the name of its field."""
+    """Return the error messages of invalid fields, each with the label of its field."""
     return [
         f"{LABELS.get(name, name)}: {word}" for name, said in error.errors.items() for word in said
     ]
 
 
 def _save_url(request: HttpRequest, parameters: dict[str, str]) -> str:
-    """Return the form that keeps this search, where there is one worth it and the account may."""
+    """Return the URL of the form that saves this search; empty if it is trivial or the account may not save it."""
     query = {name: parameters[name] for name in SAVED_PARAMETERS if parameters.get(name)}
     if not query.keys() - {"range"} or not request.user.has_perm("monitoring.add_savedsearch"):
         return ""
@@ -121,7 +121,7 @@ def _save_url(request: HttpRequest, parameters: dict[str, str]) -> str:
 
 
 def _shown(wanted: LogRequest, *, as_csv: bool) -> Shown | StreamingHttpResponse:
-    """Ask the server, for the page or a file; whatever it cannot do becomes a sentence on the page."""
+    """Run the search, for the page or a file; any failure becomes a sentence on the page."""
     try:
         if as_csv:
             return export.download(wanted)
@@ -151,7 +151,7 @@ def _linked(lines: tuple[LogLine, ...]) -> tuple[tuple[LogLine, str], ...]:
 
 
 def address(parameters: dict[str, str], **over: str) -> str:
-    """Return the query string of the same search with some parameters changed; empty ones vanish."""
+    """Return the query string of this search with some parameters changed; empty ones are left out."""
     kept = {name: parameters.get(name, "") for name in KEPT} | over
     return "?" + urlencode({name: value for name, value in kept.items() if value})
 
@@ -163,7 +163,7 @@ def _between(since: datetime, until: datetime) -> dict[str, str]:
 def _bars(
     buckets: tuple[Bucket, ...], wanted: LogRequest, parameters: dict[str, str]
 ) -> list[dict[str, Any]]:
-    """Return the histogram in a view box of 100 by 100; each bar leads to its own time."""
+    """Return the histogram in a view box of 100 by 100; each bar links to its time range."""
     most = max((bucket.lines for bucket in buckets), default=0)
     width = 100 / max(1, len(buckets))
     step = timedelta(seconds=wanted.query.step_seconds)
@@ -187,7 +187,7 @@ def _bars(
 
 
 def _csv(wanted: LogRequest, shown: Shown, parameters: dict[str, str]) -> str:
-    """Return the link to a file of what is shown, over the same time whatever the clock says then."""
+    """Return the link to a CSV file of the lines shown, with the time range fixed to the current one."""
     if not shown.lines:
         return ""
     if shown.anchor:
@@ -204,7 +204,7 @@ def _older(wanted: LogRequest, found: Found, parameters: dict[str, str]) -> str:
 
 
 def _wider(wanted: LogRequest, parameters: dict[str, str]) -> list[tuple[int, str, bool]]:
-    """Return links to more or less time around a moment."""
+    """Return links to longer and shorter times around a moment."""
     if wanted.around is None:
         return []
     now = int((wanted.query.until - wanted.around).total_seconds() // 60) or AROUND_MINUTES

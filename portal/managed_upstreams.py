@@ -1,4 +1,4 @@
-"""Upstreams named in the environment become rows, marked as managed, when the portal starts."""
+"""Creates rows, marked as managed, at start-up for the upstreams that the environment defines."""
 
 import logging
 from dataclasses import dataclass, field
@@ -16,12 +16,12 @@ from security.siem import destinations
 log = logging.getLogger(__name__)
 
 
-# Rules shipped in docker/prometheus/ fire this one always: while it is missing, Prometheus or its
-# way to Alertmanager is broken, and nothing is closed by absence.
+# The rules in docker/prometheus/ make this alert fire all the time. While it is missing, Prometheus or
+# its connection to Alertmanager is broken, and alerts must not be closed because they are absent.
 WATCHDOG = {"watchdogs": [{"watchdog": ['alertname="Watchdog"'], "covers": []}]}
 
 
-# Sentry meters its API by the second and by the caller; errors are no matter of seconds.
+# Sentry limits API calls per second and caller, and errors need not appear within seconds.
 SENTRY_SECONDS = 60
 ELASTICSEARCH_SECONDS = 30  # only its health is polled
 
@@ -30,8 +30,8 @@ ELASTICSEARCH_SECONDS = 30  # only its health is polled
 class DesiredUpstream:
     """An upstream row as the environment defines it.
 
-    `options` are defaults for an embedded server, which options set on the row override; `enforced` come
-    from variables and override those of the row.
+    `options` are defaults for an embedded server, which the row's options override; `enforced` options
+    come from variables and override the row's.
     """
 
     kind: str
@@ -39,7 +39,7 @@ class DesiredUpstream:
     options: dict[str, Any] = field(default_factory=dict)
     enforced: dict[str, Any] = field(default_factory=dict)
     credentials: Any = field(default_factory=dict, repr=False)
-    interval_seconds: int = 0  # as POLL_SECONDS says
+    interval_seconds: int = 0  # 0: POLL_SECONDS
 
 
 def desired() -> dict[str, DesiredUpstream]:
@@ -70,7 +70,7 @@ def desired() -> dict[str, DesiredUpstream]:
 
 
 def _apart(written: str) -> tuple[str, dict[str, str]]:
-    """Return a URL without its user and password, and these: a row shows its URL, and hides credentials."""
+    """Return a URL without user and password, and the two as credentials: a row shows its URL but hides those."""
     parts = urlsplit(written)
     login = {"username": unquote(parts.username or ""), "password": unquote(parts.password or "")}
     url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
@@ -116,9 +116,9 @@ def _elasticsearch() -> DesiredUpstream:
 
 
 def synchronise() -> list[str]:
-    """Create or correct the managed rows; return the names of those that changed.
+    """Create or update the managed rows; return the names of those that changed.
 
-    A row whose variable was removed is disabled, never deleted: it carries history.
+    A row whose variable was removed is disabled, never deleted, because its history refers to it.
     """
     names = desired()
     changed = [name for name, row in names.items() if _keep(name, row)]
@@ -130,7 +130,7 @@ def synchronise() -> list[str]:
 
 
 def _keep(name: str, wanted: DesiredUpstream) -> bool:
-    """Create or correct one row; True when something changed."""
+    """Create or update one row; True when something changed."""
     row, created = Upstream.objects.get_or_create(
         name=name,
         defaults={
@@ -145,7 +145,7 @@ def _keep(name: str, wanted: DesiredUpstream) -> bool:
     if created:
         return True
     before = (row.kind, row.url, row.managed, row.enabled, row.options, row.credentials)
-    # Those typed on its page stay, but never go to a server that they were not typed for.
+    # Credentials entered on its page are kept, but must not be sent to a server they were not meant for.
     own = {} if row.moves_to(wanted.url) else row.credentials
     row.kind, row.url, row.managed, row.enabled = wanted.kind, wanted.url, True, True
     row.options = {**_options(row, wanted), **wanted.enforced}
@@ -157,7 +157,7 @@ def _keep(name: str, wanted: DesiredUpstream) -> bool:
 
 
 def _options(row: Upstream, wanted: DesiredUpstream) -> dict[str, Any]:
-    """Return the row's own options; our watchdog comes and goes with the embedded servers."""
+    """Return the row's options; our watchdog is added and removed with the embedded servers."""
     options = dict(row.options)
     if wanted.options:
         return {**wanted.options, **options}
@@ -178,7 +178,7 @@ def after_migrate(**_kwargs: Any) -> None:
 
 
 def connect() -> None:
-    # The signal comes once per app, after all tables are there; once is enough.
+    # The signal is sent once per app, when all tables exist; reacting to one of them is enough.
     post_migrate.connect(
         after_migrate, sender=apps.get_app_config("core"), dispatch_uid="portal.managed"
     )

@@ -1,4 +1,4 @@
-"""`/metrics`: what all processes counted, and the portal's own gauges read from the database now."""
+"""Serves `/metrics`: the counters of all processes, and gauges read from the database at each scrape."""
 
 import hmac
 import logging
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class PortalCollector(Collector):
-    """The portal's own gauges. A part that cannot be asked is left out, never invented."""
+    """The portal's own gauges. A part that cannot be read is left out, so that no value is made up."""
 
     def collect(self) -> Iterator[Metric]:
         yield from _build_info()
@@ -68,7 +68,7 @@ def _heartbeat() -> Iterable[Metric]:
 
 
 def exposition() -> bytes:
-    """Return the text that Prometheus reads; with several processes, the sum over them."""
+    """Return the metrics in Prometheus's text format; with several processes, the sum over them."""
     registry = CollectorRegistry()
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
@@ -81,7 +81,7 @@ def exposition() -> bytes:
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Serve the metrics to whoever has METRICS_TOKEN, a token of scope metrics, or the right address."""
+    """Serve the metrics to a client with METRICS_TOKEN, a token of scope metrics, or an allowed address."""
     if not may_scrape(request):
         return problems.response(
             "Forbidden", 403,
@@ -95,7 +95,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 def may_scrape(request: HttpRequest, *scopes: Scope) -> bool:
-    """True for METRICS_TOKEN, METRICS_NETWORKS, and tokens of scope metrics or one of `scopes`."""
+    """True for METRICS_TOKEN, addresses in METRICS_NETWORKS, and tokens of scope metrics or one of `scopes`."""
     scheme, _, written = str(request.META.get("HTTP_AUTHORIZATION", "")).partition(" ")
     address = request_context.current().source_ip
     if scheme.lower() == "bearer" and written.strip():

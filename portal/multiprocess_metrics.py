@@ -1,7 +1,7 @@
 """Names the metric files of prometheus_client after host and process.
 
-The library names them after the process id alone. Process ids repeat between containers: in a shared
-folder, web and worker would both write the file of process 7 and corrupt each other's counters.
+The library uses only the process id, which is not unique across containers: in a shared folder, web
+and worker could both write the file of process 7 and corrupt each other's counters.
 """
 
 import os
@@ -18,10 +18,10 @@ def process_name(pid: int | None = None) -> str:
 
 
 def use_host_in_file_names() -> None:
-    """Make metrics that are created from now on use such file names."""
+    """Use such file names for all metrics created from now on."""
     values.ValueClass = values.MultiProcessValue(process_name)  # type: ignore[no-untyped-call]
 
 
 def mark_process_dead(pid: int) -> None:
-    """Remove the gauges of a process of this host that has ended; its counters stay in the sum."""
+    """Remove the gauges of a process on this host that has ended; its counters remain in the sum."""
     multiprocess.mark_process_dead(process_name(pid))  # type: ignore[no-untyped-call]

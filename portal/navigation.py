@@ -1,7 +1,7 @@
-"""The sidebar: what exists in this portal, in the order of a working day.
+"""Builds the sidebar, in the order in which its pages are used during a working day.
 
-An entry appears when its model is registered in the admin and the account may see it, so that
-no link leads nowhere.
+An entry appears only if its model is registered in the admin and the account may see it, so that
+there are no dead links.
 """
 
 from typing import Any
@@ -11,17 +11,17 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 
-# Pages that belong to no model, with the permission each asks for.
+# Pages that belong to no model, each with the permission it requires.
 PAGES: dict[str, str] = {
     "admin:timeline": "alerts.view_alert",
     "admin:alert_analytics": "alerts.view_alert",
     "admin:traffic": "monitoring.view_panel",
-    "admin:consumers": "monitoring.view_panel",  # reached from the one above
+    "admin:consumers": "monitoring.view_panel",  # linked from the page above
     "admin:logs": "monitoring.view_panel",
     "admin:doctor": "core.change_upstream",
 }
 
-# Group title, then (title, icon, model or page). Icons are names of Material Symbols.
+# Group title, then (title, icon, model or page). The icons are names of Material Symbols.
 GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     (
         "Operate",
@@ -92,7 +92,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def _link(request: HttpRequest, label: str) -> str:
-    """Return the URL of a page or changelist, or nothing where there is none for this account."""
+    """Return the URL of a page or changelist; empty when this account may not see it."""
     if label in PAGES:
         return reverse(label) if request.user.has_perm(PAGES[label]) else ""
     model = apps.get_model(label)

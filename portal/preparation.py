@@ -1,4 +1,4 @@
-"""What has to be in the database, and under `var/`, before the portal serves: each step repeatable."""
+"""Prepares the database and `var/` before the portal serves requests; each step can be repeated."""
 
 import os
 from pathlib import Path
@@ -25,13 +25,13 @@ PREPARING = Actor("system", "", "manage.py prepare")
 def migrate() -> str:
     pending = pending_migrations()
     call_command("migrate", interactive=False, verbosity=0)
-    # Before the first entry of this start: the last one may be many months ago.
+    # Before the first audit entry of this run: the previous run may have been months ago.
     partitions.ensure(at=timezone.now())
     return f"{pending} applied" if pending else "none pending, checked"
 
 
 def collect_static_files() -> str:
-    """Collect the static files when this version's are not there yet; it costs seconds."""
+    """Collect the static files unless those of this version are already there, because it takes seconds."""
     root = Path(settings.STATIC_ROOT)
     stamp = root / ".collected"
     wanted = _static_version()
@@ -43,7 +43,7 @@ def collect_static_files() -> str:
 
 
 def _static_version() -> str:
-    """Return what changes when a static file of ours or of a package may have changed."""
+    """Return a text that changes when a static file of ours or of a package may have changed."""
     folders = [Path(config.path) / "static" for config in apps.get_app_configs()]
     folders += [Path(folder) for folder in settings.STATICFILES_DIRS]
     newest, count = 0, 0
@@ -62,7 +62,7 @@ def register_upstreams() -> str:
 
 @transaction.atomic
 def keep_webhook_token() -> str:
-    """Keep one usable token for Alertmanager's webhook in `var/secrets`, minting it when needed."""
+    """Keep one valid token for Alertmanager's webhook in `var/secrets`; create it if needed."""
     path = settings.VAR_DIR / "secrets" / "alertmanager_webhook"
     if path.exists():
         kept = tokens.hashed(path.read_text().strip())
@@ -82,7 +82,7 @@ def keep_webhook_token() -> str:
 
 
 def first_administrator_link() -> str:
-    """Return an enrolment link while nobody can sign in as administrator, else nothing."""
+    """Return an enrolment link as long as nobody can sign in as administrator, else nothing."""
     able = TotpDevice.objects.filter(confirmed=True, user__is_superuser=True, user__is_active=True)
     if able.exists():
         return ""

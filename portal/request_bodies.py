@@ -1,4 +1,4 @@
-"""Handles request bodies that Django's WSGI handler does not: chunked ones, and ones beyond the size limit."""
+"""Handles request bodies that Django's WSGI handler does not: chunked ones, and those above the size limit."""
 
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
@@ -16,10 +16,10 @@ Application = Callable[[Meta, Any], Iterable[bytes]]
 
 
 class RequestBodyMiddleware:
-    """Sets the length of chunked bodies, and drains the rest of bodies that were refused as too large.
+    """Sets the length of chunked bodies, and reads the rest of bodies that were refused as too large.
 
-    Closing a connection while the client still sends resets it, and most clients then never see the
-    response that says why. The web worker ends what takes too long (portal.web_worker).
+    Closing a connection while the client is still sending resets it, and most clients then never see the
+    response that says why. The web worker limits how long this may take (portal.web_worker).
     """
 
     def __init__(self, application: Application) -> None:
@@ -34,7 +34,7 @@ class RequestBodyMiddleware:
 
 
 class _Draining:
-    """A response after which the rest of the request body is read and dropped."""
+    """A response after which the rest of the request body is read and discarded."""
 
     def __init__(self, answer: Iterable[bytes], rest: Any) -> None:
         self.answer = answer
@@ -57,9 +57,9 @@ def _is_chunked(meta: Meta) -> bool:
 
 
 def _set_length(meta: Meta) -> None:
-    """Read a chunked body and set its length; one byte over the limit is enough for it to be refused.
+    """Read a chunked body and set its length; stop one byte above the limit, which is enough to refuse it.
 
-    A body that breaks off gets a length greater than its content, so that it is refused as incomplete.
+    An incomplete body gets a length greater than its content, so that it is refused as incomplete.
     """
     try:
         body = meta["wsgi.input"].read(MAX_BODY_BYTES + 1)

@@ -1,4 +1,4 @@
-"""OpenAPI details that every operation shares: how it is named, how it fails, and its CSV."""
+"""Adds OpenAPI details that all operations share: names, error responses, and CSV."""
 
 from typing import Any
 
@@ -29,11 +29,11 @@ CSV = {"schema": {"type": "string"}}
 
 
 class PortalSchema(AutoSchema):
-    """Names operations after view and action."""
+    """Names each operation after its view and action."""
 
 
 def complete(result: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
-    """Add to every operation how it fails, and to each list the CSV it may be read as."""
+    """Add the error responses to every operation, and CSV to each list."""
     result["components"]["schemas"]["Problem"] = PROBLEM
     for operation in _operations(result):
         responses = operation["responses"]

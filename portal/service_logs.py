@@ -1,4 +1,4 @@
-"""The log lines on a service's page, loaded after the page itself, because the log server may be slow or down."""
+"""Serves the log lines on a service's page, loaded after the page because the log server may be slow or down."""
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -16,7 +16,7 @@ SHOWN = 10
 
 
 def service_logs(request: HttpRequest, service_id: int) -> HttpResponse:
-    """Answer the newest lines of the last hour as a part of the page; what fails is a sentence there."""
+    """Return the newest lines of the last hour as part of the page; a failure is shown there as a sentence."""
     if not request.user.has_perm(PERMISSION):
         raise PermissionDenied
     service = get_object_or_404(Service, pk=service_id)

@@ -1,4 +1,4 @@
-"""Settings: everything an installation may change comes from the environment (docs/configuration.md)."""
+"""Django settings; everything an installation may change comes from the environment (docs/configuration.md)."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +16,7 @@ CONFIG_PROBLEMS = env.problems
 # --- Identity and exposure ----------------------------------------------------------------------
 DEBUG = env.boolean("DEBUG", False)
 SECRET_KEY = env.secret("SECRET_KEY", VAR_DIR / "secrets" / "secret_key")
-# Any of these keys decrypts; the first encrypts. Rotation: put a new one in front.
+# The first key encrypts, all of them decrypt. To rotate, add a new key at the front.
 FIELD_ENCRYPTION_KEYS = [
     key.strip()
     for key in env.secret("FIELD_ENCRYPTION_KEYS", VAR_DIR / "secrets" / "field_keys").split(",")
@@ -26,7 +26,7 @@ PORTAL_URL = env.url("PORTAL_URL", ("http", "https"), "http://127.0.0.1:8000")
 _portal_host = urlsplit(PORTAL_URL).hostname or "localhost"
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", f"localhost,127.0.0.1,[::1],{_portal_host}")
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
-# MaxMind databases: country and network of an address.
+# MaxMind databases with the country and network of an address.
 GEOIP_DATABASES = env.words("GEOIP_DATABASES")
 METRICS_NETWORKS = env.networks("METRICS_NETWORKS")
 METRICS_TOKEN = env.secret("METRICS_TOKEN", VAR_DIR / "secrets" / "metrics_token")
@@ -50,14 +50,14 @@ ELASTICSEARCH_INDEX = env.text("ELASTICSEARCH_INDEX").strip()
 ELASTICSEARCH_API_KEY = env.text("ELASTICSEARCH_API_KEY").strip()
 KIBANA_URL = env.url("KIBANA_URL", ("http", "https"))
 GRAFANA_URL = env.url("GRAFANA_URL", ("http", "https"))
-# Labels of request metrics that name who asks.
+# Labels of request metrics that name the caller.
 TRAFFIC_CONSUMER_LABELS = env.label_names(
     "TRAFFIC_CONSUMER_LABELS", "consumer,client,client_id,client_name,caller"
 )
 TRACES_URL = env.url("TRACES_URL", ("http", "https"))
 PORTAL_EMBEDDED = env.words("PORTAL_EMBEDDED")  # which of them `manage.py up` runs itself
-NOTIFY_URLS = env.service_urls("NOTIFY_URLS")  # they become managed channels at start
-# It becomes a managed destination.
+NOTIFY_URLS = env.service_urls("NOTIFY_URLS")  # become managed channels at start
+# Becomes a managed SIEM destination at start.
 SIEM_URL = env.url("SIEM_URL", ("syslog+tcp", "syslog+tls", "https"))
 SIEM_TOKEN = env.text("SIEM_TOKEN").strip()
 SIEM_CA_FILE = env.text("SIEM_CA_FILE").strip()
@@ -137,7 +137,7 @@ _database = {
 }
 DATABASES: dict[str, Any] = {
     "default": _database,
-    # The same database on a connection of its own: what is written here survives a rollback.
+    # The same database over a separate connection: what is written through it survives a rollback.
     "autocommit": {**_database, "TEST": {"MIRROR": "default"}},
 }
 DATABASE_ROUTERS = ["portal.core.routers.OneDatabaseRouter"]
@@ -158,12 +158,12 @@ CELERY_BROKER_URL = env.celery_broker(REDIS_URL)
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "global_keyprefix": "portal:celery:",
     "visibility_timeout": 600,
-    # A request that wakes the worker must not hang with Redis.
+    # A request that queues a task must not hang when Redis does.
     "socket_timeout": 2,
     "socket_connect_timeout": 2,
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a long outage of Redis is waited out, not died of
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # retry for ever: survive a long outage of Redis
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ALWAYS_EAGER = False
 CELERY_TASK_DEFAULT_QUEUE = "portal"
@@ -171,7 +171,7 @@ CELERY_BEAT_SCHEDULER = "portal.beat:HeartbeatScheduler"
 CELERY_TASK_TIME_LIMIT = 150
 CELERY_TASK_SOFT_TIME_LIMIT = 120
 CELERY_TASK_ACKS_LATE = True
-CELERY_TASK_REJECT_ON_WORKER_LOST = False  # what was lost is still a row; the next tick claims it
+CELERY_TASK_REJECT_ON_WORKER_LOST = False  # the work is still a row; the next tick claims it
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_MAX_MEMORY_PER_CHILD = 400_000  # KiB
 CELERY_WORKER_SEND_TASK_EVENTS = False
@@ -220,7 +220,7 @@ CONTENT_SECURITY_POLICY: dict[str, Any] = {
         "style-src": [SELF, NONCE],
         "style-src-attr": [
             "'unsafe-inline'"
-        ],  # the theme sets style attributes; they run no script
+        ],  # the theme sets style attributes, which cannot run scripts
         "img-src": [SELF, "data:"],
         "font-src": [SELF],
         "connect-src": [SELF],
@@ -261,7 +261,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "portal.schema.PortalSchema",
     "EXCEPTION_HANDLER": "portal.core.problems.problem_handler",
     "DEFAULT_THROTTLE_CLASSES": ["security.throttling.LimitsThrottle"],
-    "URL_FORMAT_OVERRIDE": None,  # ?format=csv is ours
+    "URL_FORMAT_OVERRIDE": None,  # we handle ?format=csv ourselves
     "DATETIME_FORMAT": "iso-8601",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
@@ -297,12 +297,12 @@ SPECTACULAR_SETTINGS = {
 # --- Audit --------------------------------------------------------------------------------------
 AUDIT_LOG_DIR = env.text("AUDIT_LOG_DIR") or str(VAR_DIR / "audit")
 AUDIT_RETENTION_MONTHS = env.integer("AUDIT_RETENTION_MONTHS", 0, minimum=0, maximum=1200)
-# Days that ended blocks are kept; lists of others bring ten thousands a day.
+# Days to keep ended blocks; CrowdSec's community lists add tens of thousands a day.
 BLOCK_RETENTION_DAYS = env.integer("BLOCK_RETENTION_DAYS", 365, minimum=0, maximum=36_500)
 CROWDSEC_RETENTION_DAYS = env.integer("CROWDSEC_RETENTION_DAYS", 7, minimum=0, maximum=36_500)
 AUTH_LOG_FILE = env.text("AUTH_LOG_FILE") or str(VAR_DIR / "log" / "auth.log")
 AUDITLOG_DISABLE_REMOTE_ADDR = (
-    True  # its value comes from a middleware that trusts the left-most address
+    True  # its middleware trusts the left-most address of X-Forwarded-For
 )
 
 # --- Observability of the portal itself ---------------------------------------------------------

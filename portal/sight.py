@@ -1,4 +1,4 @@
-"""What can be seen through the upstreams: "no alerts" and "cannot see alerts" never look alike."""
+"""Says what is visible through the upstreams, so that "no alerts" never looks like "cannot see alerts"."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +17,7 @@ WHAT: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One upstream and how far its data can be trusted. `sentence` says what is wrong, or nothing."""
+    """One upstream and how far its data can be trusted. `sentence` says what is wrong, or is empty."""
 
     id: int
     name: str
@@ -55,7 +55,7 @@ class Sight:
 
 
 def source_of(upstream: Upstream, *, at: datetime) -> Source:
-    """Return the freshness of `upstream` with the sentence that explains it."""
+    """Return the freshness of `upstream`, with a sentence that explains it."""
     freshness = upstream.freshness(at=at)
     settling = freshness == Freshness.LIVE and upstream.settling_since is not None
     state = SETTLING if settling else freshness.value
@@ -95,7 +95,7 @@ def _sentence(upstream: Upstream, state: str) -> str:
 
 
 def sight_of(kind: str, sources: tuple[Source, ...]) -> Sight:
-    """Return whether what upstreams of `kind` tell can be seen now."""
+    """Return whether the data of upstreams of `kind` is current."""
     label, what = UpstreamKind(kind).label, WHAT[kind]
     mine = [source for source in sources if source.kind == kind]
     seeing = [source for source in mine if source.is_seeing]

@@ -1,6 +1,6 @@
-"""Code that connects an application to the portal, filled in with a service's own names.
+"""Renders code that connects an application to the portal, with the names of a service filled in.
 
-What is printed on the page is what the tests run: one file per snippet under templates/snippets/.
+The tests run exactly what the page shows: one file per snippet under templates/snippets/.
 """
 
 import json
@@ -18,7 +18,7 @@ _engine = Engine(dirs=[str(BASE_DIR / "templates" / "snippets")], autoescape=Fal
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
-    """A file to copy. `name` is its path under templates/snippets/, where each ends in .tmpl."""
+    """A file to copy. `name` is its path under templates/snippets/, without the suffix .tmpl."""
 
     name: str
     title: str
@@ -50,8 +50,8 @@ LANGUAGES: dict[str, tuple[Snippet, ...]] = {
 
 
 def render(snippet: Snippet, service: Service, *, token: str = NO_TOKEN) -> str:
-    """Return the text of a snippet for `service`; names are literals of its language."""
-    literal = json.dumps(service.slug)  # a slug is the same literal in JavaScript and Python
+    """Return the text of a snippet for `service`; names become literals of its language."""
+    literal = json.dumps(service.slug)  # for a slug, also valid in JavaScript and Python
     facts = {
         "service": literal,
         "service_in_shell": literal.replace('"', '\\"'),

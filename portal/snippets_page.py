@@ -1,4 +1,4 @@
-"""How to connect one service's application: snippets to copy, and a token made for it."""
+"""Page on how to connect a service's application: snippets to copy, and a token created for it."""
 
 from datetime import timedelta
 
@@ -56,7 +56,7 @@ def _scopes(request: HttpRequest) -> list[Scope]:
 
 @require_recent_auth()
 def make_token(request: HttpRequest, service: Service) -> HttpResponse:
-    """Create a token that may write audit entries and tell of deploys, and show it once on the page."""
+    """Create a token that may write audit entries and report deploys, and show it once on the page."""
     back = HttpResponseRedirect(reverse("admin:snippets", args=[service.slug]))
     scopes = _scopes(request)
     if not scopes or not request.user.has_perm("security.add_apitoken"):

@@ -1,4 +1,4 @@
-"""Ticks of the roof."""
+"""Celery tasks of the portal itself."""
 
 from celery import shared_task
 from django.core.cache import cache
@@ -9,5 +9,5 @@ HEARTBEAT_KEY = "worker-heartbeat"
 
 @shared_task(expires=10)
 def worker_heartbeat() -> None:
-    """Leave a sign of life that the readiness check looks for."""
+    """Record the worker's heartbeat, which the readiness check reads."""
     cache.set(HEARTBEAT_KEY, timezone.now().timestamp(), timeout=3600)

@@ -1,4 +1,4 @@
-"""Logging in ECS field names, and the portal's own error reporting by sentry-sdk."""
+"""Configures logging in ECS field names, and the portal's own error reporting with sentry-sdk."""
 
 from typing import Any
 from urllib.parse import parse_qsl
@@ -44,9 +44,9 @@ def start_sentry(dsn: str, *, release: str, environment: str) -> None:
 
 
 def without_query_values(event: Any, _hint: Any) -> Any:
-    """Keep only the names of a request's query: sentry-sdk sends it as one text, which nothing scrubs.
+    """Keep only the names of query parameters: sentry-sdk sends the query as one string, which it does not scrub.
 
-    Nor does anything scrub the path, which of a one-time link is the secret.
+    It does not scrub the path either, which is the secret of a one-time link.
     """
     request = event.get("request") or {}
     if isinstance(url := request.get("url"), str):
@@ -62,7 +62,7 @@ def logging_configuration(
 ) -> dict[str, Any]:
     """Return a `dictConfig` that writes one line per event: ECS JSON, or plain text, to `stream`.
 
-    `file` and `logstash` get ECS JSON as well, whatever the stream gets.
+    `file` and `logstash` always get ECS JSON.
     """
     known = level if level in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"} else "INFO"
     handlers: dict[str, dict[str, Any]] = {
@@ -95,7 +95,7 @@ def logging_configuration(
         "root": {"handlers": list(handlers), "level": known},
         "loggers": {
             "django.server": {"handlers": ["stream"], "level": "WARNING", "propagate": False},
-            # Celery logs each task twice at INFO; the plan line of a poll says more.
+            # Celery logs each task twice at INFO; the portal's own line for a poll says more.
             "celery": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},
             "celery.beat": {"level": "WARNING"},

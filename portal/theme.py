@@ -1,4 +1,4 @@
-"""How unfold is set up: name, navigation, colours, our styles and scripts. Imported by the settings."""
+"""Configures unfold: name, navigation, colours, our styles and scripts. Imported by the settings."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ from django.templatetags.static import static
 
 
 def _asset(path: str) -> Callable[[HttpRequest], str]:
-    """Return a callable, because the static URL (hashed) is not known while settings are read."""
+    """Return a callable, because the hashed static URL is not known while the settings are read."""
     return lambda _request: static(path)
 
 
@@ -25,7 +25,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": _asset("portal/logo.svg")},
     ],
-    "SHOW_HISTORY": False,  # the audit trail is the history
+    "SHOW_HISTORY": False,  # the audit trail replaces Django's history
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": [_asset("vendor/uplot/uPlot.min.css"), _asset("portal/portal.css")],
     "SCRIPTS": [_asset("portal/alpine-csp.js"), _asset("portal/icons.js")],

@@ -1,4 +1,4 @@
-"""One timeline of everything that happened, merged from what each app tells; one query per stream."""
+"""Merges the events of all apps into one timeline, with one query per stream."""
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
@@ -12,9 +12,9 @@ from security import timeline as security
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A stream of events: the kind it belongs to, and what an account or token needs to see it.
+    """A stream of events: the kind it belongs to, and what an account or token needs in order to see it.
 
-    `asks_owner`: a token shows it only where its account has the permission, as the list of these rows does.
+    `asks_owner`: a token sees it only if its owner has the permission, as in the list of these rows.
     """
 
     kind: str
@@ -48,7 +48,7 @@ Allowed = Callable[[Stream], bool]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Events, newest first; `next` is where older ones begin, None at the end."""
+    """Events, newest first; `next` is the cursor to older ones, None at the end."""
 
     events: list[Event]
     next: Cursor | None
@@ -56,7 +56,7 @@ class Page:
 
 
 def page(wanted: Slice, *, kinds: Collection[str] = (), allowed: Allowed) -> Page:
-    """Return a page of the kinds asked for (all, when none is named) that the caller may see."""
+    """Return a page of the requested kinds (by default all) that the caller may see."""
     asked = {name: s for name, s in STREAMS.items() if not kinds or s.kind in kinds}
     seen = {name: stream for name, stream in asked.items() if allowed(stream)}
     hidden = {stream.kind for name, stream in asked.items() if name not in seen}
@@ -69,7 +69,7 @@ def page(wanted: Slice, *, kinds: Collection[str] = (), allowed: Allowed) -> Pag
 
 
 def every(wanted: Slice, *, kinds: Collection[str], allowed: Allowed) -> Iterator[Event]:
-    """Yield all events of a slice, page by page."""
+    """Yield all events of a slice, read page by page."""
     while True:
         found = page(wanted, kinds=kinds, allowed=allowed)
         yield from found.events

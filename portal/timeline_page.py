@@ -1,4 +1,4 @@
-"""The timeline in the admin: what happened, by day, with filters and a way back in time."""
+"""Page of the timeline in the admin: events by day, with filters and links to older pages."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -72,7 +72,7 @@ def _older(request: HttpRequest, cursor: Cursor | None) -> str:
 
 
 def _wrong(given: QueryDict, wanted: Slice) -> list[str]:
-    """Return a sentence on each part of the address that could not be used."""
+    """Return a sentence for each invalid parameter of the URL."""
     said = [
         f"{label} could not be read and was left out. Write a time such as 2026-01-31T12:00."
         for name, label, found in (
@@ -95,7 +95,7 @@ def _clean(text: str | None) -> str:
 
 
 def _cursor(written: str | None) -> Cursor | None:
-    """Return the place to go on from; a cursor that is none begins again."""
+    """Return the cursor to continue from; None for an invalid one, which shows the newest page."""
     try:
         return Cursor.read(written) if written else None
     except ValueError:
@@ -103,7 +103,7 @@ def _cursor(written: str | None) -> Cursor | None:
 
 
 def _moment(written: str | None) -> datetime | None:
-    """Return a time as the browser's field or an ISO time gives it, in UTC."""
+    """Return a time from the browser's field or in ISO 8601, in UTC; None when it is invalid."""
     try:
         found: Any = parse_datetime((written or "").replace(" ", "+"))
     except ValueError:

@@ -1,7 +1,7 @@
-"""Traces of the portal itself by OpenTelemetry. Imported only when an endpoint is set.
+"""Traces the portal itself with OpenTelemetry. Imported only when an endpoint is set.
 
-Spans of requests, SQL, Redis, Celery tasks and outgoing HTTP go out by OTLP over HTTP from a
-background thread. A collector that is away costs nothing but its spans.
+A background thread sends the spans of requests, SQL, Redis, Celery tasks and outgoing HTTP by OTLP
+over HTTP. While the collector is unavailable, only the spans are lost.
 """
 
 import atexit
@@ -23,7 +23,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from portal.core import request_context, sanitize
 
 EXPORT_SECONDS = 3
-# Asked every few seconds by machines; their traces would bury those of people.
+# Machines request these every few seconds; their traces would outnumber all others.
 NOT_TRACED = "healthz,readyz,metrics"
 
 
@@ -52,12 +52,12 @@ def start(endpoint: str, *, release: str, environment: str) -> None:
         RequestsInstrumentor(),
     ):
         instrumentor.instrument()
-    # The exporter retries for a minute: told to stop first, it lets the process end at once.
+    # The exporter retries for a minute; shutting it down first lets the process end at once.
     atexit.register(_stop, provider, exporter)
 
 
 def _without_secrets(span: Any, _request: HttpRequest) -> None:
-    """Take one-time links out of the address in a request's span."""
+    """Remove one-time links from the URL in a request's span."""
     for name, value in dict(getattr(span, "attributes", None) or {}).items():
         if isinstance(value, str) and (clean := sanitize.without_secrets(value)) != value:
             span.set_attribute(name, clean)
@@ -70,6 +70,6 @@ def _stop(provider: TracerProvider, exporter: OTLPSpanExporter) -> None:
 
 
 def current_trace_id() -> str:
-    """Return the active span's trace id as 32 hexadecimal digits, or nothing."""
+    """Return the active span's trace id as 32 hexadecimal digits; empty when there is none."""
     context = trace.get_current_span().get_span_context()
     return f"{context.trace_id:032x}" if context.is_valid else ""

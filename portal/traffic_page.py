@@ -1,4 +1,4 @@
-"""API analytics in the admin: a table of routes, or of who asks, with their numbers and curves."""
+"""Page of API analytics in the admin: a table of routes or consumers, with numbers and curves."""
 
 from typing import Any
 

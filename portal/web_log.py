@@ -1,4 +1,4 @@
-"""What gunicorn says of itself, such as a worker that was killed: lines in the form of all others."""
+"""Formats gunicorn's own messages, such as that a worker was killed, like all other log lines."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
-"""gunicorn's threaded worker with an end to patience: a client that drips its request frees the thread.
+"""Limits how long gunicorn's threaded worker reads a request, so that a slow client cannot block a thread.
 
-gunicorn's own `timeout` watches the process, not a connection: eight slow clients would stop the portal.
+gunicorn's `timeout` watches the process, not the connection: eight slow clients would block the portal.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ DETAILS = {
 
 
 def write_problem(sock: Any, status: int, reason: str, said: str) -> None:
-    """Answer what never became a request as the API answers everything: by a problem (RFC 9457)."""
+    """Answer a request that cannot be parsed with a problem document (RFC 9457), as the API does."""
     detail = DETAILS.get(status) or f"The request cannot be read: {said or reason}."
     facts = {"type": "about:blank", "title": reason, "status": status, "detail": detail}
     body = json.dumps(facts | {"instance": "", "request_id": ""}).encode()
@@ -35,13 +35,13 @@ def write_problem(sock: Any, status: int, reason: str, said: str) -> None:
     util.write_nonblock(sock, head.encode("latin-1") + body)
 
 
-util.write_error = write_problem  # gunicorn offers no setting for it, and writes HTML
+util.write_error = write_problem  # gunicorn writes HTML, and has no setting for it
 
 
 class BoundedThreadWorker(ThreadWorker):
-    """Stops reading from a connection whose request has not ended after `READ_SECONDS`.
+    """Stops reading from a connection whose request is not complete after `READ_SECONDS`.
 
-    Only reading stops: a long download goes on, and a complete request is answered.
+    Only reading stops: a long download continues, and a complete request is answered.
     """
 
     read_seconds = READ_SECONDS
@@ -64,7 +64,7 @@ class BoundedThreadWorker(ThreadWorker):
             self.stop_reading(before=time.monotonic() - self.read_seconds)
 
     def stop_reading(self, *, before: float) -> None:
-        """End the incoming side of the connections whose request began earlier than `before`."""
+        """Shut down reading on the connections whose request began earlier than `before`."""
         for conn, began in list(self.began.items()):
             if began < before:
                 with contextlib.suppress(OSError):

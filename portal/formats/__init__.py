@@ -1,1 +1,1 @@
-"""How dates and times are written (FORMAT_MODULE_PATH)."""
+"""Date and time formats (FORMAT_MODULE_PATH)."""

@@ -1,4 +1,4 @@
-"""Words for numbers and times, and classes for severities."""
+"""Template tags that format numbers and times as text, and give CSS classes for severities."""
 
 from datetime import datetime
 
@@ -33,7 +33,7 @@ _SEVERITY_CLASSES = {
 
 @register.simple_tag
 def empty_list(opts: "Options[models.Model]") -> tuple[str, str]:
-    """Return heading and sentence for a list that holds nothing."""
+    """Return heading and sentence for an empty list."""
     return empty_lists.SENTENCES.get(opts.label, empty_lists.NOTHING)
 
 
@@ -55,7 +55,7 @@ def age(moment: datetime | None, at: datetime) -> str:
 
 @register.filter
 def lasting(length: float) -> str:
-    """Return a length of time in seconds in one or two units."""
+    """Return a duration, given in seconds, in one or two units."""
     seconds = max(0, int(length))
     if seconds < 60:
         return f"{seconds} s"
@@ -70,7 +70,7 @@ def lasting(length: float) -> str:
 
 @register.filter
 def grouped(number: float) -> str:
-    """Return a count with its thousands set apart."""
+    """Return a count with its thousands separated."""
     return f"{number:,.0f}"
 
 
@@ -88,7 +88,7 @@ def percent(ratio: float) -> str:
 
 @register.filter
 def percent_change(ratio: float) -> str:
-    """Return a change with its sign in percent; above tenfold as a factor."""
+    """Return a relative change in percent with its sign; above tenfold, as a factor."""
     if ratio >= 10:
         return f"× {ratio + 1:.0f}"
     return f"{'+' if ratio >= 0 else '−'}{abs(ratio) * 100:.0f} %"
@@ -96,7 +96,7 @@ def percent_change(ratio: float) -> str:
 
 @register.filter
 def admin_link(thing: models.Model) -> str:
-    """Return the page of `thing`, or nothing where it has none."""
+    """Return the admin URL of `thing`; empty if it has none."""
     try:
         return str(thing.get_absolute_url())  # type: ignore[attr-defined]
     except NoReverseMatch:
@@ -110,11 +110,11 @@ def freshness(upstream: Upstream) -> Source:
 
 @register.simple_tag
 def logs_around(at: datetime | None, service: Service | None) -> str:
-    """Return the log search around a moment, of one service where it is known."""
+    """Return the URL of the log search around a moment, limited to the service if it is known."""
     return logs_url(at, service=service.slug if service else "") if at else ""
 
 
 @register.filter
 def grafana_url(slug: str) -> str:
-    """Return where Grafana shows a service, empty without GRAFANA_URL."""
+    """Return the URL of a service in Grafana; empty without GRAFANA_URL."""
     return grafana.service_url(slug)

@@ -1,4 +1,4 @@
-"""ISO 8601 everywhere: what is shown sorts, names its zone, and can be compared with logs."""
+"""ISO 8601 formats, so that times can be sorted, name their zone, and can be compared with logs."""
 
 DATE_FORMAT = SHORT_DATE_FORMAT = "Y-m-d"
 TIME_FORMAT = "H:i:s"

@@ -1,4 +1,4 @@
-"""`manage.py doctor`: examine every connection, and name the fault and the cure."""
+"""`manage.py doctor`: examine every connection, and name each fault and its cure."""
 
 import json
 from argparse import ArgumentParser
@@ -14,7 +14,7 @@ from portal.doctor.findings import Finding, Level
 
 class Command(BaseCommand):
     help = "Check everything the portal depends on, one line each; exit with 1 if something failed."
-    requires_system_checks: list[str] = []  # they are part of the examination
+    requires_system_checks: list[str] = []  # the examination includes them
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help="print the findings as a JSON list")

@@ -1,4 +1,4 @@
-"""`manage.py enrol_link USERNAME [--create] [--superuser]` prints a one-time link, good for 15 minutes."""
+"""`manage.py enrol_link USERNAME [--create] [--superuser]` prints a one-time link, valid for 15 minutes."""
 
 from typing import Any
 

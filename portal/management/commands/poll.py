@@ -1,4 +1,4 @@
-"""`manage.py poll [NAME]`: poll all enabled upstreams, or one, now and in the foreground."""
+"""`manage.py poll [NAME]`: poll one upstream, or all enabled ones, now and in the foreground."""
 
 from argparse import ArgumentParser
 from typing import Any

@@ -1,4 +1,4 @@
-"""`manage.py prepare`: brings the database to what this version needs; `up` runs it before the web."""
+"""`manage.py prepare`: bring the database up to date for this version; `up` runs it before the web server."""
 
 import json
 import time

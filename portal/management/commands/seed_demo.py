@@ -1,4 +1,4 @@
-"""`manage.py seed_demo`: believable data in every page, at any size."""
+"""`manage.py seed_demo`: fill every page with realistic data, of any size."""
 
 import time
 from argparse import ArgumentParser

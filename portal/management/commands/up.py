@@ -1,4 +1,4 @@
-"""`manage.py up`: everything in the foreground, one line per part; Ctrl-C stops it in order."""
+"""`manage.py up`: run everything in the foreground, with one line per part; Ctrl-C stops it in order."""
 
 import os
 import sys
@@ -18,5 +18,5 @@ class Command(BaseCommand):
         for problem in settings.CONFIG_PROBLEMS:
             self.stderr.write(f"{problem.variable}: {problem.message} {problem.hint}")
         os.chdir(BASE_DIR)
-        # The same process goes on without Django: the supervisor needs none of it.
+        # Replace this process by one without Django, which the supervisor does not need.
         os.execv(sys.executable, [sys.executable, "-m", "portal.supervisor"])  # noqa: S606
