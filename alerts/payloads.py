@@ -131,10 +131,28 @@ def _items(body: bytes, decoder: msgspec.json.Decoder[Any], what: str) -> tuple[
     found, bad = [], 0
     for item in raw:
         try:
-            found.append(decoder.decode(item))
+            found.append(_decode_item(item, decoder))
         except (msgspec.DecodeError, RecursionError):
             bad += 1
     return found, bad
+
+
+def _decode_item(item: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
+    """Decode one item; members that are null count as absent, because Go encodes a nil map or slice so."""
+    try:
+        return decoder.decode(item)
+    except msgspec.DecodeError:
+        decoded = msgspec.json.decode(item)
+        if not isinstance(decoded, dict):
+            raise
+        return decoder.decode(_encoder.encode(_without_nulls(decoded)))
+
+
+def _without_nulls(decoded: dict[str, Any]) -> dict[str, Any]:
+    """Return an item without its null members, and without those of an alert's `status`."""
+    kept = {name: value for name, value in decoded.items() if value is not None}
+    inner = kept.get("status")
+    return {**kept, "status": _without_nulls(inner)} if isinstance(inner, dict) else kept
 
 
 def _raw(body: bytes) -> list[Any]:
