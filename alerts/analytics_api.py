@@ -1,4 +1,4 @@
-"""`alerts/analytics/`: how alerts behave, by rule, service, team or severity."""
+"""`alerts/analytics/`: figures about alerts by rule, service, team or severity."""
 
 from dataclasses import fields
 from typing import Any
@@ -32,29 +32,45 @@ UNBOUNDED = 1_000_000
 
 
 class AnalyticsQuerySerializer(serializers.Serializer[Any]):
-    group_by = serializers.ChoiceField(choices=list(GROUPS), default=DEFAULT_GROUP)
-    window = serializers.ChoiceField(choices=list(WINDOWS), default=DEFAULT_WINDOW)
+    group_by = serializers.ChoiceField(
+        choices=list(GROUPS), default=DEFAULT_GROUP, help_text="What to group the episodes by."
+    )
+    window = serializers.ChoiceField(
+        choices=list(WINDOWS), default=DEFAULT_WINDOW, help_text="Length of the period, up to now."
+    )
     service = serializers.SlugRelatedField(
         slug_field="slug", queryset=Service.objects.all(), default=None, allow_null=True,
-        help_text="Only alerts of this service.",
+        help_text="Only alerts of the service with this slug.",
     )  # fmt: skip
 
 
 class AlertGroupSerializer(serializers.Serializer[Any]):
-    """Episodes that began within the window. Times are means in seconds, null without any."""
+    """Figures about the episodes of a group that started within the window."""
 
-    name = serializers.CharField(help_text="Empty for alerts without a service or a team.")
-    episodes = serializers.IntegerField()
-    open = serializers.IntegerField()
-    never_acknowledged = serializers.IntegerField(help_text="Ended without being acknowledged.")
-    flapping = serializers.IntegerField(
-        help_text="Started within an hour of the end of the same alert."
+    name = serializers.CharField(
+        help_text="Name of the group; empty for alerts without a service or team."
     )
-    without_runbook = serializers.IntegerField()
-    without_owner = serializers.IntegerField()
-    mtta_seconds = serializers.FloatField(allow_null=True, help_text="Mean time to acknowledge.")
-    mttr_seconds = serializers.FloatField(allow_null=True, help_text="Mean time to resolve.")
-    last_at = serializers.DateTimeField(allow_null=True)
+    episodes = serializers.IntegerField(help_text="Number of episodes.")
+    open = serializers.IntegerField(help_text="Episodes that are not resolved.")
+    never_acknowledged = serializers.IntegerField(
+        help_text="Episodes that ended without being acknowledged."
+    )
+    flapping = serializers.IntegerField(
+        help_text="Episodes that started within an hour of the end of the previous episode of the same alert."
+    )
+    without_runbook = serializers.IntegerField(help_text="Episodes without a runbook URL.")
+    without_owner = serializers.IntegerField(
+        help_text="Episodes without a team, neither by label nor by service."
+    )
+    mtta_seconds = serializers.FloatField(
+        allow_null=True, help_text="Mean time to acknowledge, in seconds; null if there is no data."
+    )
+    mttr_seconds = serializers.FloatField(
+        allow_null=True, help_text="Mean time to resolve, in seconds; null if there is no data."
+    )
+    last_at = serializers.DateTimeField(
+        allow_null=True, help_text="Start of the most recent episode."
+    )
 
 
 class AlertAnalyticsSerializer(serializers.Serializer[Any]):
@@ -63,14 +79,16 @@ class AlertAnalyticsSerializer(serializers.Serializer[Any]):
     since = serializers.DateTimeField()
     until = serializers.DateTimeField()
     total = AlertGroupSerializer()
-    groups = AlertGroupSerializer(many=True, help_text="The groups with the most episodes first.")
+    groups = AlertGroupSerializer(
+        many=True, help_text="Ordered by number of episodes, largest first."
+    )
     left_out = serializers.IntegerField(
-        help_text=f"Number of groups beyond the first {MOST_GROUPS}."
+        help_text=f"Number of groups omitted; at most {MOST_GROUPS} are returned."
     )
 
 
 class AlertAnalyticsView(APIView):
-    """MTTA, MTTR, noise, flapping, and what nobody acknowledged, has no runbook or no owner."""
+    """Get alert analytics. MTTA, MTTR, flapping, and alerts never acknowledged or without a runbook or owner."""
 
     read_scope = "read"
     person_reads = "alerts.view_alert"

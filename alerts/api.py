@@ -32,7 +32,7 @@ PREVIEW_SIZE = 100
 
 @extend_schema_view(list=extend_schema(filters=True))
 class AlertViewSet(ExplainMixin, mixins.RetrieveModelMixin, PortalViewSet):
-    """Episodes of alerts, newest first."""
+    """Alert episodes, newest first."""
 
     queryset = Alert.objects.select_related("upstream", "service", "assigned_to")
     serializer_class = serializers.AlertSerializer
@@ -57,7 +57,7 @@ class AlertViewSet(ExplainMixin, mixins.RetrieveModelMixin, PortalViewSet):
     @extend_schema(request=serializers.TextSerializer, responses=serializers.AlertDetailSerializer)
     @action(detail=True, methods=["post"])
     def acknowledge(self, request: Request, pk: str | None = None) -> Response:
-        """Acknowledge an open alert; 409 when it is acknowledged or resolved already."""
+        """Acknowledge an open alert. Returns 409 if it is already acknowledged or resolved."""
         alert = self.get_object()
         text = _validated(serializers.TextSerializer, request)["text"]
         if not services.acknowledge([alert], actor=None, text=text).changed:
@@ -67,7 +67,7 @@ class AlertViewSet(ExplainMixin, mixins.RetrieveModelMixin, PortalViewSet):
     @extend_schema(request=serializers.TextSerializer, responses=serializers.AlertDetailSerializer)
     @action(detail=True, methods=["post"])
     def unacknowledge(self, request: Request, pk: str | None = None) -> Response:
-        """Withdraw an acknowledgement; 409 when there is none."""
+        """Withdraw the acknowledgement of an alert. Returns 409 if it is not acknowledged or is resolved."""
         alert = self.get_object()
         text = _validated(serializers.TextSerializer, request)["text"]
         if not services.unacknowledge([alert], actor=None, text=text).changed:
@@ -79,7 +79,7 @@ class AlertViewSet(ExplainMixin, mixins.RetrieveModelMixin, PortalViewSet):
     )
     @action(detail=True, methods=["post"])
     def assign(self, request: Request, pk: str | None = None) -> Response:
-        """Assign an open alert to a user, or with `null` to nobody; 409 when nothing changes."""
+        """Assign an open alert to a user, or unassign it. Returns 409 if nothing would change."""
         alert = self.get_object()
         data = _validated(serializers.AssignSerializer, request)
         user = None
@@ -96,7 +96,7 @@ class AlertViewSet(ExplainMixin, mixins.RetrieveModelMixin, PortalViewSet):
     )
     @action(detail=True, methods=["post"])
     def comment(self, request: Request, pk: str | None = None) -> Response:
-        """Add a comment to the history of an alert."""
+        """Add a comment to an alert."""
         alert = self.get_object()
         services.comment(
             [alert], text=_validated(serializers.CommentSerializer, request)["text"], actor=None
@@ -110,7 +110,7 @@ class AlertViewSet(ExplainMixin, mixins.RetrieveModelMixin, PortalViewSet):
     )
     @action(detail=True, methods=["post"])
     def silence(self, request: Request, pk: str | None = None) -> Response:
-        """Create a silence for this alert in its Alertmanager."""
+        """Silence an alert. Creates the silence in the Alertmanager that reported the alert."""
         alert = self.get_object()
         data = _validated(serializers.SilenceAlertSerializer, request)
         try:
@@ -129,7 +129,7 @@ class AlertViewSet(ExplainMixin, mixins.RetrieveModelMixin, PortalViewSet):
 
 
 class SilenceViewSet(mixins.RetrieveModelMixin, PortalViewSet):
-    """Silences as their Alertmanagers hold them, newest first."""
+    """Silences in the connected Alertmanagers, newest first."""
 
     queryset = Silence.objects.select_related("upstream")
     serializer_class = serializers.SilenceSerializer
@@ -160,7 +160,11 @@ class SilenceViewSet(mixins.RetrieveModelMixin, PortalViewSet):
         request=serializers.ChangeSilenceSerializer, responses=serializers.SilenceSerializer
     )
     def update(self, request: Request, pk: str | None = None) -> Response:
-        """Change end, reason or matchers; other matchers make Alertmanager give it a new id."""
+        """Update the matchers, end and comment of a silence.
+
+        If the matchers change, Alertmanager expires the silence and creates one with a new id.
+        Returns 409 if the silence has expired.
+        """
         silence = self.get_object()
         data = _validated(serializers.ChangeSilenceSerializer, request)
         if silence.state(at=timezone.now()) == "expired":
@@ -176,7 +180,7 @@ class SilenceViewSet(mixins.RetrieveModelMixin, PortalViewSet):
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str | None = None) -> Response:
-        """End a silence now, as `expire/` does; it stays in the history."""
+        """Expire a silence now. Like `expire/` without a comment; the silence remains in the history."""
         self._end(self.get_object(), reason="")
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -185,7 +189,7 @@ class SilenceViewSet(mixins.RetrieveModelMixin, PortalViewSet):
     )
     @action(detail=False, methods=["post"], pagination_class=None, filterset_class=None)
     def preview(self, request: Request) -> Response:
-        """Return which open alerts a silence with these matchers would hit (100 are shown, all are counted)."""
+        """Preview which open alerts a silence would match. Returns the total and the first 100 alerts."""
         upstream, matchers = _alertmanager(
             _validated(serializers.PreviewSilenceSerializer, request)
         )
@@ -196,7 +200,7 @@ class SilenceViewSet(mixins.RetrieveModelMixin, PortalViewSet):
     @extend_schema(request=serializers.TextSerializer, responses=serializers.SilenceSerializer)
     @action(detail=True, methods=["post"])
     def expire(self, request: Request, pk: str | None = None) -> Response:
-        """End a silence now; 409 when it has ended already."""
+        """Expire a silence now. Returns 409 if it has already expired."""
         silence = self.get_object()
         self._end(silence, reason=_validated(serializers.TextSerializer, request)["text"])
         return Response(_silence(self.get_object()))
@@ -246,7 +250,7 @@ class AnyParser(BaseParser):
 
 
 class AlertmanagerHookView(APIView):
-    """Receives Alertmanager's webhook: stored, answered with 202, worked on by a task."""
+    """Receives the webhook of Alertmanager. The delivery is stored and processed by a task."""
 
     write_scope = "alerts:write"
     read_scope = "alerts:write"
@@ -263,7 +267,7 @@ class AlertmanagerHookView(APIView):
         },
     )
     def post(self, request: Request, upstream: str) -> Response:
-        """Accept one delivery. Repeating it changes nothing."""
+        """Deliver an Alertmanager webhook (version 4). Deliveries are processed asynchronously and are idempotent."""
         found = get_object_or_404(Upstream, name=upstream, kind=Upstream.Kind.ALERTMANAGER)
         try:
             delivery, count = hooks.receive(found, read_body(request._request))

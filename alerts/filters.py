@@ -26,25 +26,35 @@ def validate_label(written: str) -> None:
 class AlertFilter(filters.FilterSet):
     state = ChoicesFilter(choices=State.choices, help_text=SEVERAL)
     severity = WordsFilter(help_text=f"Exact match. {SEVERAL}", method="in_list")
-    service = filters.CharFilter(field_name="service__slug", help_text="Slug of a service.")
-    upstream = filters.CharFilter(field_name="upstream__name")
-    alertname = filters.CharFilter()
-    fingerprint = filters.CharFilter()
-    assigned_to = filters.CharFilter(field_name="assigned_to__username")
+    service = filters.CharFilter(field_name="service__slug", help_text="Slug of the service.")
+    upstream = filters.CharFilter(field_name="upstream__name", help_text="Name of the upstream.")
+    alertname = filters.CharFilter(help_text="Exact value of the `alertname` label.")
+    fingerprint = filters.CharFilter(help_text="Fingerprint of the alert.")
+    assigned_to = filters.CharFilter(
+        field_name="assigned_to__username", help_text="User name of the assignee."
+    )
     acknowledged = filters.BooleanFilter(
-        field_name="acknowledged_at", lookup_expr="isnull", exclude=True
+        field_name="acknowledged_at",
+        lookup_expr="isnull",
+        exclude=True,
+        help_text="Whether the alert is acknowledged.",
     )
     since = filters.IsoDateTimeFilter(
-        method="ended_after", help_text="Not resolved before this time."
+        method="ended_after",
+        help_text="Alerts that are open or were resolved at or after this time (RFC 3339).",
     )
     until = filters.IsoDateTimeFilter(
-        field_name="starts_at", lookup_expr="lte", help_text="Started by this time."
+        field_name="starts_at",
+        lookup_expr="lte",
+        help_text="Alerts that started at or before this time (RFC 3339).",
     )
-    q = filters.CharFilter(method="search", help_text="Words in the name or summary.")
+    q = filters.CharFilter(
+        method="search", help_text="Part of the name, the summary or the `instance` label."
+    )
     label = filters.CharFilter(
         method="has_label",
         validators=[validate_label],
-        help_text='One label, for example instance="db1".',
+        help_text='Alerts with this label, for example `instance="db1"`.',
     )
 
     class Meta:
@@ -73,7 +83,9 @@ class AlertFilter(filters.FilterSet):
 
 
 class SilenceFilter(filters.FilterSet):
-    upstream = filters.CharFilter(field_name="upstream__name")
+    upstream = filters.CharFilter(
+        field_name="upstream__name", help_text="Name of the Alertmanager."
+    )
     state = filters.ChoiceFilter(
         choices=[(s, s) for s in ("pending", "active", "expired")], method="in_state"
     )

@@ -33,7 +33,7 @@ class ChannelFilter(filters.FilterSet):
 
 @extend_schema_view(list=extend_schema(filters=True))
 class ChannelViewSet(PortalModelViewSet):
-    """Where notifications go. The URL is written, never read."""
+    """Notification channels. The URL of a channel is write-only."""
 
     queryset = Channel.objects.order_by("id")
     serializer_class = ChannelSerializer
@@ -66,13 +66,13 @@ class ChannelViewSet(PortalModelViewSet):
     @extend_schema(request=None, responses=NotificationSerializer)
     @action(detail=True, methods=["post"])
     def test(self, request: Request, pk: str | None = None) -> Response:
-        """Send a real message now; the answer has its outcome and what the service said."""
+        """Send a test message through a channel. `outcome` and `answer` have the result."""
         row = channels.test(self.get_object(), actor=None)
         return Response(NotificationSerializer(row).data)
 
 
 class RouteFilter(filters.FilterSet):
-    channel = filters.CharFilter(field_name="channels__name", help_text="Name of a channel.")
+    channel = filters.CharFilter(field_name="channels__name", help_text="Name of the channel.")
 
     class Meta:
         model = Route
@@ -81,7 +81,7 @@ class RouteFilter(filters.FilterSet):
 
 @extend_schema_view(list=extend_schema(filters=True))
 class RouteViewSet(PortalModelViewSet):
-    """Which alerts go to which channels, asked in the order of `position`."""
+    """Routes decide which alerts are sent to which channels. They are evaluated in order of `position`."""
 
     queryset = Route.objects.prefetch_related("channels").order_by("id")
     serializer_class = RouteSerializer
@@ -97,18 +97,24 @@ class RouteViewSet(PortalModelViewSet):
 
 
 class NotificationFilter(filters.FilterSet):
-    channel = filters.CharFilter(field_name="channel__name", help_text="Name of a channel.")
+    channel = filters.CharFilter(field_name="channel__name", help_text="Name of the channel.")
     outcome = filters.ChoiceFilter(choices=Outcome.choices)
     reason = filters.ChoiceFilter(choices=REASONS)
     kind = filters.ChoiceFilter(choices=Kind.choices)
-    alert = filters.NumberFilter(method="about", max_value=2**63 - 1, help_text="Id of an alert.")
+    alert = filters.NumberFilter(method="about", max_value=2**63 - 1, help_text="Id of the alert.")
     digest = filters.NumberFilter(
         field_name="digest_id",
         max_value=2**63 - 1,
-        help_text="The messages this digest summarises.",
+        help_text="Id of a digest; returns the messages it summarises.",
     )
-    since = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
-    until = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
+    since = filters.IsoDateTimeFilter(
+        field_name="created_at",
+        lookup_expr="gte",
+        help_text="Created at or after this time (RFC 3339).",
+    )
+    until = filters.IsoDateTimeFilter(
+        field_name="created_at", lookup_expr="lt", help_text="Created before this time (RFC 3339)."
+    )
 
     class Meta:
         model = Notification
@@ -120,7 +126,7 @@ class NotificationFilter(filters.FilterSet):
 
 @extend_schema_view(list=extend_schema(filters=True))
 class NotificationViewSet(mixins.RetrieveModelMixin, PortalViewSet):
-    """The delivery log, newest first: what was sent, what was withheld, and why."""
+    """The delivery log, newest first. Includes messages that were withheld, with the reason."""
 
     queryset = Notification.objects.select_related("route")
     serializer_class = NotificationSerializer
@@ -131,7 +137,7 @@ class NotificationViewSet(mixins.RetrieveModelMixin, PortalViewSet):
     @extend_schema(request=None, responses=NotificationSerializer)
     @action(detail=True, methods=["post"], url_path="send-again")
     def send_again(self, request: Request, pk: str | None = None) -> Response:
-        """Put a failed message back into the queue; 409 when it has not failed."""
+        """Send a failed notification again. Returns 409 if it has not failed or its channel is unavailable."""
         row = self.get_object()
         if not channels.send_again([row], actor=None):
             raise Conflict("The message has not failed, or its channel is deleted or disabled.")
@@ -144,7 +150,10 @@ class ExplainMixin:
     @extend_schema(responses=ExplanationSerializer)
     @action(detail=True, methods=["get"], pagination_class=None, filterset_class=None)
     def explain(self: Any, request: Request, pk: str | None = None) -> Response:
-        """Say which routes match, what was sent or withheld and why, and when the next message is due."""
+        """Explain the notifications of an alert.
+
+        Returns which routes match, what was sent or withheld and why, and when the next message is due.
+        """
         alert: Alert = self.get_object()
         found = explain(alert, at=timezone.now())
         body = {**as_json(found), "notifications": found.deliveries}

@@ -1,4 +1,4 @@
-"""`audit/entries/`: the trail, newest first, filtered, also as CSV; and entries of other applications."""
+"""`audit/entries/`: the audit trail, filtered, also as CSV; and ingest of entries of other applications."""
 
 from typing import Any
 
@@ -20,6 +20,7 @@ from audit.ingest_serializers import (
 from audit.models import AuditEntry
 from audit.viewsets import PortalViewSet
 from portal.core import sanitize
+from portal.core.api_help import described
 from portal.core.problems import LenientJSONParser
 
 
@@ -31,6 +32,8 @@ class TooWide(APIException):
 
 
 class AuditEntrySerializer(serializers.ModelSerializer[AuditEntry]):
+    """One entry of the audit trail."""
+
     class Meta:
         model = AuditEntry
         fields = (
@@ -42,6 +45,37 @@ class AuditEntrySerializer(serializers.ModelSerializer[AuditEntry]):
             "changes", "data", "writer_id", "writer_seq",
         )  # fmt: skip
         read_only_fields = fields
+        extra_kwargs = described(
+            uid="UUIDv7 of the entry, identical in the file, the database and every export.",
+            occurred_at="Time of the action, by the clock of the reporting system.",
+            recorded_at="Time of recording, by the clock of the database.",
+            schema_version="Version of the format of the entry.",
+            kind="`event.kind` of the Elastic Common Schema (ECS).",
+            category="`event.category` of ECS.",
+            type="`event.type` of ECS.",
+            action="Name of the action as `object.verb_past`, for example `alert.acknowledged`.",
+            code="Stable code of the action; it never changes.",
+            reason="Reason given for the action, or why it failed.",
+            actor_type="`user`, `token`, `service`, `system` or `anonymous`.",
+            actor_roles="Groups or roles of the actor at that time.",
+            impersonator_id="Id of the account that acted as the actor; empty without impersonation.",
+            impersonator_name="Name of the account that acted as the actor.",
+            auth_method="How the actor was authenticated.",
+            auth_factors="Authentication factors that were used.",
+            session_fp="Fingerprint of the session.",
+            token_fp="Fingerprint of the API token.",  # noqa: S106 - no password
+            source_ip_chain="The `X-Forwarded-For` chain of the request.",
+            geo_country="Country of `source_ip`, ISO 3166-1 alpha-2.",
+            asn="Autonomous system number of `source_ip`.",
+            request_id="Id the portal gave the request.",
+            client_request_id="Id that the client sent in `X-Request-ID`.",
+            trace_id="W3C trace id, 32 hexadecimal digits.",
+            targets="Further objects of a bulk action.",
+            changes="Changed fields as `{field: [old, new]}`; secrets are redacted.",
+            data="Details that depend on `action`.",
+            writer_id="The process that wrote the entry.",
+            writer_seq="Sequence number per writer; a gap means a lost or rolled-back write.",
+        )
 
 
 ENTRY_OR_ENTRIES = PolymorphicProxySerializer(
@@ -54,7 +88,7 @@ ENTRY_OR_ENTRIES = PolymorphicProxySerializer(
 
 @extend_schema_view(list=extend_schema(filters=True))
 class AuditEntryViewSet(mixins.RetrieveModelMixin, PortalViewSet):
-    """The audit trail, newest first. Reading needs the scope `audit:read`, writing `audit:write`."""
+    """The audit trail, newest first. Reading requires the scope `audit:read`, writing `audit:write`."""
 
     queryset = AuditEntry.objects.all()
     serializer_class = AuditEntrySerializer
@@ -66,7 +100,7 @@ class AuditEntryViewSet(mixins.RetrieveModelMixin, PortalViewSet):
     ordering_fields = ("recorded_at", "id")
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Any:
-        """Return the entries of a filter. 422 when it reads too much for a list."""
+        """List audit entries, newest first. Returns 422 if the filter matches too much data for a list."""
         if request.query_params.get("format") == "csv":
             return super().list(request, *args, **kwargs)
         try:
@@ -84,10 +118,11 @@ class AuditEntryViewSet(mixins.RetrieveModelMixin, PortalViewSet):
         },
     )
     def create(self, request: Request) -> Response:
-        """Write one entry, or a list of up to 1,000, each once by its `uid`.
+        """Write audit entries. The body is one entry or an array of up to 1,000.
 
-        201 when something was written, 200 when all were duplicates, 207 when an item of a list was
-        refused: the others are kept, and the result of each says what became of it.
+        Entries with a known `uid` are skipped.
+        Returns 201 if entries were created, 200 if all were duplicates, and 207 if items of an array were
+        refused. Valid items are written all the same; `results` has the status of each.
         """
         given: Any = request.data
         items = given if isinstance(given, list) else [given]

@@ -27,16 +27,16 @@ class SavedQueryViewSet(mixins.RetrieveModelMixin, PortalViewSet):
         return found
 
     def create(self, request: Request) -> Response:
-        """Keep one under a name that the account does not use yet."""
+        """Save a query under a name. The name must be unique for your account."""
         saved = self._save(request, self.get_queryset().model())
         return Response(self.get_serializer(saved).data, status=status.HTTP_201_CREATED)
 
     def update(self, request: Request, pk: str | None = None) -> Response:
-        """Replace one of one's own."""
+        """Replace one of your own saved queries."""
         return Response(self.get_serializer(self._save(request, self.get_object())).data)
 
     def destroy(self, request: Request, pk: str | None = None) -> Response:
-        """Delete one of one's own."""
+        """Delete one of your own saved queries."""
         self.service.delete(self.get_object(), actor=request.user)
         return Response(status=status.HTTP_204_NO_CONTENT)
 

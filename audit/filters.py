@@ -44,25 +44,35 @@ def validate_address(word: str) -> None:
 
 
 class TrailFilter(filters.FilterSet):
-    """What may be asked of the trail; times are those of `recorded_at`."""
+    """The filters of the audit trail; times are those of `recorded_at`."""
 
     q = filters.CharFilter(
         method="by_word",
         max_length=200,
-        help_text="Exact match of an address, a request or trace id, an action, an actor or an object id.",
+        help_text="Exact match of an IP address, request id, trace id, action, actor name or target id.",
     )
     last = filters.ChoiceFilter(
         method="by_window",
         choices=[(name, name) for name in WINDOWS],
-        help_text="Recorded within this period before now.",
+        help_text="Recorded within this period, up to now.",
     )
-    since = filters.IsoDateTimeFilter(field_name="recorded_at", lookup_expr="gte")
-    until = filters.IsoDateTimeFilter(field_name="recorded_at", lookup_expr="lt")
-    action = filters.CharFilter()
+    since = filters.IsoDateTimeFilter(
+        field_name="recorded_at",
+        lookup_expr="gte",
+        help_text="Recorded at or after this time (RFC 3339).",
+    )
+    until = filters.IsoDateTimeFilter(
+        field_name="recorded_at",
+        lookup_expr="lt",
+        help_text="Recorded before this time (RFC 3339).",
+    )
+    action = filters.CharFilter(
+        help_text="Exact name of the action, for example `alert.acknowledged`."
+    )
     group = filters.CharFilter(
         method="by_group",
         validators=[GROUP],
-        help_text="Actions that start with this word and a dot, such as `auth`.",
+        help_text="First part of the action; `auth` matches all actions that start with `auth.`.",
     )
     outcome = filters.ChoiceFilter(choices=AuditEntry.Outcome.choices)
     actor = filters.CharFilter(field_name="actor_name", help_text="Exact name of the actor.")
@@ -71,14 +81,18 @@ class TrailFilter(filters.FilterSet):
         max_length=200,
         help_text="Exact name of the impersonator.",
     )
-    target_type = filters.CharFilter()
-    target_id = filters.CharFilter()
+    target_type = filters.CharFilter(help_text="Exact type of the target.")
+    target_id = filters.CharFilter(help_text="Exact id of the target.")
     service = filters.CharFilter(
         method="by_service", max_length=100, help_text="Slug of the service."
     )
-    source_ip = filters.CharFilter(method="by_address", validators=[validate_address])
-    request_id = filters.CharFilter()
-    trace_id = filters.CharFilter()
+    source_ip = filters.CharFilter(
+        method="by_address",
+        validators=[validate_address],
+        help_text="IPv4 or IPv6 address of the client.",
+    )
+    request_id = filters.CharFilter(help_text="Exact request id.")
+    trace_id = filters.CharFilter(help_text="Exact trace id.")
 
     class Meta:
         model = AuditEntry

@@ -42,48 +42,70 @@ def _text(limit: int) -> Any:
 
 
 class NewEntrySerializer(serializers.Serializer[Any]):
-    """One entry of another application. Only `action` is required; unknown fields are left out."""
+    """An audit entry of another application. Only `action` is required; unknown fields are ignored."""
 
     uid = serializers.UUIDField(
-        required=False, help_text="Makes retries safe; preferably a UUIDv7."
+        required=False,
+        help_text="Idempotency key, preferably a UUIDv7: an entry with a known `uid` is not written again.",
     )
-    action = serializers.CharField(max_length=100, help_text="`object.verb_past`, in lower case.")
+    action = serializers.CharField(
+        max_length=100,
+        help_text="Name of the action as `object.verb_past` in lower case, for example `invoice.deleted`.",
+    )
     code = serializers.CharField(
         max_length=32,
         default="",
         allow_blank=True,
-        help_text="The application's own code for the action.",
+        help_text="The application's own code for the action, for example `INV-1042`.",
     )
-    occurred_at = serializers.DateTimeField(required=False, help_text="Default: now.")
+    occurred_at = serializers.DateTimeField(
+        required=False, help_text="Time of the action. Default: now."
+    )
     outcome = serializers.ChoiceField(choices=Outcome.choices, default=Outcome.SUCCESS)
     reason = _text(1000)
-    severity = serializers.IntegerField(min_value=1, max_value=6, required=False)
+    severity = serializers.IntegerField(
+        min_value=1,
+        max_value=6,
+        required=False,
+        help_text="1 (informational) to 6 (fatal), as in OCSF.",
+    )
     actor_type = serializers.ChoiceField(choices=ACTOR_TYPES, default="service")
     actor_id = _text(200)
     actor_name = serializers.CharField(
-        max_length=200, default="", allow_blank=True, help_text="Default: the application."
+        max_length=200,
+        default="",
+        allow_blank=True,
+        help_text="Default: the application that sends the entry.",
     )
     actor_roles = serializers.ListField(
         child=serializers.CharField(max_length=150), max_length=50, default=list
     )
     impersonator_id = _text(200)
     impersonator_name = serializers.CharField(
-        max_length=200, default="", allow_blank=True, help_text="Who acted as the actor."
+        max_length=200,
+        default="",
+        allow_blank=True,
+        help_text="Name of the account that acted as the actor.",
     )
     auth_method = _text(40)
-    source_ip = AddressField(max_length=60, required=False, allow_null=True)
+    source_ip = AddressField(
+        max_length=60,
+        required=False,
+        allow_null=True,
+        help_text="IPv4 or IPv6 address of the client.",
+    )
     geo_country = serializers.CharField(
         max_length=2,
         default="",
         allow_blank=True,
-        help_text="Country of the address; default: looked up by the portal.",
+        help_text="Country of `source_ip`, ISO 3166-1 alpha-2. Default: looked up by the portal.",
     )
     asn = serializers.IntegerField(
         min_value=1,
         max_value=2**32 - 1,
         required=False,
         allow_null=True,
-        help_text="Autonomous system number of the address; default: looked up by the portal.",
+        help_text="Autonomous system number of `source_ip`. Default: looked up by the portal.",
     )
     user_agent = _text(512)
     http_method = _text(16)
@@ -94,8 +116,8 @@ class NewEntrySerializer(serializers.Serializer[Any]):
     target_type = _text(100)
     target_id = _text(200)
     target_name = _text(300)
-    changes = ObjectField(default=dict, help_text="`{field: [old, new]}`")
-    data = ObjectField(default=dict)  # type: ignore[assignment]
+    changes = ObjectField(default=dict, help_text="Changed fields as `{field: [old, new]}`.")
+    data = ObjectField(default=dict, help_text="Further details.")  # type: ignore[assignment]
 
     def validate_action(self, action: str) -> str:
         if not ACTION.fullmatch(action):
@@ -139,15 +161,19 @@ class NewEntrySerializer(serializers.Serializer[Any]):
 
 class IngestResultSerializer(serializers.Serializer[Any]):
     index = serializers.IntegerField(help_text="Position in the request, starting at 0.")
-    uid = serializers.CharField(allow_null=True)
+    uid = serializers.CharField(
+        allow_null=True, help_text="The `uid` of the entry; null if a refused item has none."
+    )
     status = serializers.ChoiceField(choices=STATUSES)
     errors = serializers.DictField(  # type: ignore[assignment]
-        child=serializers.ListField(child=serializers.CharField()), required=False
+        child=serializers.ListField(child=serializers.CharField()),
+        required=False,
+        help_text="Error messages by field; only for refused items.",
     )
 
 
 class IngestReportSerializer(serializers.Serializer[Any]):
-    created = serializers.IntegerField()
-    duplicate = serializers.IntegerField()
-    refused = serializers.IntegerField()
+    created = serializers.IntegerField(help_text="Number of entries written.")
+    duplicate = serializers.IntegerField(help_text="Number of entries whose `uid` was known.")
+    refused = serializers.IntegerField(help_text="Number of invalid entries.")
     results = IngestResultSerializer(many=True)

@@ -25,7 +25,7 @@ CSV_PARAMETER = OpenApiParameter(
     "format",
     OpenApiTypes.STR,
     enum=["csv"],
-    description="`csv` streams the whole filtered list as CSV.",
+    description="`csv` streams the whole filtered list as CSV, without pagination.",
 )
 CSV_CHUNK = 1000
 

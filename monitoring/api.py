@@ -18,6 +18,7 @@ from rest_framework.response import Response
 
 from audit.viewsets import PortalModelViewSet
 from monitoring import connection_test
+from portal.core.api_help import described
 from portal.core.models import Freshness, Upstream, UpstreamKind
 from portal.core.problems import Conflict
 from portal.core.validators import (
@@ -27,18 +28,27 @@ from portal.core.validators import (
 
 
 class CredentialsSerializer(serializers.Serializer[Any]):
+    """Credentials for the server: HTTP basic authentication or a token."""
+
     username = serializers.CharField(required=False, allow_blank=True, max_length=200)
     password = serializers.CharField(required=False, allow_blank=True, max_length=500)
-    token = serializers.CharField(required=False, allow_blank=True, max_length=4000)
+    token = serializers.CharField(
+        required=False, allow_blank=True, max_length=4000, help_text="Bearer token or API key."
+    )
 
 
 class UpstreamSerializer(serializers.ModelSerializer[Upstream]):
-    freshness = serializers.SerializerMethodField()
+    freshness = serializers.SerializerMethodField(help_text="How up to date the polled data is.")
     kind = serializers.ChoiceField(choices=UpstreamKind.servers())
-    url = serializers.CharField(max_length=1000, validators=[validate_server_urls])
-    options = serializers.JSONField(required=False, validators=[validate_options])
+    url = serializers.CharField(
+        max_length=1000, validators=[validate_server_urls],
+        help_text="Base URL. Separate the members of an Alertmanager cluster by commas.",
+    )  # fmt: skip
+    options = serializers.JSONField(
+        required=False, validators=[validate_options], help_text="Options that depend on `kind`."
+    )
     credentials = CredentialsSerializer(required=False, write_only=True)
-    has_credentials = serializers.SerializerMethodField()
+    has_credentials = serializers.SerializerMethodField(help_text="Whether credentials are stored.")
 
     class Meta:
         model = Upstream
@@ -51,6 +61,20 @@ class UpstreamSerializer(serializers.ModelSerializer[Upstream]):
             "managed", "attempted_at", "succeeded_at", "duration_seconds", "error", "error_since", "warning",
             "clock_skew_seconds", "settling_since", "settling_reason", "observed",
         )  # fmt: skip
+        extra_kwargs = described(
+            name="Unique name, used in URLs and by `manage.py poll NAME`.",
+            managed="True if name, kind and URL are set by environment variables.",
+            attempted_at="When the last poll was made.",
+            succeeded_at="When a poll last succeeded.",
+            duration_seconds="Duration of the last poll in seconds.",
+            error="Error of the last poll; empty if it succeeded.",
+            error_since="Since when polls have been failing.",
+            warning="Problem that does not make polls fail; may be empty.",
+            clock_skew_seconds="Clock of the server minus clock of the portal, in seconds.",
+            settling_since="Since when resolving alerts has been postponed; null if it is not.",
+            settling_reason="Why resolving alerts is postponed.",
+            observed="Facts found by polling, such as the version of the server.",
+        )
 
     @extend_schema_field(serializers.ChoiceField(choices=Freshness.choices))
     def get_freshness(self, upstream: Upstream) -> str:
@@ -87,11 +111,11 @@ class UpstreamSerializer(serializers.ModelSerializer[Upstream]):
 
 
 class ConnectionTestSerializer(serializers.Serializer[Any]):
-    ok = serializers.BooleanField()
-    sentence = serializers.CharField()
+    ok = serializers.BooleanField(help_text="Whether the server responded as expected.")
+    sentence = serializers.CharField(help_text="Result of the test.")
     warnings = serializers.ListField(
         child=serializers.CharField(),
-        help_text="Problems of a server that answers nevertheless.",
+        help_text="Other problems of a server that does respond.",
     )
 
 
@@ -103,7 +127,7 @@ class UpstreamFilter(filters.FilterSet):
 
 @extend_schema_view(list=extend_schema(filters=True))
 class UpstreamViewSet(PortalModelViewSet):
-    """The servers that are polled, with the freshness of their data."""
+    """Upstreams: the servers the portal polls, with the freshness of their data."""
 
     queryset = Upstream.objects.servers().order_by("id")
     serializer_class = UpstreamSerializer
@@ -125,7 +149,7 @@ class UpstreamViewSet(PortalModelViewSet):
     @extend_schema(request=None, responses=ConnectionTestSerializer)
     @action(detail=True, methods=["post"])
     def test(self, request: Request, pk: str | None = None) -> Response:
-        """Ask the server now and say in one sentence whether it works, or what is wrong."""
+        """Test the connection to an upstream. `sentence` says whether it works, or what is wrong."""
         result = connection_test.run(self.get_object(), actor=None)
         return Response(ConnectionTestSerializer(result).data)
 

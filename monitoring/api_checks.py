@@ -19,27 +19,31 @@ from monitoring.checks import services
 from monitoring.checks.targets import TargetError, headers_of
 from monitoring.models import Check, Deploy, Status
 from monitoring.panels import check_promql
+from portal.core.api_help import described
 from portal.core.models import Service, Upstream
 
 FAR = timedelta(days=1)
 
 
 class CheckSerializer(serializers.ModelSerializer[Check]):
-    service = serializers.SlugRelatedField(slug_field="slug", queryset=Service.objects.all())
+    service = serializers.SlugRelatedField(
+        slug_field="slug", queryset=Service.objects.all(), help_text="Slug of the service."
+    )
     upstream = serializers.SlugRelatedField(
         slug_field="name",
         queryset=Upstream.objects.filter(kind=Upstream.Kind.PROMETHEUS),
         required=False,
         allow_null=True,
+        help_text="PromQL: name of the Prometheus to query. Default: the first enabled one.",
     )
     headers = serializers.DictField(
         child=serializers.CharField(max_length=2000),
         required=False,
         write_only=True,
-        help_text="Sent with an HTTP check; stored encrypted and never shown again.",
+        help_text="HTTP: headers to send. Write-only; stored encrypted.",
     )
     status = serializers.SerializerMethodField()
-    sentence = serializers.SerializerMethodField()
+    sentence = serializers.SerializerMethodField(help_text="Explanation of `status`.")
 
     class Meta:
         model = Check
@@ -53,6 +57,21 @@ class CheckSerializer(serializers.ModelSerializer[Check]):
         read_only_fields = (
             "since", "last_run_at", "latency_seconds", "certificate_ends_at", "created_at"
         )  # fmt: skip
+        extra_kwargs = described(
+            method="HTTP: request method.",
+            verify_tls="Verify the certificate of the server.",
+            degraded_after_seconds="The status is degraded if the response takes longer than this, in seconds.",
+            promql="PromQL: the expression to evaluate.",
+            interval_seconds="Time between two runs in seconds.",
+            timeout_seconds="Timeout of a run in seconds.",
+            failures_to_flip="Number of consecutive bad results before the status gets worse.",
+            successes_to_recover="Number of consecutive good results before the status gets better.",
+            severity="Severity of the alert that is raised while the check fails.",
+            raises_alert="Raise an alert while the check fails.",
+            since="When the status last changed.",
+            latency_seconds="Latency of the last run in seconds.",
+            certificate_ends_at="When the TLS certificate expires.",
+        )
 
     @extend_schema_field(serializers.ChoiceField(choices=Status.choices))
     def get_status(self, check: Check) -> str:
@@ -98,12 +117,14 @@ class CheckSerializer(serializers.ModelSerializer[Check]):
 
 class AnswerSerializer(serializers.Serializer[Any]):
     status = serializers.ChoiceField(choices=Status.choices)
-    sentence = serializers.CharField()
-    latency_seconds = serializers.FloatField(allow_null=True)
+    sentence = serializers.CharField(help_text="Explanation of `status`.")
+    latency_seconds = serializers.FloatField(
+        allow_null=True, help_text="Latency in seconds; null if there was no response."
+    )
 
 
 class CheckFilter(filters.FilterSet):
-    service = filters.CharFilter(field_name="service__slug")
+    service = filters.CharFilter(field_name="service__slug", help_text="Slug of the service.")
 
     class Meta:
         model = Check
@@ -112,7 +133,7 @@ class CheckFilter(filters.FilterSet):
 
 @extend_schema_view(list=extend_schema(filters=True))
 class CheckViewSet(PortalModelViewSet):
-    """Questions the portal asks services from outside, with the latest answers."""
+    """Synthetic checks of services, with their latest results."""
 
     queryset = Check.objects.select_related("service", "upstream").order_by("id")
     serializer_class = CheckSerializer
@@ -127,23 +148,27 @@ class CheckViewSet(PortalModelViewSet):
     @extend_schema(request=None, responses=AnswerSerializer)
     @action(detail=True, methods=["post"])
     def run(self, request: Request, pk: str | None = None) -> Response:
-        """Ask now and count the answer like any other."""
+        """Run a check now. The result counts like that of a scheduled run."""
         answer = services.run_now(self.get_object(), actor=None)
         return Response(AnswerSerializer(answer).data)
 
     @extend_schema(parameters=[WINDOW], responses=CheckHistorySerializer)
     @action(detail=True, methods=["get"])
     def history(self, request: Request, pk: str | None = None) -> Response:
-        """How the check went over a window: uptime, stretches, and the latency of each hour."""
+        """Get the history of a check. Returns uptime, periods by status, and results and latency per hour."""
         return Response(check_history(self.get_object(), *window(request)))
 
 
 class DeploySerializer(serializers.ModelSerializer[Deploy]):
-    service = serializers.SlugRelatedField(slug_field="slug", queryset=Service.objects.all())
-    uid = serializers.UUIDField(
-        required=False, help_text="Send the same value when you repeat a request."
+    service = serializers.SlugRelatedField(
+        slug_field="slug", queryset=Service.objects.all(), help_text="Slug of the service."
     )
-    at = serializers.DateTimeField(required=False, help_text="Default: now.")
+    uid = serializers.UUIDField(
+        required=False, help_text="Idempotency key: send the same value when you repeat a request."
+    )
+    at = serializers.DateTimeField(
+        required=False, help_text="When the deploy happened. Default: now."
+    )
 
     class Meta:
         model = Deploy
@@ -152,6 +177,12 @@ class DeploySerializer(serializers.ModelSerializer[Deploy]):
             "recorded_at",
         )  # fmt: skip
         read_only_fields = ("actor", "recorded_at")
+        extra_kwargs = described(
+            environment="For example production or staging.",
+            revision="Commit that was deployed.",
+            url="URL of the pipeline run.",
+            actor="User or token that recorded the deploy.",
+        )
 
     def validate_at(self, value: datetime) -> datetime:
         if value > timezone.now() + FAR:
@@ -162,9 +193,13 @@ class DeploySerializer(serializers.ModelSerializer[Deploy]):
 
 
 class DeployFilter(filters.FilterSet):
-    service = filters.CharFilter(field_name="service__slug")
-    since = filters.IsoDateTimeFilter(field_name="at", lookup_expr="gte")
-    until = filters.IsoDateTimeFilter(field_name="at", lookup_expr="lte")
+    service = filters.CharFilter(field_name="service__slug", help_text="Slug of the service.")
+    since = filters.IsoDateTimeFilter(
+        field_name="at", lookup_expr="gte", help_text="Deploys at or after this time (RFC 3339)."
+    )
+    until = filters.IsoDateTimeFilter(
+        field_name="at", lookup_expr="lte", help_text="Deploys at or before this time (RFC 3339)."
+    )
 
     class Meta:
         model = Deploy
@@ -173,7 +208,7 @@ class DeployFilter(filters.FilterSet):
 
 @extend_schema_view(list=extend_schema(filters=True))
 class DeployViewSet(mixins.RetrieveModelMixin, PortalViewSet):
-    """What was deployed where and when; drawn on the charts."""
+    """Deploys of services, which are marked on the charts."""
 
     queryset = Deploy.objects.select_related("service")
     serializer_class = DeploySerializer
@@ -186,7 +221,7 @@ class DeployViewSet(mixins.RetrieveModelMixin, PortalViewSet):
         request=DeploySerializer, responses={200: DeploySerializer, 201: DeploySerializer}
     )
     def create(self, request: Request) -> Response:
-        """Record a deploy. With the `uid` of an earlier one, that one is returned with status 200."""
+        """Record a deploy. If the `uid` is known, returns the existing deploy with status 200."""
         given = self.get_serializer(data=request.data)
         given.is_valid(raise_exception=True)
         deploy, created = deploys.register(actor=None, **given.validated_data)

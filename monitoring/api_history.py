@@ -1,4 +1,4 @@
-"""How a service or a check has been over a window, as the API tells it."""
+"""The serializers of the history of a service or a check."""
 
 from datetime import datetime
 from typing import Any
@@ -12,39 +12,59 @@ from rest_framework.request import Request
 from monitoring.checks import history
 from monitoring.checks.history import History
 from monitoring.models import Check, CheckHour, Status
+from portal.core.api_help import described
 
-WINDOW = OpenApiParameter("window", str, description="24h, 7d, 30d, 12w; default 30d.")
+WINDOW = OpenApiParameter(
+    "window",
+    str,
+    description="Length of the period, up to now: `24h`, `7d`, `12w` and so on, at most 400 days. Default: `30d`.",
+)
 
 
 class SpanSerializer(serializers.Serializer[Any]):
+    """A period with the same status."""
+
     status = serializers.ChoiceField(choices=Status.choices)
     start = serializers.DateTimeField()
     end = serializers.DateTimeField()
 
 
 class UptimeSerializer(serializers.Serializer[Any]):
-    """`ratio` is of the time that was watched; null when none was."""
+    """Uptime over a window."""
 
     start = serializers.DateTimeField()
     end = serializers.DateTimeField()
-    ratio = serializers.FloatField(allow_null=True)
-    incidents = serializers.IntegerField()
-    seconds = serializers.DictField(child=serializers.FloatField())
-    spans = SpanSerializer(many=True)
+    ratio = serializers.FloatField(
+        allow_null=True,
+        help_text="Share of the monitored time spent up or degraded, 0 to 1; null if there is no data.",
+    )
+    incidents = serializers.IntegerField(help_text="Number of periods with status down.")
+    seconds = serializers.DictField(
+        child=serializers.FloatField(), help_text="Seconds spent in each status."
+    )
+    spans = SpanSerializer(many=True, help_text="Periods with the same status, oldest first.")
 
 
 class CheckHourSerializer(serializers.ModelSerializer[CheckHour]):
-    latency_mean = serializers.FloatField(help_text="Seconds.")
+    """The results of a check in one hour."""
+
+    latency_mean = serializers.FloatField(help_text="Mean latency in seconds.")
 
     class Meta:
         model = CheckHour
         fields = ("hour", "runs", "failures", "latency_mean", "latency_max")
+        extra_kwargs = described(
+            hour="Start of the hour.",
+            runs="Number of runs.",
+            failures="Number of failed runs.",
+            latency_max="Maximum latency in seconds.",
+        )
 
 
 class CheckHistorySerializer(UptimeSerializer):
-    """Uptime of a check, and its answers hour by hour; an hour nobody asked in is left out."""
+    """Uptime of a check, and its results per hour."""
 
-    hours = CheckHourSerializer(many=True)
+    hours = CheckHourSerializer(many=True, help_text="Hours without a run are omitted.")
 
 
 def window(request: Request) -> tuple[datetime, datetime]:

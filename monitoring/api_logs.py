@@ -1,4 +1,4 @@
-"""Log search over the API: what the server refuses is a problem in its own words."""
+"""Log search over the API; if the server rejects the query, its error message is returned."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -28,40 +28,45 @@ from portal.core.problems import UpstreamFailed
 
 
 class LogLineSerializer(serializers.Serializer[Any]):
-    id = serializers.CharField()
-    index = serializers.CharField()
-    at = serializers.DateTimeField()
+    id = serializers.CharField(help_text="Id of the line, for `context`.")
+    index = serializers.CharField(help_text="Index that contains the line.")
+    at = serializers.DateTimeField(help_text="Value of `@timestamp`.")
     level = serializers.ChoiceField(choices=tuple(LEVELS), allow_blank=True)
     message = serializers.CharField()
-    service = serializers.CharField()
+    service = serializers.CharField(help_text="Name of the service in the line.")
     host = serializers.CharField()
     trace_id = serializers.CharField()
-    trace_url = serializers.CharField(help_text="URL of the trace; empty without TRACES_URL.")
+    trace_url = serializers.CharField(help_text="URL of the trace; empty unless TRACES_URL is set.")
     fields = serializers.DictField(  # type: ignore[assignment]
-        child=serializers.CharField(), help_text="All fields of the line, with dotted names."
+        child=serializers.CharField(),
+        help_text="All fields of the line by dotted name, for example `url.path`.",
     )
 
 
 class LogBucketSerializer(serializers.Serializer[Any]):
-    at = serializers.DateTimeField()
-    lines = serializers.IntegerField()
-    errors = serializers.IntegerField(
-        help_text="The lines among them with level error or critical."
-    )  # type: ignore[assignment]
+    at = serializers.DateTimeField(help_text="Start of the interval.")
+    lines = serializers.IntegerField(help_text="Number of lines.")
+    errors = serializers.IntegerField(help_text="Number of lines with level error or critical.")  # type: ignore[assignment]
 
 
 class LogPageSerializer(serializers.Serializer[Any]):
-    """`notes` say what is missing and why: a part of the truth is answered with 200 as well."""
+    """A page of search results. The status is also 200 if results are incomplete: see `notes`."""
 
-    next = serializers.CharField(allow_null=True)
-    since = serializers.DateTimeField()
-    until = serializers.DateTimeField()
-    total = serializers.IntegerField()
-    total_is_exact = serializers.BooleanField(help_text="False if the number is a lower bound.")
-    step_seconds = serializers.IntegerField()
-    histogram = LogBucketSerializer(many=True)
-    notes = serializers.ListField(child=serializers.CharField())
-    kibana_url = serializers.CharField()
+    next = serializers.CharField(
+        allow_null=True, help_text="URL of the next page; null on the last page."
+    )
+    since = serializers.DateTimeField(help_text="Start of the period that was searched.")
+    until = serializers.DateTimeField(help_text="End of the period that was searched.")
+    total = serializers.IntegerField(help_text="Number of matching lines.")
+    total_is_exact = serializers.BooleanField(help_text="False if `total` is a lower bound.")
+    step_seconds = serializers.IntegerField(help_text="Length of a histogram interval in seconds.")
+    histogram = LogBucketSerializer(many=True, help_text="Number of lines over time.")
+    notes = serializers.ListField(
+        child=serializers.CharField(), help_text="Which results are missing, and why."
+    )
+    kibana_url = serializers.CharField(
+        help_text="URL of the same search in Kibana or OpenSearch Dashboards; empty unless KIBANA_URL is set."
+    )
     results = LogLineSerializer(many=True)
 
 
@@ -71,25 +76,25 @@ def _parameter(name: str, said: str, kind: Any = OpenApiTypes.STR) -> OpenApiPar
 
 PARAMETERS = [
     _parameter("q", "Lucene query, for example `timeout AND NOT url.path:healthz`."),
-    _parameter("service", "Slug of a service, whose own lines are found; otherwise the name of a service in the logs."),
-    _parameter("host", "Name of the host."),
-    _parameter("level", f"Several, separated by commas: {', '.join(LEVELS)}."),
-    _parameter("since", "Unix or RFC 3339 time; default: an hour before `until`."),
-    _parameter("until", "Unix or RFC 3339 time, not included; default: now."),
-    _parameter("range", "`15m`, `1h`, `6h`, `24h` or `7d`, instead of `since`."),
-    _parameter("around", "A time; finds the lines up to `minutes` before and after it."),
-    _parameter("minutes", "1 to 1440; default 5.", OpenApiTypes.INT),
-    _parameter("context", "Id of a line; returns it and surrounding lines of its service and host, oldest first."),
-    _parameter("lines", "Number of surrounding lines on each side, 1 to 100; default 25.", OpenApiTypes.INT),
-    _parameter("cursor", "Taken from `next`."),
-    _parameter("page_size", "1 to 500; default 100.", OpenApiTypes.INT),
+    _parameter("service", "Slug of a service, which selects its log lines, or the name of a service in the logs."),
+    _parameter("host", "Exact name of the host."),
+    _parameter("level", f"One or more of {', '.join(LEVELS)}; separated by commas."),
+    _parameter("since", "Start of the period, as Unix or RFC 3339 time. Default: one hour before `until`."),
+    _parameter("until", "End of the period (exclusive), as Unix or RFC 3339 time. Default: now."),
+    _parameter("range", "Length of the period instead of `since`: `15m`, `1h`, `6h`, `24h` or `7d`."),
+    _parameter("around", "Unix or RFC 3339 time; searches from `minutes` before to `minutes` after it."),
+    _parameter("minutes", "Minutes before and after `around`, 1 to 1440. Default: 5.", OpenApiTypes.INT),
+    _parameter("context", "Id of a line; returns it with the surrounding lines of its service and host, oldest first."),
+    _parameter("lines", "Number of lines before and after `context`, 1 to 100. Default: 25.", OpenApiTypes.INT),
+    _parameter("cursor", "Pagination cursor, as contained in `next`."),
+    _parameter("page_size", "Number of lines per page, 1 to 500. Default: 100.", OpenApiTypes.INT),
     OpenApiParameter("format", OpenApiTypes.STR, enum=["csv"],
-                     description=f"`csv` streams the results as CSV, {export.MOST_LINES:,} lines at most."),
+                     description=f"`csv` streams the results as CSV, at most {export.MOST_LINES:,} lines."),
 ]  # fmt: skip
 
 
 class LogSearchView(APIView):
-    """Searches the logs in Elasticsearch or OpenSearch, newest first."""
+    """Search logs in Elasticsearch or OpenSearch, newest first."""
 
     read_scope = "read"
     read_permission = "monitoring.view_panel"

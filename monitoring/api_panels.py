@@ -19,6 +19,7 @@ from monitoring.charts import ChartError
 from monitoring.episodes import SHADES
 from monitoring.models import Panel, Unit
 from monitoring.panels import PanelData, check_promql, panel_data
+from portal.core.api_help import described
 from portal.core.models import Freshness, Upstream, UpstreamKind
 from portal.core.validators import validate_matchers
 
@@ -33,12 +34,16 @@ def _prometheus_field(**options: Any) -> Any:
 
 
 class PanelSerializer(serializers.ModelSerializer[Panel]):
-    upstream = _prometheus_field(required=False, allow_null=True)
+    upstream = _prometheus_field(
+        required=False, allow_null=True,
+        help_text="Name of the Prometheus to query. Default: the first enabled one.",
+    )  # fmt: skip
     alert_matchers = serializers.ListField(
         child=serializers.CharField(max_length=500),
         required=False,
         max_length=20,
         validators=[validate_matchers],
+        help_text='Alerts that match all of these are marked on the chart, for example `job="api"`.',
     )
 
     class Meta:
@@ -47,6 +52,14 @@ class PanelSerializer(serializers.ModelSerializer[Panel]):
             "id", "slug", "title", "description", "upstream", "promql", "legend", "unit", "warning_above",
             "critical_above", "alert_matchers", "position", "on_dashboard",
         )  # fmt: skip
+        extra_kwargs = described(
+            promql="PromQL expression; may contain `$__rate_interval`, as in Grafana.",
+            legend="Template of the series names, for example `{{instance}}`. Default: all labels.",
+            warning_above="Warning threshold, in the unit of the values.",
+            critical_above="Critical threshold, in the unit of the values.",
+            position="Charts are shown in ascending order of position.",
+            on_dashboard="Show the chart on the dashboard.",
+        )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         stored = {name: getattr(self.instance, name, None) for name in MARKS}
@@ -62,28 +75,34 @@ class PanelSerializer(serializers.ModelSerializer[Panel]):
 
 
 class SeriesSerializer(serializers.Serializer[Any]):
-    label = serializers.CharField()  # type: ignore[assignment]
+    label = serializers.CharField(help_text="Name of the series, from the legend template.")  # type: ignore[assignment]
     labels = serializers.DictField(child=serializers.CharField())
 
 
 class EpisodeSerializer(serializers.Serializer[Any]):
+    """An alert episode to mark on the chart."""
+
     id = serializers.IntegerField()
     alertname = serializers.CharField()
     severity = serializers.CharField()
     level = serializers.ChoiceField(choices=SHADES)
     state = serializers.CharField()
-    start = serializers.FloatField()
-    end = serializers.FloatField(allow_null=True)
-    url = serializers.CharField(help_text="Its page in the admin.")
+    start = serializers.FloatField(help_text="Unix time.")
+    end = serializers.FloatField(
+        allow_null=True, help_text="Unix time; null while the alert is open."
+    )
+    url = serializers.CharField(help_text="URL of the alert in the admin.")
 
 
 class MarkSerializer(serializers.Serializer[Any]):
+    """A deploy to mark on the chart."""
+
     id = serializers.IntegerField()
     service = serializers.CharField()
     version = serializers.CharField()
     environment = serializers.CharField()
-    at = serializers.FloatField()
-    url = serializers.CharField(help_text="Its page in the admin.")
+    at = serializers.FloatField(help_text="Unix time.")
+    url = serializers.CharField(help_text="URL of the deploy in the admin.")
 
 
 class ThresholdsSerializer(serializers.Serializer[Any]):
@@ -92,34 +111,42 @@ class ThresholdsSerializer(serializers.Serializer[Any]):
 
 
 class PanelDataSerializer(serializers.Serializer[Any]):
-    """Times are Unix seconds. `error` says why there is no curve; the status is 200 all the same."""
+    """The data of a chart. If the query fails, the status is still 200 and `error` says why."""
 
-    start = serializers.IntegerField()
-    end = serializers.IntegerField()
-    step = serializers.IntegerField()
+    start = serializers.IntegerField(help_text="Unix time.")
+    end = serializers.IntegerField(help_text="Unix time.")
+    step = serializers.IntegerField(help_text="Resolution in seconds.")
     unit = serializers.ChoiceField(choices=Unit.choices)
     data = serializers.ListField(  # type: ignore[assignment]
         child=serializers.ListField(child=serializers.FloatField(allow_null=True)),
-        help_text="[times, values of the first series, …]; null is a gap.",
+        help_text="Columns: Unix times, then the values of each series; null is a gap.",
     )
     series = SeriesSerializer(many=True)
     episodes = EpisodeSerializer(many=True)
     deploys = MarkSerializer(many=True)
     thresholds = ThresholdsSerializer()
-    note = serializers.CharField()
-    error = serializers.CharField()
-    upstream = serializers.CharField()
+    note = serializers.CharField(
+        help_text="Remark, for example that series were omitted; may be empty."
+    )
+    error = serializers.CharField(help_text="Why there is no data; empty if the query succeeded.")
+    upstream = serializers.CharField(help_text="Name of the Prometheus that was queried.")
     freshness = serializers.ChoiceField(choices=Freshness.choices)
     grafana_url = serializers.CharField(
-        help_text="The same chart in Grafana; empty without GRAFANA_URL."
+        help_text="URL of the same chart in Grafana; empty unless GRAFANA_URL is set."
     )
 
 
 RANGE_PARAMETERS = [
-    OpenApiParameter("start", str, description="Unix or RFC 3339 time; default: one hour ago."),
-    OpenApiParameter("end", str, description="Unix or RFC 3339 time; default: now."),
     OpenApiParameter(
-        "step", int, description="Seconds; default: a step that gives about 400 points."
+        "start",
+        str,
+        description="Start of the range, as Unix or RFC 3339 time. Default: one hour before `end`.",
+    ),
+    OpenApiParameter(
+        "end", str, description="End of the range, as Unix or RFC 3339 time. Default: now."
+    ),
+    OpenApiParameter(
+        "step", int, description="Resolution in seconds. Default: about 400 points for the range."
     ),
 ]
 
@@ -164,7 +191,7 @@ def _drawn(request: Request, panel: Panel) -> Response:
 
 @extend_schema_view(list=extend_schema(filters=True))
 class PanelViewSet(PortalModelViewSet):
-    """Charts: a PromQL expression and how to draw it."""
+    """Charts of PromQL expressions."""
 
     queryset = Panel.objects.select_related("upstream").order_by("id")
     serializer_class = PanelSerializer
@@ -176,19 +203,27 @@ class PanelViewSet(PortalModelViewSet):
     @extend_schema(parameters=RANGE_PARAMETERS, responses=PanelDataSerializer)
     @action(detail=True, methods=["get"])
     def data(self, request: Request, pk: str | None = None) -> Response:
-        """Draw the panel: its curve, thresholds and the alert episodes of the range."""
+        """Get the data of a chart. Returns its series, thresholds, alert episodes and deploys in the range."""
         return _drawn(request, self.get_object())
 
 
 class QuerySerializer(serializers.Serializer[Any]):
-    query = serializers.CharField(max_length=PROMQL_LIMIT)
-    upstream = _prometheus_field(required=False, allow_null=True)
-    legend = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
-    unit = serializers.ChoiceField(choices=Unit.choices, required=False, default=Unit.NUMBER)
+    query = serializers.CharField(max_length=PROMQL_LIMIT, help_text="PromQL expression.")
+    upstream = _prometheus_field(
+        required=False, allow_null=True,
+        help_text="Name of the Prometheus to query. Default: the first enabled one.",
+    )  # fmt: skip
+    legend = serializers.CharField(
+        max_length=200, required=False, allow_blank=True, default="",
+        help_text="Template of the series names, for example `{{instance}}`. Default: all labels.",
+    )  # fmt: skip
+    unit = serializers.ChoiceField(
+        choices=Unit.choices, required=False, default=Unit.NUMBER, help_text="Unit of the values."
+    )
 
 
 class QueryRangeView(APIView):
-    """Any PromQL expression as a chart."""
+    """Run a PromQL range query. Returns the result as chart data."""
 
     read_scope = "read"
     person_reads = "monitoring.view_panel"

@@ -1,4 +1,4 @@
-"""`analytics/routes/` and `analytics/consumers/`: traffic by route, and by who asks."""
+"""`analytics/routes/` and `analytics/consumers/`: traffic by route and by consumer."""
 
 from typing import Any
 
@@ -14,48 +14,71 @@ from portal.core.models import Upstream
 
 
 class TrafficQuerySerializer(serializers.Serializer[Any]):
-    window = serializers.ChoiceField(choices=list(WINDOWS), default=DEFAULT_WINDOW)
-    service = serializers.CharField(max_length=200, default="", allow_blank=True)
-    order = serializers.ChoiceField(choices=ORDERS, default="requests")
+    window = serializers.ChoiceField(
+        choices=list(WINDOWS), default=DEFAULT_WINDOW, help_text="Length of the period, up to now."
+    )
+    service = serializers.CharField(
+        max_length=200,
+        default="",
+        allow_blank=True,
+        help_text="Slug of the service, or its name in the metrics.",
+    )
+    order = serializers.ChoiceField(
+        choices=ORDERS, default="requests", help_text="Column to sort by, in descending order."
+    )
     upstream = serializers.SlugRelatedField(
         slug_field="name",
         queryset=Upstream.objects.filter(kind=Upstream.Kind.PROMETHEUS),
         default=None,
         allow_null=True,
+        help_text="Name of the Prometheus to query. Default: the first enabled one.",
     )
 
 
 class RouteRowSerializer(serializers.Serializer[Any]):
-    """Counts of the window; latencies in seconds, null where no histogram tells them."""
+    """Figures for the window. Latencies are null if there is no histogram."""
 
-    service = serializers.CharField()
-    service_slug = serializers.CharField(help_text="The matching service of the catalogue, if any.")
+    service = serializers.CharField(help_text="Name of the service in the metrics.")
+    service_slug = serializers.CharField(
+        help_text="Slug of the matching service of the catalogue; empty if there is none."
+    )
     route = serializers.CharField()
-    method = serializers.CharField()
-    requests = serializers.FloatField()
-    errors = serializers.FloatField()  # type: ignore[assignment]
-    error_ratio = serializers.FloatField()
-    change = serializers.FloatField(allow_null=True, help_text="Compared with the previous window.")
-    p50 = serializers.FloatField(allow_null=True)
-    p95 = serializers.FloatField(allow_null=True)
-    p99 = serializers.FloatField(allow_null=True)
+    method = serializers.CharField(help_text="HTTP method.")
+    requests = serializers.FloatField(help_text="Number of requests in the window.")
+    errors = serializers.FloatField(  # type: ignore[assignment]
+        help_text="Number of failed requests in the window."
+    )
+    error_ratio = serializers.FloatField(help_text="Errors divided by requests, 0 to 1.")
+    change = serializers.FloatField(
+        allow_null=True,
+        help_text="Relative change of requests from the previous window; 0.5 is an increase by half.",
+    )
+    p50 = serializers.FloatField(allow_null=True, help_text="Median latency in seconds.")
+    p95 = serializers.FloatField(allow_null=True, help_text="95th percentile in seconds.")
+    p99 = serializers.FloatField(allow_null=True, help_text="99th percentile in seconds.")
 
 
 class TrafficSerializer(serializers.Serializer[Any]):
-    """`error` says why there are no routes; the status is 200 all the same."""
+    """A traffic report. If the query fails, the status is still 200 and `error` says why."""
 
     window = serializers.CharField()
-    requests = serializers.FloatField()
-    error_ratio = serializers.FloatField()
-    sources = serializers.ListField(child=serializers.CharField())
-    error = serializers.CharField()
-    note = serializers.CharField()
+    requests = serializers.FloatField(help_text="Total number of requests in the window.")
+    error_ratio = serializers.FloatField(help_text="Errors divided by requests, 0 to 1.")
+    sources = serializers.ListField(
+        child=serializers.CharField(), help_text="Names of the metrics the figures come from."
+    )
+    error = serializers.CharField(help_text="Why the query failed; empty if it succeeded.")
+    note = serializers.CharField(
+        help_text="Why there is no data if no metrics were found; may be empty."
+    )
     rows = RouteRowSerializer(many=True)
 
 
 class ConsumerRowSerializer(RouteRowSerializer):
-    consumer = serializers.CharField(source="route")
-    share = serializers.SerializerMethodField(help_text="Share of all requests in the response.")
+    consumer = serializers.CharField(source="route", help_text="Name of the consumer.")
+    share = serializers.SerializerMethodField(
+        help_text="Share of the total number of requests, 0 to 1."
+    )
     route = None  # type: ignore[assignment]
     method = None  # type: ignore[assignment]
 
@@ -69,7 +92,7 @@ class ConsumersSerializer(TrafficSerializer):
 
 
 class TrafficView(APIView):
-    """Requests, errors and latencies of each route, as Prometheus knows them."""
+    """Get traffic by route. Returns requests, errors and latencies from Prometheus."""
 
     read_scope = "read"
     read_permission = "monitoring.view_panel"
@@ -82,7 +105,7 @@ class TrafficView(APIView):
 
 
 class ConsumersView(APIView):
-    """Requests, errors and latencies of each consumer: the portal's own, and those metrics name."""
+    """Get traffic by consumer. Returns requests, errors and latencies of the clients named in metrics."""
 
     read_scope = "read"
     read_permission = "monitoring.view_panel"

@@ -15,24 +15,40 @@ from portal.sight import LABELS
 
 
 class SourceSerializer(serializers.Serializer[Any]):
+    """An upstream and the freshness of its data."""
+
     id = serializers.IntegerField()
     name = serializers.CharField()
     kind = serializers.CharField()
     state = serializers.ChoiceField(choices=list(LABELS.items()))
-    sentence = serializers.CharField(help_text="What is wrong and what to do; empty if nothing is.")
-    warning = serializers.CharField()
-    attempted_at = serializers.DateTimeField(allow_null=True)
-    succeeded_at = serializers.DateTimeField(allow_null=True)
-    error_since = serializers.DateTimeField(allow_null=True)
-    duration_seconds = serializers.FloatField(allow_null=True)
-    clock_skew_seconds = serializers.FloatField(allow_null=True)
+    sentence = serializers.CharField(help_text="What is wrong and what to do; may be empty.")
+    warning = serializers.CharField(
+        help_text="Problem that does not make polls fail; may be empty."
+    )
+    attempted_at = serializers.DateTimeField(
+        allow_null=True, help_text="When the last poll was made."
+    )
+    succeeded_at = serializers.DateTimeField(
+        allow_null=True, help_text="When a poll last succeeded."
+    )
+    error_since = serializers.DateTimeField(
+        allow_null=True, help_text="Since when polls have been failing."
+    )
+    duration_seconds = serializers.FloatField(
+        allow_null=True, help_text="Duration of the last poll in seconds."
+    )
+    clock_skew_seconds = serializers.FloatField(
+        allow_null=True, help_text="Clock of the server minus clock of the portal, in seconds."
+    )
 
 
 class SightSerializer(serializers.Serializer[Any]):
-    """`blind` and `partial` mean that a count of zero is not good news."""
+    """How complete the data is. Unless `state` is `clear`, a count of zero may only mean missing data."""
 
     state = serializers.ChoiceField(choices=("clear", "partial", "blind"))
-    sentence = serializers.CharField()
+    sentence = serializers.CharField(
+        help_text="Which data is missing, and what to do; may be empty."
+    )
 
 
 class SeveritySerializer(serializers.Serializer[Any]):
@@ -63,8 +79,8 @@ class StatusCountSerializer(serializers.Serializer[Any]):
 class TroubleSerializer(serializers.Serializer[Any]):
     service = serializers.CharField(source="service.slug")
     status = serializers.ChoiceField(choices=Status.choices)
-    reason = serializers.CharField()
-    since = serializers.DateTimeField()
+    reason = serializers.CharField(help_text="Explanation of `status`.")
+    since = serializers.DateTimeField(help_text="When the status last changed.")
 
 
 class FrequentErrorSerializer(serializers.Serializer[Any]):
@@ -73,20 +89,24 @@ class FrequentErrorSerializer(serializers.Serializer[Any]):
     project = serializers.CharField()
     title = serializers.CharField()
     level = serializers.CharField()
-    count = serializers.IntegerField()
-    user_count = serializers.IntegerField()
+    count = serializers.IntegerField(help_text="Total number of events.")
+    user_count = serializers.IntegerField(help_text="Number of affected users.")
     service = serializers.CharField(source="service.slug", allow_null=True, default=None)
     last_seen_at = serializers.DateTimeField()
 
 
 class ErrorSummarySerializer(ErrorCountsSerializer):
-    frequent = FrequentErrorSerializer(many=True)
+    frequent = FrequentErrorSerializer(
+        many=True, help_text="Most frequent unresolved errors of the last 24 hours."
+    )
 
 
 class FlagCountSerializer(serializers.Serializer[Any]):
-    open = serializers.IntegerField()
-    high = serializers.IntegerField(help_text="Of them, those with a score of 70 or more.")
-    worst = serializers.IntegerField(help_text="The highest score; 0 without any.")
+    open = serializers.IntegerField(help_text="Number of open flags.")
+    high = serializers.IntegerField(help_text="Number of open flags with a score of 70 or more.")
+    worst = serializers.IntegerField(
+        help_text="Highest score of an open flag; 0 if there are none."
+    )
 
 
 class DashboardPanelSerializer(serializers.Serializer[Any]):
@@ -97,27 +117,31 @@ class DashboardPanelSerializer(serializers.Serializer[Any]):
 
 
 class DashboardSerializer(serializers.Serializer[Any]):
-    at = serializers.DateTimeField()
+    at = serializers.DateTimeField(help_text="Time of the response.")
     upstreams = SourceSerializer(many=True)
     alerts_sight = SightSerializer()
     services_sight = SightSerializer()
-    firing = serializers.IntegerField()
-    suppressed = serializers.IntegerField()
-    unacknowledged = serializers.IntegerField()
-    active_silences = serializers.IntegerField()
-    severities = SeveritySerializer(many=True)
-    newest = NewestSerializer(many=True)
-    statuses = StatusCountSerializer(many=True)
-    troubled = TroubleSerializer(many=True)
-    services_without_status = serializers.IntegerField()
+    firing = serializers.IntegerField(help_text="Number of firing alerts.")
+    suppressed = serializers.IntegerField(help_text="Number of silenced or inhibited alerts.")
+    unacknowledged = serializers.IntegerField(
+        help_text="Number of firing alerts that nobody has acknowledged."
+    )
+    active_silences = serializers.IntegerField(help_text="Number of active silences.")
+    severities = SeveritySerializer(many=True, help_text="Number of open alerts by severity.")
+    newest = NewestSerializer(many=True, help_text="The newest firing alerts.")
+    statuses = StatusCountSerializer(many=True, help_text="Number of services by status.")
+    troubled = TroubleSerializer(many=True, help_text="Services that are not up.")
+    services_without_status = serializers.IntegerField(
+        help_text="Number of services that no target or check has reported on."
+    )
     errors_sight = SightSerializer()
     errors = ErrorSummarySerializer()  # type: ignore[assignment]
     flags = FlagCountSerializer()
-    panels = DashboardPanelSerializer(many=True)
+    panels = DashboardPanelSerializer(many=True, help_text="The charts on the dashboard.")
 
 
 class DashboardView(APIView):
-    """Everything on the dashboard: freshness, alerts, services and which charts there are."""
+    """Get the dashboard. Returns the freshness of all data, and alerts, services, errors, flags and charts."""
 
     read_scope = "read"
 

@@ -34,14 +34,14 @@ class MayDiscover(BasePermission):
 
 
 class TargetGroupSerializer(serializers.Serializer[Any]):
-    """https://prometheus.io/docs/prometheus/latest/http_sd/"""
+    """A target group of [HTTP service discovery](https://prometheus.io/docs/prometheus/latest/http_sd/)."""
 
     targets = serializers.ListField(child=serializers.CharField())
     labels = serializers.DictField(child=serializers.CharField())
 
 
 class PrometheusDiscoveryView(APIView):
-    """What Prometheus shall scrape: the scrape targets of all services."""
+    """The enabled scrape targets of all services, for Prometheus."""
 
     # METRICS_TOKEN is no token of the API: the permission reads the header itself.
     authentication_classes = [VerifiedSessionAuthentication]
@@ -50,11 +50,11 @@ class PrometheusDiscoveryView(APIView):
     @extend_schema(
         responses={
             200: TargetGroupSerializer(many=True),
-            304: OpenApiResponse(description="Not changed since the ETag that was sent."),
+            304: OpenApiResponse(description="Not modified since the `ETag` in `If-None-Match`."),
         }
     )
     def get(self, request: Request) -> HttpResponseBase:
-        """Answer the list of http_sd; 304 to an `If-None-Match` that still holds."""
+        """List scrape targets for Prometheus HTTP service discovery. Supports `ETag` and `If-None-Match`."""
         found = services.current()
         answer = HttpResponse(found.body, content_type="application/json")
         answer["ETag"] = found.etag

@@ -1,4 +1,4 @@
-"""`POST /api/v1/doctor/`: examine everything now."""
+"""`POST /api/v1/doctor/`: the checks of `manage.py doctor`."""
 
 from typing import Any
 
@@ -15,12 +15,10 @@ LEVELS = [(level.value, level.value) for level in Level]
 
 
 class ExaminedSerializer(serializers.Serializer[Any]):
-    thing = serializers.CharField()
+    thing = serializers.CharField(help_text="What was checked.")
     level = serializers.ChoiceField(choices=LEVELS)
-    sentence = serializers.CharField(help_text="The state, or what is wrong.")
-    cure = serializers.CharField(
-        help_text="What to do; empty if the sentence says it, or nothing is wrong."
-    )
+    sentence = serializers.CharField(help_text="Result of the check.")
+    cure = serializers.CharField(help_text="How to fix the problem; may be empty.")
 
 
 class ExaminationSerializer(serializers.Serializer[Any]):
@@ -29,13 +27,13 @@ class ExaminationSerializer(serializers.Serializer[Any]):
 
 
 class DoctorView(APIView):
-    """Every connection and queue, with fault and cure."""
+    """Checks of all connections and queues."""
 
     write_scope = "monitoring:write"
 
     @extend_schema(request=None, responses=ExaminationSerializer)
     def post(self, request: Request) -> Response:
-        """Ask every server now; it takes some seconds when one does not answer."""
+        """Run all health checks. Takes several seconds if a server does not respond."""
         findings = examine()
         return Response(
             ExaminationSerializer({"worst": worst(findings), "findings": findings}).data

@@ -1,4 +1,4 @@
-"""`audit/exports/`: the filtered trail as CSV, streamed once, with its hash."""
+"""`audit/exports/`: the filtered audit trail as CSV, downloaded once, with its SHA-256."""
 
 from typing import Any
 
@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from audit import exports
 from audit.export_models import ExportRecord
 from audit.viewsets import PortalViewSet
+from portal.core.api_help import described
 from portal.core.problems import Conflict
 from security.api_blocks import PlainTextRenderer, require_fresh
 
@@ -24,13 +25,22 @@ class ExportSerializer(serializers.ModelSerializer[ExportRecord]):
         fields = ("id", "requested_by", "query", "state", "estimated_rows", "rows", "bytes", "sha256", "error",
                   "created_at", "started_at", "finished_at")  # fmt: skip
         read_only_fields = fields
+        extra_kwargs = described(
+            requested_by="User or token that created the export.",
+            query="Filters of `audit/entries/` that select the entries.",
+            estimated_rows="Number of rows as estimated by PostgreSQL.",
+            rows="Number of rows streamed.",
+            bytes="Number of bytes streamed.",
+            sha256="SHA-256 of the CSV in hexadecimal, to verify the download.",
+            error="Why the export failed.",
+        )
 
 
 class NewExportSerializer(serializers.Serializer[Any]):
     query = serializers.DictField(
         child=serializers.CharField(max_length=200),
         default=dict,
-        help_text="Filters of `audit/entries/` and their values; empty: the whole audit trail.",
+        help_text="Query parameters of `audit/entries/`. Default: the whole audit trail.",
     )
 
 
@@ -53,7 +63,7 @@ def download(export: ExportRecord, *, actor: Any) -> StreamingHttpResponse:
 
 @extend_schema_view(list=extend_schema(filters=True))
 class ExportViewSet(mixins.RetrieveModelMixin, PortalViewSet):
-    """Exports of the trail: ask, download once, compare the hash. Needs the scope `audit:read`."""
+    """Exports of the audit trail as CSV, which can be downloaded once. Requires the scope `audit:read`."""
 
     queryset = ExportRecord.objects.all()
     serializer_class = ExportSerializer
@@ -66,7 +76,7 @@ class ExportViewSet(mixins.RetrieveModelMixin, PortalViewSet):
 
     @extend_schema(request=NewExportSerializer, responses={201: ExportSerializer})
     def create(self, request: Request) -> Response:
-        """Ask for an export; `last` becomes the moment it means now."""
+        """Create an export. A relative `last` filter is converted to a fixed `since`."""
         require_fresh(request)
         given = NewExportSerializer(data=request.data)
         given.is_valid(raise_exception=True)
@@ -78,7 +88,7 @@ class ExportViewSet(mixins.RetrieveModelMixin, PortalViewSet):
         detail=True, pagination_class=None, filterset_class=None, renderer_classes=[JSONRenderer, CsvRenderer]
     )  # fmt: skip
     def download(self, request: Request, pk: str | None = None) -> Any:
-        """Stream the CSV, once. 409 when it was downloaded before, or as many run as may."""
+        """Download an export as CSV. Returns 409 if it was downloaded before or too many exports are running."""
         require_fresh(request)
         try:
             return download(self.get_object(), actor=None)
@@ -88,7 +98,7 @@ class ExportViewSet(mixins.RetrieveModelMixin, PortalViewSet):
     @extend_schema(request=None, responses=ExportSerializer)
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: str | None = None) -> Response:
-        """Cancel an export that waits or runs; 409 when it has ended."""
+        """Cancel a waiting or running export. Returns 409 if it has ended."""
         if not exports.cancel(self.get_object(), actor=None):
             raise Conflict("The export has already ended.")
         return Response(ExportSerializer(self.get_object()).data)

@@ -27,37 +27,61 @@ FIELDS = ("at", "kind", "title", "detail", "tone", "service", "actor", "url", "a
 
 
 class EventSerializer(serializers.Serializer[Any]):
-    """One event. `stream` and `id` name its row; `url` is its page in the admin."""
+    """One event of the timeline."""
 
-    stream = serializers.CharField()
-    id = serializers.IntegerField()
+    stream = serializers.CharField(
+        help_text="Where the event is from; `stream` and `id` identify it."
+    )
+    id = serializers.IntegerField(help_text="Id within the stream.")
     at = serializers.DateTimeField()
     title = serializers.CharField()
     detail = serializers.CharField()
     tone = serializers.ChoiceField(choices=("good", "warn", "bad", "plain"))
-    service = serializers.CharField()
-    actor = serializers.CharField()
-    url = serializers.CharField()
-    action = serializers.CharField(help_text="Its name in the audit trail; empty for other kinds.")
+    service = serializers.CharField(help_text="Slug of the service; empty if there is none.")
+    actor = serializers.CharField(help_text="User or token that caused the event; may be empty.")
+    url = serializers.CharField(help_text="URL of the object in the admin.")
+    action = serializers.CharField(
+        help_text="Name of the action in the audit trail; empty for other kinds."
+    )
 
 
 class TimelineSerializer(serializers.Serializer[Any]):
-    """`hidden` names the kinds that this token or account may not see."""
+    """A page of the timeline, newest event first."""
 
-    next = serializers.URLField(allow_null=True)
-    hidden = serializers.ListField(child=serializers.ChoiceField(choices=list(KINDS)))
+    next = serializers.URLField(
+        allow_null=True, help_text="URL of the page with older events; null on the last page."
+    )
+    hidden = serializers.ListField(
+        child=serializers.ChoiceField(choices=list(KINDS)),
+        help_text="Kinds omitted because the token or account lacks the permission.",
+    )
     results = EventSerializer(many=True)
 
 
 class AskedSerializer(serializers.Serializer[Any]):
-    service = serializers.CharField(required=False, max_length=100, help_text="A slug.")
-    kind = serializers.CharField(
-        required=False, help_text=f"One or more of {', '.join(KINDS)}, comma-separated."
+    service = serializers.CharField(
+        required=False, max_length=100, help_text="Slug of the service."
     )
-    since = serializers.DateTimeField(required=False)
-    until = serializers.DateTimeField(required=False)
-    cursor = serializers.CharField(required=False, max_length=200)
-    page_size = serializers.IntegerField(required=False, min_value=1, max_value=500, default=50)
+    kind = serializers.CharField(
+        required=False,
+        help_text=f"One or more of {', '.join(KINDS)}; separated by commas. Default: all.",
+    )
+    since = serializers.DateTimeField(
+        required=False, help_text="Events at or after this time (RFC 3339)."
+    )
+    until = serializers.DateTimeField(
+        required=False, help_text="Events at or before this time (RFC 3339)."
+    )
+    cursor = serializers.CharField(
+        required=False, max_length=200, help_text="Pagination cursor, as contained in `next`."
+    )
+    page_size = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=500,
+        default=50,
+        help_text="Number of events per page.",
+    )
 
     def validate_kind(self, written: str) -> list[str]:
         kinds = [kind.strip() for kind in written.split(",") if kind.strip()]
@@ -77,7 +101,7 @@ class AskedSerializer(serializers.Serializer[Any]):
 
 
 class TimelineView(APIView):
-    """Alerts, silences, status changes, deploys, errors, flags and audited actions in one stream."""
+    """Get the timeline. Alerts, silences, status changes, deploys, errors, flags and audit entries, newest first."""
 
     read_scope = "read"
 
@@ -136,11 +160,13 @@ def _allowed(request: Request) -> Callable[[Stream], bool]:
     return allowed
 
 
-SLUG = OpenApiParameter("slug", OpenApiTypes.STR, OpenApiParameter.PATH)
+SLUG = OpenApiParameter(
+    "slug", OpenApiTypes.STR, OpenApiParameter.PATH, description="Slug of the service."
+)
 
 
 class ServiceTimelineView(TimelineView):
-    """The timeline of one service."""
+    """Get the timeline of a service."""
 
     @extend_schema(
         operation_id="services_timeline",

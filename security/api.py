@@ -1,4 +1,4 @@
-"""The API of tokens: list, create (the text is in that one answer), revoke."""
+"""The API of tokens: list, create (only this response contains the secret), revoke."""
 
 from typing import Any
 
@@ -14,6 +14,7 @@ from rest_framework.viewsets import GenericViewSet
 from audit import services as audit
 from audit.services import Target
 from audit.viewsets import CsvListMixin
+from portal.core.api_help import described
 from portal.core.models import Service
 from security import tokens
 from security.models import ApiToken, Scope
@@ -28,8 +29,13 @@ STEP_UP = (
 
 
 class ApiTokenSerializer(serializers.ModelSerializer[ApiToken]):
-    user = serializers.CharField(source="user.username", read_only=True)
-    service: Any = serializers.SlugRelatedField(slug_field="slug", read_only=True, allow_null=True)
+    user = serializers.CharField(
+        source="user.username", read_only=True, help_text="User name of the owner."
+    )
+    service: Any = serializers.SlugRelatedField(
+        slug_field="slug", read_only=True, allow_null=True,
+        help_text="Slug of the service whose application uses the token.",
+    )  # fmt: skip
 
     class Meta:
         model = ApiToken
@@ -49,6 +55,13 @@ class ApiTokenSerializer(serializers.ModelSerializer[ApiToken]):
             "made_with",
         )
         read_only_fields = fields
+        extra_kwargs = described(
+            hint="First characters of the token, to recognise it.",
+            allowed_networks="Networks in CIDR notation that may use the token; empty: any address.",
+            expires_at="When the token expires; null: never.",
+            revoked_at="When the token was revoked; null while it is valid.",
+            made_with="Id of the token it was created with.",
+        )
 
 
 def _check_networks(written: list[str]) -> None:
@@ -65,24 +78,31 @@ class NewTokenSerializer(serializers.Serializer[Any]):
         required=False,
         max_length=50,
         validators=[_check_networks],
+        help_text="Networks in CIDR notation that may use it. Default: those of the calling token, else any address.",
     )
     expires_at = serializers.DateTimeField(
-        required=False, allow_null=True, validators=[tokens.check_expiry]
+        required=False,
+        allow_null=True,
+        validators=[tokens.check_expiry],
+        help_text="When the token expires. Default: never, or with the calling token.",
     )
     service = serializers.SlugRelatedField(
         slug_field="slug", queryset=Service.objects.all(), required=False, allow_null=True,
-        help_text="The service whose application uses the token. Default: that of the token used to create it.",
+        help_text="Slug of the service whose application uses the token. Default: that of the calling token.",
     )  # fmt: skip
 
 
 class WithMadeSerializer(serializers.Serializer[Any]):
     made = serializers.BooleanField(
-        default=False, help_text="Also revoke every token created with it, directly or indirectly."
+        default=False,
+        help_text="Also revoke all tokens created with this token, directly or indirectly.",
     )
 
 
 class MintedTokenSerializer(ApiTokenSerializer):
-    token = serializers.CharField(read_only=True, help_text="The token; it is not shown again.")
+    token = serializers.CharField(
+        read_only=True, help_text="The secret token. Store it: it is not shown again."
+    )
 
     class Meta(ApiTokenSerializer.Meta):
         fields: Any = (*ApiTokenSerializer.Meta.fields, "token")
@@ -90,10 +110,10 @@ class MintedTokenSerializer(ApiTokenSerializer):
 
 
 @extend_schema_view(
-    list=extend_schema(summary="List tokens: all for superusers, otherwise your own"),
-    retrieve=extend_schema(summary="Show one token, without its secret"),
+    list=extend_schema(summary="List API tokens"),
+    retrieve=extend_schema(summary="Get an API token"),
     destroy=extend_schema(
-        summary="Revoke a token; its row is kept",
+        summary="Revoke an API token",
         parameters=[WithMadeSerializer],
         responses={204: None},
     ),
@@ -101,7 +121,11 @@ class MintedTokenSerializer(ApiTokenSerializer):
 class ApiTokenViewSet(
     CsvListMixin, mixins.RetrieveModelMixin, mixins.DestroyModelMixin, GenericViewSet[ApiToken]
 ):  # fmt: skip
-    """Tokens belong to the account that makes them, and carry no scope their maker lacks."""
+    """API tokens. A token belongs to the account that creates it and cannot have scopes that its creator lacks.
+
+    Superusers see all tokens, others their own. Only the response to the creation contains the secret, and
+    revoked tokens remain in the list.
+    """
 
     queryset = ApiToken.objects.select_related("user", "service")
     serializer_class = ApiTokenSerializer
@@ -124,7 +148,7 @@ class ApiTokenViewSet(
         return found if sees_all else found.filter(user_id=user.pk)
 
     @extend_schema(
-        summary="Create a token; only this response contains it",
+        summary="Create an API token",
         request=NewTokenSerializer,
         responses={201: MintedTokenSerializer},
     )

@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit.viewsets import PortalViewSet
+from portal.core.api_help import described
 from security import blocks, subjects
 from security.api_blocks import require_fresh
 from security.models import AllowEntry, Scope, SubjectKind
@@ -18,17 +19,25 @@ class AllowEntrySerializer(serializers.ModelSerializer[AllowEntry]):
         model = AllowEntry
         fields = ("id", "kind", "value", "name", "reason", "created_at", "created_by")
         read_only_fields = fields
+        extra_kwargs = described(
+            value="IP address, network in CIDR notation, or id of the account or token.",
+            name="Name of the account or token.",
+            created_by="Who added the entry.",
+        )
 
 
 class NewAllowEntrySerializer(serializers.Serializer[Any]):
     kind = serializers.ChoiceField(choices=SubjectKind.choices)
-    value = serializers.CharField(max_length=200)
+    value = serializers.CharField(
+        max_length=200,
+        help_text="IP address, network in CIDR notation, user name, or id of a token.",
+    )
     reason = serializers.CharField(max_length=500)
 
 
 @extend_schema_view(list=extend_schema(filters=True))
 class AllowEntryViewSet(mixins.RetrieveModelMixin, PortalViewSet):
-    """Who is never refused by a block."""
+    """The allow-list: addresses, networks, accounts and tokens that are never blocked."""
 
     queryset = AllowEntry.objects.all()
     serializer_class = AllowEntrySerializer
@@ -44,7 +53,7 @@ class AllowEntryViewSet(mixins.RetrieveModelMixin, PortalViewSet):
 
     @extend_schema(request=NewAllowEntrySerializer, responses={201: AllowEntrySerializer})
     def create(self, request: Request) -> Response:
-        """Put a subject on the allow-list."""
+        """Add a subject to the allow-list."""
         require_fresh(request)
         given = NewAllowEntrySerializer(data=request.data)
         given.is_valid(raise_exception=True)
@@ -56,7 +65,7 @@ class AllowEntryViewSet(mixins.RetrieveModelMixin, PortalViewSet):
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str | None = None) -> Response:
-        """Take a subject off the allow-list."""
+        """Remove a subject from the allow-list."""
         require_fresh(request)
         blocks.disallow(self.get_object(), actor=None)
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -17,6 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit.viewsets import PortalViewSet
+from portal.core.api_help import described
 from portal.core.problems import Conflict
 from security import blocks, subjects
 from security.api import STEP_UP
@@ -36,6 +37,16 @@ class BlockSerializer(serializers.ModelSerializer[Block]):
         fields = ("id", "kind", "value", "name", "reason", "origin", "state", "created_at", "created_by", "expires_at",
                   "ended_at", "ended_by", "end_reason", "flag")  # fmt: skip
         read_only_fields = fields
+        extra_kwargs = described(
+            value="IP address, network in CIDR notation, or id of the account or token.",
+            name="Name of the account or token.",
+            created_by="User, token or rule that created the block.",
+            expires_at="When the block ends by itself.",
+            ended_at="When the block ended; null if it has not been ended.",
+            ended_by="Who lifted the block.",
+            end_reason="Why the block was lifted.",
+            flag="Id of the flag that caused the block.",
+        )
 
     @extend_schema_field(serializers.ChoiceField(choices=STATES))
     def get_state(self, block: Block) -> str:
@@ -43,15 +54,19 @@ class BlockSerializer(serializers.ModelSerializer[Block]):
 
 
 class TermSerializer(serializers.Serializer[Any]):
-    """How long: `duration_seconds` from now, or `expires_at`."""
+    """Duration and reason of a block. Send either `duration_seconds` or `expires_at`."""
 
     duration_seconds = serializers.IntegerField(
-        min_value=60, max_value=LONGEST_SECONDS, required=False
+        min_value=60,
+        max_value=LONGEST_SECONDS,
+        required=False,
+        help_text="Duration of the block in seconds, starting now.",
     )
-    expires_at = serializers.DateTimeField(required=False)
+    expires_at = serializers.DateTimeField(required=False, help_text="End of the block.")
     reason = serializers.CharField(max_length=500)
     confirm = serializers.BooleanField(
-        default=False, help_text="Create the block even if it affects yourself."
+        default=False,
+        help_text="Create the block even if it affects your own address, account or token.",
     )
 
     def validate(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -71,7 +86,8 @@ class TermSerializer(serializers.Serializer[Any]):
 class NewBlockSerializer(TermSerializer):
     kind = serializers.ChoiceField(choices=SubjectKind.choices)
     value = serializers.CharField(
-        max_length=200, help_text="An address, a network, a user name, or the id of a token."
+        max_length=200,
+        help_text="IP address, network in CIDR notation, user name, or id of a token.",
     )
 
 
@@ -81,7 +97,7 @@ class LiftSerializer(serializers.Serializer[Any]):
 
 class BlockFilter(filters.FilterSet):
     kind = filters.ChoiceFilter(choices=SubjectKind.choices)
-    value = filters.CharFilter()
+    value = filters.CharFilter(help_text="Exact address or network, or id of an account or token.")
     origin = filters.ChoiceFilter(choices=BlockOrigin.choices)
     state = filters.ChoiceFilter(choices=STATES, method="in_state")
 
@@ -122,7 +138,7 @@ class PlainTextRenderer(BaseRenderer):
 
 @extend_schema_view(list=extend_schema(filters=True))
 class BlockViewSet(mixins.RetrieveModelMixin, PortalViewSet):
-    """Who is refused, and who was; newest first."""
+    """Blocks of addresses, networks, accounts and tokens, newest first."""
 
     queryset = Block.objects.all()
     serializer_class = BlockSerializer
@@ -148,7 +164,7 @@ class BlockViewSet(mixins.RetrieveModelMixin, PortalViewSet):
 
     @extend_schema(request=TermSerializer, responses=BlockSerializer)
     def update(self, request: Request, pk: str | None = None) -> Response:
-        """Give an active block another end and reason; 409 when it has ended."""
+        """Change the end and reason of an active block. Returns 409 if the block has ended."""
         require_fresh(request)
         block = self.get_object()
         given = TermSerializer(data=request.data)
@@ -172,14 +188,14 @@ class BlockViewSet(mixins.RetrieveModelMixin, PortalViewSet):
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str | None = None) -> Response:
-        """Lift a block now; its row stays as history. 409 when it has ended."""
+        """Lift a block now. The block remains in the list; returns 409 if it has ended."""
         self._lift(request, "")
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=LiftSerializer, responses=BlockSerializer)
     @action(detail=True, methods=["post"])
     def lift(self, request: Request, pk: str | None = None) -> Response:
-        """Lift a block now, with a reason; 409 when it has ended."""
+        """Lift a block now, with a reason. Returns 409 if the block has ended."""
         given = LiftSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         self._lift(request, given.validated_data["reason"])
@@ -195,7 +211,7 @@ class BlockViewSet(mixins.RetrieveModelMixin, PortalViewSet):
         detail=False, pagination_class=None, filterset_class=None, renderer_classes=[JSONRenderer, PlainTextRenderer]
     )  # fmt: skip
     def fail2ban(self, request: Request) -> HttpResponse:
-        """Return the blocked addresses and networks as plain text, one a line."""
+        """List blocked addresses and networks as plain text, one per line."""
         network = [SubjectKind.ADDRESS, SubjectKind.NETWORK]
         rows = Block.objects.active(at=timezone.now()).filter(kind__in=network)
         values = sorted(set(rows.values_list("value", flat=True)))

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit.viewsets import PortalViewSet
+from portal.core.api_help import described
 from portal.core.problems import Conflict
 from security import flags, rule_settings
 from security.api_blocks import require_fresh
@@ -25,7 +26,7 @@ RULE_CHOICES = [(rule.id, rule.title) for rule in RULES.values()]
 
 
 class EvidenceSerializer(serializers.Serializer[Any]):
-    """One audit entry. Without the scope `audit:read` only its number and time are shown."""
+    """An audit entry that led to a flag. Without the scope `audit:read` only `id` and `at` are returned."""
 
     id = serializers.IntegerField()
     at = serializers.DateTimeField()
@@ -44,14 +45,18 @@ class FlagSerializer(serializers.ModelSerializer[Flag]):
         choices=[(name, name) for name in reversed(SEVERITIES)], read_only=True
     )
     assigned_to = serializers.CharField(
-        source="assigned_to.username", default=None, allow_null=True, read_only=True
+        source="assigned_to.username",
+        default=None,
+        allow_null=True,
+        read_only=True,
+        help_text="User name of the assignee; null if the flag is not assigned.",
     )
 
     services = serializers.ListField(
         source="service_slugs",
         child=serializers.CharField(),
         read_only=True,
-        help_text="The services that its evidence names, by slug.",
+        help_text="Slugs of the services named in the evidence.",
     )
 
     class Meta:
@@ -62,6 +67,19 @@ class FlagSerializer(serializers.ModelSerializer[Flag]):
             "decision_reason",
         )  # fmt: skip
         read_only_fields: Any = fields
+        extra_kwargs = described(
+            rule="Id of the detection rule.",
+            score="Score from 0 to 100.",
+            subject="IP address, or id of the account or token.",
+            subject_name="Name of the account or token.",
+            sentence="What was detected.",
+            counts="Numbers that led to the flag, by name.",
+            first_at="Time of the first audit entry.",
+            last_at="Time of the latest audit entry.",
+            opened_at="When the flag was opened.",
+            decided_at="When the flag was confirmed or dismissed.",
+            decided_by="Who confirmed or dismissed the flag.",
+        )
 
     title = serializers.CharField(read_only=True)
 
@@ -82,31 +100,50 @@ class FlagDetailSerializer(FlagSerializer):
 
 
 class ReasonSerializer(serializers.Serializer[Any]):
-    reason = serializers.CharField(max_length=1000, default="", allow_blank=True)
+    reason = serializers.CharField(
+        max_length=1000, default="", allow_blank=True, help_text="Reason for the decision."
+    )
 
 
 class DismissSerializer(serializers.Serializer[Any]):
-    reason = serializers.CharField(max_length=1000)
+    reason = serializers.CharField(max_length=1000, help_text="Reason for the decision.")
 
 
 class AssignFlagSerializer(serializers.Serializer[Any]):
-    user = serializers.CharField(max_length=150, allow_null=True)
+    user = serializers.CharField(
+        max_length=150, allow_null=True,
+        help_text="User name of an active account; null removes the assignment.",
+    )  # fmt: skip
 
 
 class FlagFilter(filters.FilterSet):
     status = filters.ChoiceFilter(choices=FlagStatus.choices)
     rule = filters.ChoiceFilter(choices=RULE_CHOICES)
     subject_kind = filters.ChoiceFilter(choices=SubjectKind.choices)
-    subject = filters.CharFilter()
+    subject = filters.CharFilter(help_text="Exact IP address, or id of an account or token.")
     service = filters.CharFilter(
-        field_name="services__slug", max_length=100, help_text="The slug of a service it concerns."
+        field_name="services__slug",
+        max_length=100,
+        help_text="Slug of a service named in the evidence.",
     )
-    assigned_to = filters.CharFilter(field_name="assigned_to__username")
+    assigned_to = filters.CharFilter(
+        field_name="assigned_to__username", help_text="User name of the assignee."
+    )
     min_score = filters.NumberFilter(
-        field_name="score", lookup_expr="gte", min_value=0, max_value=100
+        field_name="score",
+        lookup_expr="gte",
+        min_value=0,
+        max_value=100,
+        help_text="Minimum score, 0 to 100.",
     )
-    since = filters.IsoDateTimeFilter(field_name="last_at", lookup_expr="gte")
-    until = filters.IsoDateTimeFilter(field_name="last_at", lookup_expr="lt")
+    since = filters.IsoDateTimeFilter(
+        field_name="last_at",
+        lookup_expr="gte",
+        help_text="Last seen at or after this time (RFC 3339).",
+    )
+    until = filters.IsoDateTimeFilter(
+        field_name="last_at", lookup_expr="lt", help_text="Last seen before this time (RFC 3339)."
+    )
 
     class Meta:
         model = Flag
@@ -115,7 +152,7 @@ class FlagFilter(filters.FilterSet):
 
 @extend_schema_view(list=extend_schema(filters=True))
 class FlagViewSet(mixins.RetrieveModelMixin, PortalViewSet):
-    """What the rules have found, newest first."""
+    """Flags raised by the detection rules, newest first."""
 
     queryset = Flag.objects.with_services().select_related("assigned_to")
     serializer_class = FlagSerializer
@@ -139,21 +176,21 @@ class FlagViewSet(mixins.RetrieveModelMixin, PortalViewSet):
     @extend_schema(request=ReasonSerializer, responses=FlagDetailSerializer)
     @action(detail=True, methods=["post"])
     def confirm(self, request: Request, pk: str | None = None) -> Response:
-        """Confirm an open flag: it was real. Its alert ends; 409 when it is decided."""
+        """Confirm an open flag. This resolves its alert; returns 409 if the flag is already decided."""
         flag, data = self.get_object(), _valid(ReasonSerializer, request)
         return self._reply(flags.confirm([flag], actor=None, reason=data["reason"]), flag)
 
     @extend_schema(request=DismissSerializer, responses=FlagDetailSerializer)
     @action(detail=True, methods=["post"])
     def dismiss(self, request: Request, pk: str | None = None) -> Response:
-        """Dismiss an open flag as harmless, with a reason. Its alert ends; 409 when it is decided."""
+        """Dismiss an open flag as harmless. This resolves its alert; returns 409 if the flag is already decided."""
         flag, data = self.get_object(), _valid(DismissSerializer, request)
         return self._reply(flags.dismiss([flag], actor=None, reason=data["reason"]), flag)
 
     @extend_schema(request=AssignFlagSerializer, responses=FlagDetailSerializer)
     @action(detail=True, methods=["post"])
     def assign(self, request: Request, pk: str | None = None) -> Response:
-        """Assign an open flag to a user, or with `null` to nobody; 409 when nothing changes."""
+        """Assign an open flag to a user, or unassign it. Returns 409 if nothing would change."""
         flag, name, user = self.get_object(), _valid(AssignFlagSerializer, request)["user"], None
         if name is not None:
             user = User.objects.filter(username=name, is_active=True).first()
@@ -169,22 +206,36 @@ def _valid(kind: Any, request: Request) -> dict[str, Any]:
 
 
 class DetectionRuleSerializer(serializers.ModelSerializer[RuleSetting]):
-    """`thresholds` are what differs from `defaults`; `precision` is null while nothing is decided."""
+    """A detection rule and its settings."""
 
-    rule = serializers.CharField(read_only=True)
+    rule = serializers.CharField(read_only=True, help_text="Id of the rule.")
     title = serializers.CharField(source="spec.title", read_only=True)
-    explanation = serializers.CharField(source="spec.explanation", read_only=True)
-    reference = serializers.CharField(source="spec.reference", read_only=True)
-    defaults = serializers.DictField(
-        source="spec.defaults", child=serializers.FloatField(), read_only=True
+    explanation = serializers.CharField(
+        source="spec.explanation", read_only=True, help_text="What the rule detects."
     )
-    thresholds = serializers.JSONField(required=False)
-    precision = serializers.SerializerMethodField()
+    reference = serializers.CharField(
+        source="spec.reference",
+        read_only=True,
+        help_text="Reference to the technique, for example MITRE ATT&CK T1110.001.",
+    )
+    defaults = serializers.DictField(
+        source="spec.defaults", child=serializers.FloatField(), read_only=True,
+        help_text="Default thresholds.",
+    )  # fmt: skip
+    thresholds = serializers.JSONField(
+        required=False, help_text="Thresholds that differ from `defaults`."
+    )
+    precision = serializers.SerializerMethodField(
+        help_text="Share of decided flags that were confirmed, 0 to 1; null if none are decided."
+    )
 
     class Meta:
         model = RuleSetting
         fields = ("id", "rule", "title", "explanation", "reference", "enabled", "block_minutes", "defaults",
                   "thresholds", "precision")  # fmt: skip
+        extra_kwargs = described(
+            block_minutes="Minutes for which a new flag blocks its subject automatically; 0: never."
+        )
 
     @extend_schema_field(serializers.FloatField(allow_null=True))
     def get_precision(self, setting: RuleSetting) -> float | None:
@@ -198,7 +249,7 @@ class DetectionRuleSerializer(serializers.ModelSerializer[RuleSetting]):
 
 
 class RuleViewSet(mixins.RetrieveModelMixin, PortalViewSet):
-    """The rules of detection and how they are set."""
+    """The detection rules and their settings."""
 
     queryset = RuleSetting.objects.filter(rule__in=RULES)
     serializer_class = DetectionRuleSerializer
@@ -215,7 +266,7 @@ class RuleViewSet(mixins.RetrieveModelMixin, PortalViewSet):
 
     @extend_schema(request=DetectionRuleSerializer, responses=DetectionRuleSerializer)
     def partial_update(self, request: Request, rule: str | None = None) -> Response:
-        """Switch a rule on or off, or set its thresholds or its automatic block."""
+        """Update the settings of a detection rule."""
         require_fresh(request)
         serializer = self.get_serializer(self.get_object(), data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)

@@ -1,4 +1,4 @@
-"""`detections/replay/`: what the rules would have flagged; a thin view over the service."""
+"""`detections/replay/`: what the detection rules would have flagged; a thin view over the service."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -24,15 +24,20 @@ LONGEST_REPLAY = timedelta(days=93)
 
 
 class ReplaySerializer(serializers.Serializer[Any]):
-    """A range of at most 93 days; without rules, those that are on."""
+    """A time range of at most 93 days, with the rules and thresholds to apply."""
 
     since = serializers.DateTimeField()
-    until = serializers.DateTimeField(required=False)
+    until = serializers.DateTimeField(required=False, help_text="Default: now.")
     rules = serializers.ListField(
-        child=serializers.ChoiceField(choices=RULE_CHOICES), required=False, max_length=50
+        child=serializers.ChoiceField(choices=RULE_CHOICES),
+        required=False,
+        max_length=50,
+        help_text="Rules to apply. Default: all enabled rules.",
     )
     thresholds = serializers.DictField(
-        child=serializers.JSONField(), required=False, help_text='{"scanner": {"missing": 20}}'
+        child=serializers.JSONField(),
+        required=False,
+        help_text='Thresholds by rule, for example `{"scanner": {"missing": 20}}`.',
     )
 
     def validate(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -52,27 +57,33 @@ class ReplaySerializer(serializers.Serializer[Any]):
 
 
 class FindingSerializer(serializers.Serializer[Any]):
-    rule = serializers.CharField()
+    """What a rule would have flagged."""
+
+    rule = serializers.CharField(help_text="Id of the rule.")
     severity = serializers.CharField()
-    score = serializers.IntegerField()
-    subject_kind = serializers.CharField()
-    subject = serializers.CharField()
-    subject_name = serializers.CharField()
-    sentence = serializers.CharField()
-    counts = serializers.DictField(child=serializers.IntegerField())
-    first_at = serializers.DateTimeField()
-    last_at = serializers.DateTimeField()
-    evidence = serializers.ListField(child=serializers.IntegerField())
+    score = serializers.IntegerField(help_text="Score from 0 to 100.")
+    subject_kind = serializers.CharField(help_text="`address`, `account` or `token`.")
+    subject = serializers.CharField(help_text="IP address, or id of the account or token.")
+    subject_name = serializers.CharField(help_text="Name of the account or token.")
+    sentence = serializers.CharField(help_text="What was detected.")
+    counts = serializers.DictField(
+        child=serializers.IntegerField(), help_text="Numbers that led to the finding, by name."
+    )
+    first_at = serializers.DateTimeField(help_text="Time of the first audit entry.")
+    last_at = serializers.DateTimeField(help_text="Time of the latest audit entry.")
+    evidence = serializers.ListField(
+        child=serializers.IntegerField(), help_text="Ids of the audit entries."
+    )
     services = serializers.ListField(
         child=serializers.CharField(),
-        help_text="Slugs of the services named by the counted entries.",
+        help_text="Slugs of the services named in the audit entries.",
     )
 
 
 class ReplayResultSerializer(serializers.Serializer[Any]):
-    events = serializers.IntegerField()
+    events = serializers.IntegerField(help_text="Number of audit entries evaluated.")
     is_truncated = serializers.BooleanField(
-        help_text="The range contains more events or subjects than were evaluated."
+        help_text="True if the range contains more entries or subjects than were evaluated."
     )
     findings = FindingSerializer(many=True)
 
@@ -90,14 +101,14 @@ def shown(finding: Finding) -> Mapping[str, Any]:
 
 
 class ReplayView(APIView):
-    """What the rules would have flagged in a range of the past. Nothing is written."""
+    """What the detection rules would have flagged in the past. Nothing is written."""
 
     read_scope = write_scope = Scope.SECURITY_WRITE
     write_permission = "security.change_rulesetting"
 
     @extend_schema(request=ReplaySerializer, responses=ReplayResultSerializer)
     def post(self, request: Request) -> Response:
-        """Replay the trail of a range with the given rules and thresholds; 409 while another replay runs."""
+        """Replay the audit trail through the detection rules. Returns 409 while another replay is running."""
         serializer = ReplaySerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         given = serializer.validated_data

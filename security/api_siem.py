@@ -1,4 +1,4 @@
-"""`siem-destinations/`: where the trail is forwarded to, and how far behind each is."""
+"""`siem-destinations/`: where the audit trail is forwarded to, and how far behind each destination is."""
 
 from typing import Any
 
@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit.viewsets import PortalViewSet
+from portal.core.api_help import described
 from portal.core.problems import Conflict
 from security.api_blocks import require_fresh
 from security.models import Scope, SiemDestination
@@ -20,10 +21,10 @@ FROM_ENVIRONMENT = "This destination is set by SIEM_URL. Change it there."
 class SiemDestinationSerializer(serializers.ModelSerializer[SiemDestination]):
     token = serializers.CharField(
         max_length=4000, write_only=True, required=False, allow_blank=True,
-        help_text="Bearer token of an https destination; write-only. An empty value deletes it.",
+        help_text="Bearer token of an HTTPS destination. Write-only; an empty value deletes it.",
     )  # fmt: skip
     lag_seconds = serializers.SerializerMethodField(
-        help_text="Age of the oldest entry not yet sent."
+        help_text="Age in seconds of the oldest entry that has not been sent."
     )
 
     class Meta:
@@ -39,6 +40,16 @@ class SiemDestinationSerializer(serializers.ModelSerializer[SiemDestination]):
             "failing_since",
             "created_at",
         )
+        extra_kwargs = described(
+            url="`syslog+tcp://host:514`, `syslog+tls://host:6514`, or `https://host/path` for JSON lines by POST.",
+            ca_pem="CA certificate of the receiver in PEM format. Default: the CAs of the system.",
+            max_bytes="Maximum message size of the receiver in bytes; rsyslog: 8192.",
+            managed="True if the destination is set by SIEM_URL and can only be changed there.",
+            sent="Number of entries sent.",
+            sent_at="When an entry was last sent.",
+            error="Error of the last attempt; empty if it succeeded.",
+            failing_since="Start of the current series of failed attempts.",
+        )
 
     def get_lag_seconds(self, destination: SiemDestination) -> float:
         return destination.lag_seconds(at=timezone.now())
@@ -46,7 +57,10 @@ class SiemDestinationSerializer(serializers.ModelSerializer[SiemDestination]):
 
 @extend_schema_view(list=extend_schema(filters=True))
 class SiemDestinationViewSet(mixins.RetrieveModelMixin, PortalViewSet):
-    """Receivers of the trail by syslog or HTTPS. Reading needs `audit:read`, changing `security:write`."""
+    """Destinations that the audit trail is forwarded to by syslog or HTTPS.
+
+    Reading requires the scope `audit:read`, changing `security:write`.
+    """
 
     queryset = SiemDestination.objects.with_oldest_waiting()
     serializer_class = SiemDestinationSerializer
@@ -63,20 +77,20 @@ class SiemDestinationViewSet(mixins.RetrieveModelMixin, PortalViewSet):
 
     @extend_schema(request=SiemDestinationSerializer, responses={201: SiemDestinationSerializer})
     def create(self, request: Request) -> Response:
-        """Add a receiver; it gets what is recorded from now on."""
+        """Create a SIEM destination. It receives entries recorded from now on."""
         made = self._save(request, SiemDestination(), partial=False)
         return Response(self.get_serializer(made).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=SiemDestinationSerializer, responses=SiemDestinationSerializer)
     def partial_update(self, request: Request, pk: str | None = None) -> Response:
-        """Change a receiver; it goes on where it was."""
+        """Update a SIEM destination. Forwarding continues where it left off."""
         return Response(
             self.get_serializer(self._save(request, self.get_object(), partial=True)).data
         )
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str | None = None) -> Response:
-        """Remove a receiver."""
+        """Delete a SIEM destination. Returns 409 if it is set by SIEM_URL."""
         require_fresh(request)
         destination = self.get_object()
         if destination.managed:

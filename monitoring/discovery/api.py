@@ -1,4 +1,4 @@
-"""`scrape-targets/`: what Prometheus shall scrape."""
+"""`scrape-targets/`: what Prometheus should scrape."""
 
 from typing import Any
 
@@ -13,8 +13,14 @@ from portal.core.models import Service
 
 
 class ScrapeTargetSerializer(serializers.ModelSerializer[ScrapeTarget]):
-    service = serializers.SlugRelatedField(slug_field="slug", queryset=Service.objects.all())
-    labels = serializers.JSONField(required=False, validators=[validate_target_labels])
+    service = serializers.SlugRelatedField(
+        slug_field="slug", queryset=Service.objects.all(), help_text="Slug of the service."
+    )
+    labels = serializers.JSONField(
+        required=False,
+        validators=[validate_target_labels],
+        help_text="Labels to add to the metrics.",
+    )
 
     class Meta:
         model = ScrapeTarget
@@ -44,7 +50,7 @@ class ScrapeTargetSerializer(serializers.ModelSerializer[ScrapeTarget]):
 
 
 class ScrapeTargetFilter(filters.FilterSet):
-    service = filters.CharFilter(field_name="service__slug")
+    service = filters.CharFilter(field_name="service__slug", help_text="Slug of the service.")
 
     class Meta:
         model = ScrapeTarget
@@ -53,7 +59,7 @@ class ScrapeTargetFilter(filters.FilterSet):
 
 @extend_schema_view(list=extend_schema(filters=True))
 class ScrapeTargetViewSet(PortalModelViewSet):
-    """Addresses of services that Prometheus reads from `discovery/prometheus/` and scrapes."""
+    """Scrape targets of services. Prometheus discovers the enabled ones from `discovery/prometheus/`."""
 
     queryset = ScrapeTarget.objects.select_related("service").order_by("id")
     serializer_class = ScrapeTargetSerializer

@@ -19,7 +19,7 @@ from portal.core.problems import Conflict, UpstreamFailed
 
 @extend_schema_view(list=extend_schema(filters=True))
 class ErrorIssueViewSet(mixins.RetrieveModelMixin, PortalViewSet):
-    """Errors of applications as Sentry groups them, latest event first."""
+    """Application errors (issues in Sentry), latest event first."""
 
     queryset = ErrorIssue.objects.select_related("upstream", "service")
     serializer_class = serializers.ErrorIssueSerializer
@@ -41,7 +41,7 @@ class ErrorIssueViewSet(mixins.RetrieveModelMixin, PortalViewSet):
     )
     @action(detail=True, methods=["post"])
     def resolve(self, request: Request, pk: str | None = None) -> Response:
-        """Resolve in Sentry; 409 when it is resolved already or gone, 424 when Sentry refuses."""
+        """Resolve an error in Sentry. Returns 409 if it is already resolved or gone, 424 if Sentry refuses."""
         return self._act(services.resolve, **_text(request))
 
     @extend_schema(
@@ -49,7 +49,7 @@ class ErrorIssueViewSet(mixins.RetrieveModelMixin, PortalViewSet):
     )
     @action(detail=True, methods=["post"])
     def ignore(self, request: Request, pk: str | None = None) -> Response:
-        """Ignore (archive) in Sentry; 409 when it is ignored already or gone, 424 when Sentry refuses."""
+        """Ignore (archive) an error in Sentry. Returns 409 if it is already ignored or gone, 424 if Sentry refuses."""
         return self._act(services.ignore, **_text(request))
 
     @extend_schema(
@@ -57,7 +57,7 @@ class ErrorIssueViewSet(mixins.RetrieveModelMixin, PortalViewSet):
     )
     @action(detail=True, methods=["post"])
     def reopen(self, request: Request, pk: str | None = None) -> Response:
-        """Make it unresolved in Sentry again; 409 when it is so already or gone."""
+        """Reopen an error in Sentry. Returns 409 if it is already unresolved or gone, 424 if Sentry refuses."""
         return self._act(services.reopen, **_text(request))
 
     @extend_schema(
@@ -65,7 +65,7 @@ class ErrorIssueViewSet(mixins.RetrieveModelMixin, PortalViewSet):
     )
     @action(detail=True, methods=["post"])
     def assign(self, request: Request, pk: str | None = None) -> Response:
-        """Assign in Sentry, or with null to nobody; 409 when nothing changes, 424 when Sentry refuses."""
+        """Assign an error in Sentry, or unassign it. Returns 409 if nothing would change, 424 if Sentry refuses."""
         body = serializers.AssignErrorSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         data = body.validated_data

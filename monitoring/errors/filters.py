@@ -14,21 +14,30 @@ class ErrorIssueFilter(filters.FilterSet):
         choices=IssueStatus.choices,
         help_text="Several values are separated by commas, or the parameter is repeated.",
     )
-    project = filters.CharFilter(help_text="Slug of a project of Sentry.")
-    service = filters.CharFilter(field_name="service__slug", help_text="Slug of a service.")
-    upstream = filters.CharFilter(field_name="upstream__name")
-    level = filters.CharFilter(help_text="For example error, warning or fatal.")
+    project = filters.CharFilter(help_text="Slug of the Sentry project.")
+    service = filters.CharFilter(field_name="service__slug", help_text="Slug of the service.")
+    upstream = filters.CharFilter(
+        field_name="upstream__name", help_text="Name of the Sentry upstream."
+    )
+    level = filters.CharFilter(help_text="Level, for example error, warning or fatal.")
     substatus = filters.CharFilter(help_text="Sentry's substatus, for example regressed.")
-    assigned_to = filters.CharFilter()
-    issue_id = filters.CharFilter(help_text="Sentry's own id.")
-    gone = filters.BooleanFilter(field_name="gone_at", lookup_expr="isnull", exclude=True)
+    assigned_to = filters.CharFilter(help_text="Assignee in Sentry.")
+    issue_id = filters.CharFilter(help_text="Id of the issue in Sentry.")
+    gone = filters.BooleanFilter(
+        field_name="gone_at", lookup_expr="isnull", exclude=True,
+        help_text="Whether Sentry no longer lists the issue.",
+    )  # fmt: skip
     since = filters.IsoDateTimeFilter(
-        field_name="last_seen_at", lookup_expr="gte", help_text="Last seen at or after this time."
+        field_name="last_seen_at",
+        lookup_expr="gte",
+        help_text="Last seen at or after this time (RFC 3339).",
     )
     until = filters.IsoDateTimeFilter(
-        field_name="first_seen_at", lookup_expr="lte", help_text="First seen by this time."
+        field_name="first_seen_at",
+        lookup_expr="lte",
+        help_text="First seen at or before this time (RFC 3339).",
     )
-    q = filters.CharFilter(method="search", help_text="Words in the title, location or short id.")
+    q = filters.CharFilter(method="search", help_text="Part of the title, culprit or short id.")
 
     class Meta:
         model = ErrorIssue

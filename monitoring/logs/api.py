@@ -1,4 +1,4 @@
-"""`logs/searches/`: log searches under a name; one's own to change, shared ones to use."""
+"""`logs/searches/`: saved log searches; users change their own and use shared ones."""
 
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
@@ -9,10 +9,12 @@ from monitoring.logs.models import SavedSearch
 
 
 class SavedSearchSerializer(serializers.ModelSerializer[SavedSearch]):
-    owner = serializers.CharField(source="owner.username", read_only=True)
+    owner = serializers.CharField(
+        source="owner.username", read_only=True, help_text="User name of the owner."
+    )
     query = serializers.DictField(
         child=serializers.CharField(max_length=2000),
-        help_text="Parameters of `logs/search/`: q, service, host, level, range.",
+        help_text="Query parameters of `logs/search/`: `q`, `service`, `host`, `level`, `range`.",
     )
 
     class Meta:
@@ -23,7 +25,7 @@ class SavedSearchSerializer(serializers.ModelSerializer[SavedSearch]):
 
 @extend_schema_view(list=extend_schema(filters=True))
 class SavedSearchViewSet(SavedQueryViewSet):
-    """Log searches that somebody kept."""
+    """Saved log searches: your own and shared ones."""
 
     queryset = SavedSearch.objects.select_related("owner")
     serializer_class = SavedSearchSerializer

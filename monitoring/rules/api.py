@@ -24,21 +24,33 @@ from monitoring.models import LoadedState, Rule
 from monitoring.rules import expressions, services
 from monitoring.rules.models import validate_annotations, validate_rule_labels
 from monitoring.rules.preview import preview
+from portal.core.api_help import described
 from portal.core.models import Service, Upstream, UpstreamKind
 
 
 class RuleSerializer(serializers.ModelSerializer[Rule]):
     service = serializers.SlugRelatedField(
-        slug_field="slug", queryset=Service.objects.all(), required=False, allow_null=True
+        slug_field="slug",
+        queryset=Service.objects.all(),
+        required=False,
+        allow_null=True,
+        help_text="Slug of the service; becomes the `service` label.",
     )
     upstream = serializers.SlugRelatedField(
         slug_field="name",
         queryset=Upstream.objects.filter(kind=UpstreamKind.PROMETHEUS),
         required=False,
         allow_null=True,
+        help_text="Name of the Prometheus that evaluates the rule; null for all.",
     )
-    labels = serializers.JSONField(required=False, validators=[validate_rule_labels])
-    annotations = serializers.JSONField(required=False, validators=[validate_annotations])
+    labels = serializers.JSONField(
+        required=False, validators=[validate_rule_labels], help_text="Further labels of the alert."
+    )
+    annotations = serializers.JSONField(
+        required=False,
+        validators=[validate_annotations],
+        help_text="Further annotations; may be templates.",
+    )
 
     class Meta:
         model = Rule
@@ -48,6 +60,22 @@ class RuleSerializer(serializers.ModelSerializer[Rule]):
             "loaded_state", "loaded_error", "created_at",
         )  # fmt: skip
         read_only_fields = ("accepted_at", "loaded_state", "loaded_error", "created_at")
+        extra_kwargs = described(
+            group="Name of the rule group. Rules of a group are evaluated one after the other.",
+            name="Name of the alert, for example ShopIsSlow.",
+            for_duration="How long the expression must hold before the alert fires, for example 5m; "
+            "0 fires at once.",
+            keep_firing_for="How long the alert keeps firing after the expression no longer holds, "
+            "for example 5m. Requires Prometheus 2.42.",
+            severity="Value of the `severity` label, for example critical.",
+            summary="Summary in one sentence; may be a template with {{ $labels.instance }} and "
+            "{{ $value | humanize }}.",
+            description="Longer description; may be a template.",
+            runbook_url="URL of the runbook. Default: the runbook of the service.",
+            position="Order within the group, ascending.",
+            accepted_at="When Prometheus accepted the expression; null if none was available to check it.",
+            loaded_error="Evaluation error reported by Prometheus; may be empty.",
+        )
         validators: list[Any] = []  # the constraint is asked below, old and new together
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -81,20 +109,26 @@ def whole_of(instance: Rule | None, attrs: dict[str, Any]) -> Rule:
 
 
 class FiringSerializer(serializers.Serializer[Any]):
+    """An alert that would fire."""
+
     labels = serializers.DictField(child=serializers.CharField())
-    annotations = serializers.DictField(child=serializers.CharField())
-    value = serializers.CharField()
+    annotations = serializers.DictField(
+        child=serializers.CharField(), help_text="Annotations with templates expanded."
+    )
+    value = serializers.CharField(help_text="Current value of the expression.")
 
 
 class RulePreviewSerializer(serializers.Serializer[Any]):
-    """`error` says why nothing could be shown; the status is 200 all the same."""
+    """What a rule would do now. If the query fails, the status is still 200 and `error` says why."""
 
-    count = serializers.IntegerField(help_text="Number of series the expression returns now.")
-    firing = FiringSerializer(many=True, help_text="The first 50 of them, or the 50 highest.")
-    warning = serializers.CharField()
-    note = serializers.CharField()
-    error = serializers.CharField()
-    upstream = serializers.CharField()
+    count = serializers.IntegerField(help_text="Number of series that the expression returns now.")
+    firing = FiringSerializer(many=True, help_text="At most 50 of them, as alerts.")
+    warning = serializers.CharField(help_text="What to consider before saving; may be empty.")
+    note = serializers.CharField(help_text="Remark on the preview; may be empty.")
+    error = serializers.CharField(
+        help_text="Why there is no preview; empty if the query succeeded."
+    )
+    upstream = serializers.CharField(help_text="Name of the Prometheus that was queried.")
 
 
 class YamlRenderer(BaseRenderer):
@@ -108,7 +142,7 @@ class YamlRenderer(BaseRenderer):
 
 
 class RuleFilter(filters.FilterSet):
-    service = filters.CharFilter(field_name="service__slug")
+    service = filters.CharFilter(field_name="service__slug", help_text="Slug of the service.")
     loaded_state = filters.ChoiceFilter(choices=LoadedState.choices[1:])
 
     class Meta:
@@ -117,14 +151,14 @@ class RuleFilter(filters.FilterSet):
 
 
 class RuleFileSerializer(serializers.Serializer[Any]):
-    """Prometheus's own form of a rule file."""
+    """A Prometheus rule file."""
 
     groups = serializers.ListField(child=serializers.DictField())
 
 
 @extend_schema_view(list=extend_schema(filters=True))
 class RuleViewSet(PortalModelViewSet):
-    """Alert rules. Prometheus evaluates them once their file is exported to it."""
+    """Alert rules. Prometheus evaluates them once it has loaded the exported rule file."""
 
     queryset = Rule.objects.select_related("service", "upstream").order_by("id")
     serializer_class = RuleSerializer
@@ -136,18 +170,20 @@ class RuleViewSet(PortalModelViewSet):
     @extend_schema(request=RuleSerializer, responses=RulePreviewSerializer)
     @action(detail=False, methods=["post"])
     def preview(self, request: Request) -> Response:
-        """Run the expression of a rule that need not be saved, and show what would fire."""
+        """Preview which alerts a rule would fire now. The rule need not be saved."""
         given = PreviewedSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         return Response(RulePreviewSerializer(preview(Rule(**given.validated_data))).data)
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("upstream", str, description="Only rules of this Prometheus.")
+            OpenApiParameter(
+                "upstream", str, description="Name of a Prometheus; returns only its rules."
+            )
         ],
         responses={
             (200, "text/yaml"): RuleFileSerializer,
-            304: OpenApiResponse(description="As before."),
+            304: OpenApiResponse(description="Not modified since the `ETag` in `If-None-Match`."),
         },
         filters=False,
     )
@@ -156,12 +192,12 @@ class RuleViewSet(PortalModelViewSet):
         renderer_classes=[JSONRenderer, YamlRenderer],
     )  # fmt: skip
     def export(self, request: Request) -> HttpResponseBase:
-        """The rule file of Prometheus. Send `If-None-Match` with the last `ETag` to learn of changes."""
+        """Export the rules as a Prometheus rule file. Supports `ETag` and `If-None-Match`."""
         return file_response(request, request.query_params.get("upstream", ""))
 
 
 class PreviewedSerializer(RuleSerializer):
-    """A rule to look at: the database has no say in its name."""
+    """A rule to preview, whose name need not be unique."""
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         whole = whole_of(None, attrs)

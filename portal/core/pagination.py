@@ -100,7 +100,7 @@ class CursorPagination(pagination.CursorPagination):
         for parameter in parameters:
             if parameter["name"] == self.ordering_query_param:
                 parameter["description"] = (
-                    f"One or more of {', '.join(allowed) or 'id'}; a leading - reverses the order."
+                    f"One or more of {', '.join(allowed) or 'id'}, comma-separated; a leading `-` sorts descending."
                 )
         return parameters
 
