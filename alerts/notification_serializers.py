@@ -36,7 +36,7 @@ class ChannelSerializer(serializers.ModelSerializer[Channel]):
         extra_kwargs = described(
             service="Notification service, from the scheme of the URL.",
             enabled="Messages for a disabled channel are withheld.",
-            managed="True if the channel is set by NOTIFY_URLS and can only be changed there.",
+            managed="True if name and URL are set by NOTIFY_URLS and can only be changed there.",
             budget_seconds="Length of the storm budget's window in seconds.",
             timeout_seconds="Timeout of a delivery in seconds.",
             error="Error of the last delivery; empty if it succeeded.",

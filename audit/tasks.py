@@ -10,7 +10,7 @@ from audit.services import Target
 
 @shared_task(expires=3600)
 def ensure_partitions() -> None:
-    """Create the partitions of the coming months."""
+    """Periodic: create the partitions of the coming months."""
     created = partitions.ensure(at=timezone.now())
     if created:
         services.record(
@@ -22,17 +22,17 @@ def ensure_partitions() -> None:
 
 @shared_task(expires=3600)
 def forget_ingested() -> None:
-    """Forget which entries of other applications were written more than a week ago."""
+    """Periodic: delete the idempotency keys of ingested entries older than a week."""
     ingest.forget(at=timezone.now())
 
 
 @shared_task(expires=60)
 def end_lost_exports() -> None:
-    """Close the rows of exports whose process died."""
+    """Periodic: mark exports whose process died as failed."""
     exports.end_lost()
 
 
 @shared_task(expires=3600)
 def prune_trail() -> None:
-    """Drop the months that are past the policy."""
+    """Periodic: drop the months of the audit trail past the retention period."""
     retention.prune(at=timezone.now(), months=settings.AUDIT_RETENTION_MONTHS)

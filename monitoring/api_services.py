@@ -31,7 +31,7 @@ def _part(what: str) -> serializers.ChoiceField:
 
 
 class ServiceStatusSerializer(serializers.ModelSerializer[ServiceStatus]):
-    """The current status of a service; the worse of its targets and its checks."""
+    """The current status of a service: the worst known status of its targets and checks."""
 
     upstream = serializers.SlugRelatedField(  # type: ignore[var-annotated]
         slug_field="name", read_only=True, allow_null=True,

@@ -1,4 +1,4 @@
-"""Ticks of monitoring."""
+"""Celery tasks of monitoring."""
 
 from celery import shared_task
 from django.utils import timezone
@@ -10,7 +10,7 @@ from portal.core.polling import claim_due
 
 @shared_task(expires=2)
 def poll_due_upstreams() -> None:
-    """The tick: hand each due upstream to a worker."""
+    """Periodic: start a poll of each due upstream."""
     for upstream_id in claim_due(at=timezone.now(), kinds=[*polling.POLLERS]):
         poll_upstream.delay(upstream_id)
 
@@ -23,11 +23,11 @@ def poll_upstream(upstream_id: int) -> None:
 
 @shared_task(expires=2)
 def run_checks() -> None:
-    """The tick: run what is due for some seconds, unless another worker is at it."""
+    """Periodic: run due checks for a few seconds, unless another worker is running them."""
     runner.run_round()
 
 
 @shared_task(expires=600)
 def forget_old_hours() -> None:
-    """The tick: check hours are kept for 400 days."""
+    """Periodic: delete hourly check results older than 400 days."""
     services.forget_old_hours(at=timezone.now())

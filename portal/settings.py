@@ -267,7 +267,8 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "DevOps Portal API",
-    "DESCRIPTION": "Alerts, services, charts and the audit trail of the DevOps Portal.",
+    "DESCRIPTION": "The REST API of the DevOps Portal. Times are RFC 3339 in UTC, lists are paginated by cursor,"
+    " and errors are problem documents (RFC 9457).",
     "VERSION": VERSION,
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",

@@ -92,7 +92,9 @@ class NewBlockSerializer(TermSerializer):
 
 
 class LiftSerializer(serializers.Serializer[Any]):
-    reason = serializers.CharField(max_length=500, default="", allow_blank=True)
+    reason = serializers.CharField(
+        max_length=500, default="", allow_blank=True, help_text="Why the block is lifted."
+    )
 
 
 class BlockFilter(filters.FilterSet):
@@ -154,7 +156,10 @@ class BlockViewSet(mixins.RetrieveModelMixin, PortalViewSet):
 
     @extend_schema(request=NewBlockSerializer, responses={201: BlockSerializer})
     def create(self, request: Request) -> Response:
-        """Block a subject, or renew its block. 409 when it would hit yourself and is not confirmed."""
+        """Block a subject, or change the end and reason of its active block.
+
+        Returns 409 if the block would affect yourself and `confirm` is not true.
+        """
         require_fresh(request)
         given = NewBlockSerializer(data=request.data)
         given.is_valid(raise_exception=True)

@@ -1,4 +1,4 @@
-"""The ticks of security: detection, blocks that end, and rows of sessions that have ended."""
+"""Celery tasks of security: detection, blocks, CrowdSec, SIEM forwarding and expired sessions."""
 
 from celery import shared_task
 from django.utils import timezone
@@ -17,38 +17,38 @@ from security.siem import forwarding
 
 @shared_task(expires=3600)
 def clear_expired() -> None:
-    """Delete the rows of sessions that have ended, half-finished sign-ins among them."""
+    """Periodic: delete expired sessions, including those of unfinished sign-ins."""
     sessions.clear_expired()
 
 
 @shared_task(expires=30)
 def detect_threats() -> None:
-    """The tick: the rules read what is new in the trail. Any number of workers is safe."""
+    """Periodic: run the detection rules on new audit entries. Safe with any number of workers."""
     detection.run()
 
 
 @shared_task(expires=60)
 def keep_blocks() -> None:
-    """The tick: writes down which blocks have ended, and mends the copy in Redis."""
+    """Periodic: record which blocks have ended, and repair the copy in Redis."""
     blocks.end_elapsed(at=timezone.now())
     gate_store.write()
 
 
 @shared_task(expires=600)
 def forget_ended_blocks() -> None:
-    """The tick: deletes blocks that ended longer ago than the policy keeps them."""
+    """Periodic: delete ended blocks past the retention period."""
     block_retention.forget_ended(at=timezone.now())
 
 
 @shared_task(expires=60)
 def sync_crowdsec() -> None:
-    """The tick: reads CrowdSec's decisions and tells it ours, where that is due."""
+    """Periodic: fetch CrowdSec's decisions and publish the portal's blocks, if due."""
     crowdsec.poll_due(at=timezone.now())
 
 
 @shared_task(expires=30)
 def forward_trail() -> None:
-    """The tick: starts one task for each SIEM destination that has something to be sent."""
+    """Periodic: start a task for each SIEM destination with entries to send."""
     for pk in forwarding.claim_due(at=timezone.now()):
         forward_to.delay(pk)
 
@@ -60,5 +60,5 @@ def forward_to(pk: int) -> None:
 
 @shared_task(expires=60)
 def watch_trail_readers() -> None:
-    """The tick: raises and clears the alerts of readers of the trail that stand still."""
+    """Periodic: raise and clear alerts for stalled readers of the audit trail."""
     trail_readers.watch(at=timezone.now())

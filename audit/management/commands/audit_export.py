@@ -1,4 +1,4 @@
-"""`manage.py audit_export`: writes the filtered trail as CSV, as the admin and the API do, and says its SHA-256."""
+"""`manage.py audit_export`: writes the filtered audit trail as CSV, and prints its SHA-256."""
 
 import os
 import sys
@@ -48,7 +48,7 @@ class Command(BaseCommand):
 
 
 def _query(pairs: list[str]) -> dict[str, str]:
-    """Return the filters. Raises CommandError for what is no pair."""
+    """Return the filters. Raises CommandError for an argument that is not `name=value`."""
     for pair in pairs:
         if "=" not in pair:
             raise CommandError(
@@ -59,7 +59,7 @@ def _query(pairs: list[str]) -> dict[str, str]:
 
 @contextmanager
 def _written(path: str) -> Iterator[BinaryIO]:
-    """Give a file that is there whole, for the account alone, or not at all; `-` is the screen."""
+    """Open a file that appears only when complete, readable by its owner only; `-` is standard output."""
     if path == "-":
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()

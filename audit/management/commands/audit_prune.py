@@ -1,4 +1,4 @@
-"""`manage.py audit_prune`: says which months of the trail are past the policy; `--apply` drops them."""
+"""`manage.py audit_prune`: lists the months of the audit trail past the retention period; `--apply` drops them."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`manage.py doctor`: examine every connection, and name each fault and its cure."""
+"""`manage.py doctor`: check every connection, and report each problem with its fix."""
 
 import json
 from argparse import ArgumentParser
