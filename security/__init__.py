@@ -1,1 +1,1 @@
-"""What we judge: factors, sessions, tokens and rate limits."""
+"""Sign-in, second factors, sessions, tokens, rate limits, detection of attacks, and blocks."""

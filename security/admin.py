@@ -1,4 +1,4 @@
-"""Accounts, roles, tokens and factors in the admin. What is dangerous is a superuser's, with step-up."""
+"""Admin for accounts, roles, tokens and factors. Dangerous actions are for superusers only, with step-up."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from security.stepup import StepUpAdminMixin
 
 __all__ = ["admin_blocks", "admin_flags", "admin_siem"]  # imported to register their models
 
-# The stock admins register themselves at import; ours take their place.
+# Django's admins register themselves on import; ours replace them.
 for model in (User, Group):
     if isinstance(admin.site._registry.get(model), stock.UserAdmin | stock.GroupAdmin):
         admin.site.unregister(model)
@@ -31,7 +31,7 @@ TOKEN_FACTS = (
 
 
 class SuperuserWritesMixin:
-    """Reading follows the permissions; writing is a superuser's, deleting nobody's."""
+    """Reading needs the permission; only superusers may write, and nobody may delete."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_superuser)
@@ -41,14 +41,14 @@ class SuperuserWritesMixin:
 
 
 class NoDeleteMixin:
-    """What the audit trail names is switched off, not deleted."""
+    """Objects that the audit trail refers to are disabled, not deleted."""
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
 
 class NoEditMixin(NoDeleteMixin):
-    """Rows that are made and ended by services only."""
+    """Rows that only services create and end."""
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -56,7 +56,7 @@ class NoEditMixin(NoDeleteMixin):
 
 @admin.register(User)
 class UserAdmin(StepUpAdminMixin, SuperuserWritesMixin, NoDeleteMixin, ModelAdmin):
-    """Passwords are chosen by their owners through one-time links, never by an administrator."""
+    """Users choose their passwords through one-time links; administrators never do."""
 
     list_display = (
         "username",
@@ -137,7 +137,7 @@ class RevokesMixin:
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(StepUpAdminMixin, NoEditMixin, RevokesMixin, ModelAdmin):
-    """A token is made and revoked, never edited; its text is shown once."""
+    """A token is created and revoked, never edited; its text is shown once."""
 
     form = ApiTokenForm
     list_display = (

@@ -1,4 +1,4 @@
-"""Blocks and the allow-list in the admin; each write needs a fresh code."""
+"""Admin for blocks and the allow-list; each write needs a fresh code."""
 
 from typing import Any
 

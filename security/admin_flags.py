@@ -1,4 +1,4 @@
-"""Flags and rules in the admin. What is done to them is in security/flags.py and rule_settings.py."""
+"""Admin for flags and rules. The actions on them are in security/flags.py and rule_settings.py."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ STATUS_COLOURS = {"Open": "warning", "Confirmed": "danger", "Dismissed": "succes
 
 
 class NoAddNoDelete(ModelAdmin):
-    """Rows that are made by the rules or after migration, and stay."""
+    """Rows that are created by the rules or after a migration, and never deleted."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -128,7 +128,7 @@ class FlagAdmin(FlagColumns, NoAddNoDelete):
 
 
 class RuleColumns:
-    """What the list shows of a rule, with what became of its flags."""
+    """What the list shows of a rule, including how its flags were decided."""
 
     _records: dict[str, rule_settings.Record]
 
@@ -156,7 +156,7 @@ class RuleColumns:
 
 @admin.register(RuleSetting)
 class RuleSettingAdmin(RuleColumns, NoAddNoDelete):
-    """Changing a rule needs a fresh code; looking at it does not."""
+    """Changing a rule needs a fresh code; viewing it does not."""
 
     list_display = ("headline", "enabled", "blocks_by_itself", "found", "precision")
     list_filter = ("enabled",)

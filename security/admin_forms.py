@@ -1,4 +1,4 @@
-"""The form a token is made with: only scopes its maker has, networks as text, one year at most."""
+"""The form for a new token: only scopes that its creator has, networks as text, one year at most."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from security.scopes import grantable_scopes
 
 
 class ApiTokenForm(forms.ModelForm):  # type: ignore[type-arg]
-    """`maker` is set on a subclass per request by the admin."""
+    """The admin sets `maker` on a subclass for each request."""
 
     maker: Any = None
 
@@ -74,7 +74,7 @@ class ApiTokenForm(forms.ModelForm):  # type: ignore[type-arg]
         return cleaned
 
     def mint(self) -> tuple[ApiToken, str]:
-        """Create the token this valid form describes, and return it with its text."""
+        """Create the token that a valid form describes, and return it with its text."""
         given = self.cleaned_data
         return tokens.create(
             user=given.get("user") or User.objects.get(pk=self.maker.pk),

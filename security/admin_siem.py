@@ -1,4 +1,4 @@
-"""SIEM destinations in the admin; each write needs a fresh code."""
+"""Admin for SIEM destinations; each write needs a fresh code."""
 
 from typing import Any, ClassVar
 
@@ -26,7 +26,7 @@ STATE = ("state", "shown_error", "lag", "sent", "sent_at")
 
 
 class SiemDestinationForm(forms.ModelForm):  # type: ignore[type-arg]
-    """The token is write-only: an empty field leaves what is stored."""
+    """The token is write-only: an empty field keeps the stored one."""
 
     new_token = forms.CharField(
         label="Token", required=False, max_length=4000, help_text="Sent to an https destination as a bearer token.",
@@ -46,12 +46,12 @@ class SiemDestinationForm(forms.ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
         is_set = bool(self.instance.pk and self.instance.token)
         words = "set; enter a new one to replace it" if is_set else "not set"
-        if "new_token" in self.fields:  # not for who may only read
+        if "new_token" in self.fields:  # absent for accounts that may only view
             self.fields["new_token"].widget.attrs["placeholder"] = words
             self.fields["forget_token"].disabled = not is_set
 
     def token(self) -> str | None:
-        """Return what becomes of the token: a new one, "" to forget it, None to leave it."""
+        """Return the new token, "" to delete the stored one, or None to keep it."""
         typed = str(self.cleaned_data.get("new_token") or "")
         return typed or ("" if self.cleaned_data.get("forget_token") else None)
 
@@ -64,7 +64,7 @@ class SiemDestinationForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class SiemColumns:
-    """What list and page show of how a destination fares."""
+    """What list and page show about the state of a destination."""
 
     @display(
         description="State",

@@ -1,4 +1,4 @@
-"""The filters of flags and blocks. Without a choice they show what is open or active."""
+"""The filters of flags and blocks; by default they show those that are open or active."""
 
 from collections.abc import Iterator
 from typing import Any

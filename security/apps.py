@@ -13,7 +13,7 @@ class SecurityConfig(AppConfig):
         from portal.core.models import UpstreamKind
         from security import crowdsec, roles, rule_settings, trail_readers
 
-        # After its own app, so that the permissions of every app before it exist.
+        # After this app's own migrations, when the permissions of all earlier apps exist.
         roles.connect(self)
         rule_settings.connect()
         probing.register(UpstreamKind.CROWDSEC, crowdsec.ask)

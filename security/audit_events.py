@@ -1,4 +1,4 @@
-"""Turns audit entries into the events that the rules look at."""
+"""Converts audit entries into the events that the rules evaluate."""
 
 from typing import Any
 
@@ -22,16 +22,16 @@ _KINDS: dict[str, Kind] = {
 }
 ACTIONS: tuple[str, ...] = tuple(_KINDS)
 SIGN_IN_LIMITS = ("password-", "code-", "step-up-", "enrolment-")
-# Behind a failed first step no code was looked at: the failure is counted there.
+# After a failed first step the code was not checked; the failure is counted at that step.
 NO_CODE = "first_step_failed"
 
 
 def event_of(entry: AuditEntry) -> Event | None:
-    """Return the event of an entry, or None when no rule cares."""
+    """Return the event of an entry, or None when no rule needs it."""
     kind = _KINDS.get(entry.action)
     data: dict[str, Any] = entry.data if isinstance(entry.data, dict) else {}
     if kind is None or "ingested_by" in data or not _counts(entry, kind):
-        return None  # what another application tells is about its accounts, not about ours
+        return None  # reported by another application, about its accounts and not ours
     account, name = _account(entry, kind, data)
     return Event(
         id=entry.pk,
@@ -69,12 +69,12 @@ def _account(entry: AuditEntry, kind: Kind, data: dict[str, Any]) -> tuple[str, 
 
 
 def _service(data: dict[str, Any]) -> str:
-    """Return the slug that the entry names; whether there is such a service is asked when a flag is stored."""
+    """Return the slug that the entry names; whether that service exists is checked when a flag is stored."""
     slug = data.get("service")
     return slug[:100] if isinstance(slug, str) else ""
 
 
 def _number(data: dict[str, Any]) -> float:
-    """Return the rows of an export, or the seconds since a token's use elsewhere."""
+    """Return the number of rows exported, or the seconds since a token was used elsewhere."""
     value = data.get("rows", data.get("seconds_since_other_use", 0))
     return float(value) if isinstance(value, int | float) and abs(value) < 1e15 else 0.0

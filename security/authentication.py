@@ -1,4 +1,4 @@
-"""How an API request proves who it is: a bearer token, or an admin session with a verified factor."""
+"""Authenticates API requests: by a bearer token, or an admin session with a verified factor."""
 
 from dataclasses import replace
 from typing import Any, NoReturn
@@ -13,8 +13,8 @@ from audit import services as audit
 from portal.core import crypto, request_context
 from security import authlog, limits, token_clients, tokens
 
-# Guessing tokens is hopeless; the limit keeps the attempts from flooding the audit trail. Only
-# failures count: one client with a stale token does not shut out the others behind its address.
+# Tokens cannot be guessed; the limit keeps attempts from flooding the audit trail. Only failures
+# count, so that a client with an expired token does not lock out others at the same address.
 BAD_TOKEN_RULE = "30/minute"  # noqa: S105
 REFUSED = "The token is not accepted: unknown, expired, revoked, or not allowed from this address."
 
@@ -43,13 +43,13 @@ class TokenAuthentication(BaseAuthentication):
         request_context.update(
             actor=actor, auth_method="token", token_fp=fp, auth_factors=("token",), session_fp="",
         )  # fmt: skip
-        token_clients.note(token, at=now)  # before the use is, which says where it was used last
+        token_clients.note(token, at=now)  # before touch() overwrites the place of last use
         tokens.touch(token, address=address, at=now)
         return token.user, token
 
 
 def _refuse(error: tokens.RejectedError, token_fp: str) -> NoReturn:
-    """Count and audit a bad token. Raises Throttled or AuthenticationFailed."""
+    """Count and audit an invalid token. Raises Throttled or AuthenticationFailed."""
     context = request_context.current()
     try:
         limits.count(BAD_TOKEN_RULE, "bad-token", limits.network_key(context.source_ip))

@@ -1,8 +1,8 @@
-"""One line per refused sign-in or token, for fail2ban (docker/fail2ban/) and others that read files.
+"""Logs a line for each refused sign-in or token, for fail2ban (docker/fail2ban/) and other log readers.
 
-The address stands before any text a client chose, and that text is a JSON string in ASCII: nothing
-can break a line or forge another. The file is opened for each line, so that it may be rotated by
-renaming, and each line is one write, so that many processes keep lines whole.
+The address comes before any text chosen by a client, and that text is a JSON string in ASCII, so that
+no input can break or forge a line. The file is opened for each line, so that it can be rotated by
+renaming, and each line is a single write, so that lines of several processes do not mix.
 """
 
 import json
@@ -21,7 +21,7 @@ REASONS = ("bad_password", "unknown_user", "bad_otp", "bad_token", "throttled")
 
 
 def failure(reason: str, *, user: Any = None) -> None:
-    """Append a line about the current request; a disk that refuses is logged, never raised."""
+    """Append a line about the current request; a failure to write is logged, never raised."""
     context = request_context.current()
     name = user.get_username() if user is not None else ""
     _append(line(reason, address=context.source_ip, path=context.url_path, user=name))
@@ -30,7 +30,7 @@ def failure(reason: str, *, user: Any = None) -> None:
 def line(
     reason: str, *, address: str | None, path: str, user: str, at: datetime | None = None
 ) -> str:
-    """Return the line. A name nobody has is left empty: it may be a password typed too early."""
+    """Return the line. An unknown user name is left empty: it may be a password typed into the wrong field."""
     assert reason in REASONS
     moment = (at or datetime.now(UTC)).astimezone(UTC)
     stamp = f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"

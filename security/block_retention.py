@@ -1,4 +1,4 @@
-"""Forgets blocks that ended long ago, so that what lists of others bring does not grow for ever."""
+"""Deletes blocks that ended long ago, so that the blocks of CrowdSec's lists do not grow without limit."""
 
 from datetime import datetime, timedelta
 
@@ -10,10 +10,10 @@ from audit.services import Target
 from portal.core.request_context import SYSTEM
 from security.models import BlockOrigin
 
-# Of each origin and run; the tick comes every ten minutes.
+# Per origin and run; the tick runs every ten minutes.
 BATCH = 20_000
 
-# One that was lifted here stays until CrowdSec has been told, or has forgotten it by itself.
+# A block that was lifted here is kept until that was pushed to CrowdSec, or it has expired there.
 FORGET = """
 DELETE FROM security_block WHERE id IN (
     SELECT id FROM security_block
@@ -25,7 +25,7 @@ DELETE FROM security_block WHERE id IN (
 
 
 def kept_days() -> dict[str, int]:
-    """Return for each origin how many days an ended block is kept; 0 keeps it for ever."""
+    """Return for each origin how many days an ended block is kept; 0 means for ever."""
     ours, remote = settings.BLOCK_RETENTION_DAYS, settings.CROWDSEC_RETENTION_DAYS
     return {
         origin: remote if origin == BlockOrigin.CROWDSEC else ours for origin in BlockOrigin.values
@@ -34,7 +34,7 @@ def kept_days() -> dict[str, int]:
 
 @transaction.atomic
 def forget_ended(*, at: datetime, limit: int = BATCH) -> dict[str, int]:
-    """Delete up to `limit` blocks of each origin past the policy; return how many of which origin."""
+    """Delete up to `limit` blocks of each origin past the retention period; return the number for each origin."""
     forgotten = {}
     for origin, days in kept_days().items():
         if days and (

@@ -1,4 +1,4 @@
-"""Blocks and the allow-list: made by hand, by rules or by CrowdSec; enforced by security/gate.py."""
+"""Writes blocks and the allow-list; blocks come from people, rules or CrowdSec, and security/gate.py enforces them."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,11 +15,11 @@ from security.models import AllowEntry, ApiToken, Block, BlockOrigin, Flag, Subj
 from security.subjects import Subject
 
 SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=366)
-SLACK = timedelta(seconds=10)  # between the moment somebody counts from and this one
+SLACK = timedelta(seconds=10)  # for the time between the client's calculation and ours
 
 
 class SelfBlockError(Exception):
-    """The block would refuse whoever makes it; it is made when they confirm."""
+    """The block would hit its own creator, who has to confirm it."""
 
     def __init__(self, subject: Subject) -> None:
         super().__init__(
@@ -39,10 +39,10 @@ def create(
     flag: Flag | None = None,
     confirmed: bool = False,
 ) -> Block:
-    """Block a subject, or give the open block of it a new end and reason.
+    """Block a subject, or give its open block a new end and reason.
 
-    Raises ValidationError without a reason, for a time out of bounds, for a trusted proxy and for
-    what is on the allow-list; SelfBlockError when it would hit the actor and is not `confirmed`.
+    Raises ValidationError for a missing reason, an end out of bounds, a trusted proxy, or a subject on
+    the allow-list; SelfBlockError when it would hit the actor and is not `confirmed`.
     """
     now = timezone.now()
     _refuse_senseless(reason, expires_at - now)
@@ -72,7 +72,7 @@ def _refuse_senseless(reason: str, length: timedelta) -> None:
 
 
 def refuse_protected(subject: Subject) -> None:
-    """Raise ValidationError for what no block may hit: trusted proxies and the allow-list."""
+    """Raise ValidationError for subjects that must not be blocked: trusted proxies and the allow-list."""
     if subjects.hits_proxy(subject):
         said = "This includes a trusted proxy, so everybody would be blocked. Choose a narrower subject."
         raise ValidationError({"value": said})
@@ -81,7 +81,7 @@ def refuse_protected(subject: Subject) -> None:
 
 
 def _allowed_by(subject: Subject) -> AllowEntry | None:
-    """Return the entry of the allow-list that covers all of the subject."""
+    """Return the entry of the allow-list that covers the whole subject."""
     if subject.kind in (SubjectKind.ADDRESS, SubjectKind.NETWORK):
         whole = subjects.networks_around(subject)
         rows = AllowEntry.objects.filter(
@@ -133,7 +133,7 @@ def lift(block: Block, *, actor: Any, reason: str = "") -> bool:
 
 @transaction.atomic
 def allow(subject: Subject, *, reason: str, actor: Any) -> AllowEntry:
-    """Put a subject on the allow-list; it wins over every block. Raises ValidationError without a reason."""
+    """Put a subject on the allow-list, which overrides every block. Raises ValidationError without a reason."""
     facts = {
         "name": subject.name,
         "reason": sanitize.line(reason, 500),
@@ -153,19 +153,19 @@ def allow(subject: Subject, *, reason: str, actor: Any) -> AllowEntry:
 
 @transaction.atomic
 def disallow(entry: AllowEntry, *, actor: Any, reason: str = "") -> None:
-    """Take an entry off the allow-list."""
+    """Remove an entry from the allow-list."""
     audit.record("allow.removed", actor=actor, target=entry, reason=reason)
     entry.delete()
     gate_store.write_after_commit()
 
 
 def end_elapsed(*, at: datetime) -> int:
-    """Write the end of blocks whose time has come; they are not enforced any more in any case."""
+    """Record the end of expired blocks; they are no longer enforced anyway."""
     return Block.objects.elapsed(at=at).update(ended_at=at)
 
 
 def token_made(token: ApiToken) -> None:
-    """A new token of a blocked or allowed account is so from the start."""
+    """Update the gate for a new token of a blocked or allowed account, so that it applies to the token at once."""
     account = {"kind": SubjectKind.ACCOUNT, "value": str(token.user_id)}
     blocked = Block.objects.active(at=timezone.now()).filter(**account)
     if blocked.exists() or AllowEntry.objects.filter(**account).exists():

@@ -1,6 +1,6 @@
-"""Synchronises with CrowdSec: pushes our blocks to its local API, and imports its decisions as blocks.
+"""Synchronises blocks with CrowdSec: pushes ours to its local API, and imports its decisions.
 
-An upstream row of kind crowdsec holds URL, credentials, and how fresh the imported decisions are.
+An upstream row of kind crowdsec holds the URL, the credentials, and how fresh the decisions are.
 """
 
 import time
@@ -67,7 +67,7 @@ def poll(upstream: Upstream) -> Report:
 
 
 def _needs_full_sync(upstream: Upstream, *, at: datetime) -> bool:
-    """True after a failure and once an hour, so that a lost delta does not stay lost."""
+    """True after a failure, and once an hour in case a delta was lost."""
     started = str(upstream.observed.get("started_at") or "")
     return (
         bool(upstream.error)
@@ -134,7 +134,7 @@ def _is_unprotected(block: Block) -> bool:
 
 def _delete_decision(client: Client, block: Block) -> None:
     """Delete our own decisions about a value, and no others."""
-    # Only we use this scenario. Not every version has the filters `scope` and `origin`.
+    # Only the portal uses this scenario. Not every version supports the filters `scope` and `origin`.
     query = {"value": block.value, "scenario": payloads.SCENARIO}
     client.delete(f"/v1/decisions?{urlencode(query)}")
 

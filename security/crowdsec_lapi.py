@@ -1,4 +1,4 @@
-"""CrowdSec's local API: a machine writes alerts, a bouncer reads decisions."""
+"""Client of CrowdSec's local API (LAPI)."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ TIMEOUT_SECONDS = 20.0
 
 
 class Lapi:
-    """The two faces of the local API: a machine writes alerts, a bouncer reads decisions."""
+    """Has two logins: a machine writes alerts, a bouncer reads decisions."""
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
@@ -25,7 +25,7 @@ class Lapi:
         )  # fmt: skip
 
     def decisions(self, *, startup: bool) -> dict[str, Any]:
-        """Return `new` and `deleted` since the last call of this bouncer, or all with `startup`."""
+        """Return `new` and `deleted` decisions since this bouncer's last call, or all of them with `startup`."""
         headers = {"X-Api-Key": str(self._credentials.get("bouncer_key", ""))}
         with Client(self._target(headers=headers)) as client:
             query = {"startup": str(startup).lower(), "scopes": "ip,range"}
@@ -33,7 +33,7 @@ class Lapi:
         return said if isinstance(said, dict) else {}
 
     def look(self) -> Reply:
-        """Ask about one address, as a bouncer may at any time."""
+        """Query the decisions about one address, which does not advance the stream."""
         headers = {"X-Api-Key": str(self._credentials.get("bouncer_key", ""))}
         with Client(self._target(headers=headers)) as client:
             return client.get("/v1/decisions", {"ip": "192.0.2.1"})

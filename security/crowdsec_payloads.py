@@ -1,4 +1,4 @@
-"""What CrowdSec's local API says and wants to hear (pure). https://crowdsecurity.github.io/api_doc/lapi/"""
+"""Parses and builds payloads of CrowdSec's local API (pure). https://crowdsecurity.github.io/api_doc/lapi/"""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ ORIGIN, SCENARIO = "devops-portal", "devops-portal/block"
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(h|ms|us|µs|ns|m|s)")
 LONGEST = timedelta(days=3650)
-# Never told to others: they mean something else at each machine.
+# Never shared: these addresses mean something different on each machine.
 _LOCAL = tuple(map(ip_network, (
     "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16", "0.0.0.0/8", "224.0.0.0/4",
     "100.64.0.0/10", "::1/128", "::/128", "fc00::/7", "fe80::/10", "ff00::/8",
@@ -42,12 +42,12 @@ def duration(written: str) -> timedelta:
 
 
 def go_duration(length: timedelta) -> str:
-    """Return a duration in Go's words, which has no days."""
+    """Return a duration in Go's notation, which has no unit for days."""
     return f"{max(1, round(length.total_seconds()))}s"
 
 
 def decisions(items: Any) -> tuple[list[Decision], int]:
-    """Return the bans of addresses and networks, and how many items could not be read; null is none."""
+    """Return the bans of addresses and networks, and the number of invalid items; null means no decisions."""
     found, bad = [], 0
     for item in items if isinstance(items, list) else []:
         try:
@@ -73,13 +73,13 @@ def _decision(item: Mapping[str, Any]) -> Decision | None:
 
 
 def is_local(value: str) -> bool:
-    """True for what is private to a machine or site, and therefore not told to others."""
+    """True for addresses private to a machine or site, which are therefore not shared."""
     network = ip_network(value)
     return any(network.version == local.version and network.overlaps(local) for local in _LOCAL)
 
 
 def alert(value: str, *, reason: str, left: timedelta, at: datetime) -> dict[str, Any]:
-    """Return the alert that carries one ban; every field in it is required, or the server fails."""
+    """Return the alert that carries one ban; the server fails if any of these fields is missing."""
     moment = at.isoformat()
     scope = "Range" if "/" in value else "Ip"
     ban = {"duration": go_duration(left), "origin": ORIGIN, "scenario": SCENARIO, "scope": scope, "type": "ban",

@@ -1,4 +1,4 @@
-"""CrowdSec's decisions as blocks here: a list of any length in a fixed number of statements."""
+"""Imports CrowdSec's decisions as blocks, with a fixed number of statements for a list of any length."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +16,7 @@ from security.crowdsec_payloads import Decision
 from security.models import Block, BlockOrigin, SubjectKind
 from security.subjects import parse
 
-THEIR_END = "CrowdSec"  # who ended a block that is no decision any more
+THEIR_END = "CrowdSec"  # recorded as who ended a block that CrowdSec no longer lists
 UPSERT = """
 INSERT INTO security_block (kind, value, name, reason, origin, created_at, created_by, expires_at, ended_by, end_reason,
     remote_id)
@@ -37,7 +37,7 @@ WHERE security_block.remote_id IS DISTINCT FROM excluded.remote_id
 """
 
 
-# An anti-join: PostgreSQL 14 would compare each row with each value of a NOT IN.
+# An anti-join, because PostgreSQL 14 would compare each row with each value of a NOT IN.
 END_UNLISTED = """
 UPDATE security_block SET ended_at = %(now)s, ended_by = %(their_end)s
 WHERE origin = 'crowdsec' AND ended_at IS NULL
@@ -51,7 +51,7 @@ WHERE origin = 'crowdsec' AND ended_at IS NULL AND remote_id = ANY(%(ids)s::bigi
 
 @transaction.atomic
 def apply(new: list[Decision], gone: list[Decision], *, startup: bool, at: datetime) -> int:
-    """Make the remote blocks what the server says; return how many changed."""
+    """Make the imported blocks match the server's decisions; return how many changed."""
     wanted = _usable(new)
     Block.objects.elapsed(at=at).filter(origin=BlockOrigin.CROWDSEC).update(
         ended_at=F("expires_at")
@@ -89,7 +89,7 @@ def _columns(rows: list[Decision], at: datetime) -> dict[str, Any]:
 
 
 def _usable(new: list[Decision]) -> dict[str, Decision]:
-    """Return the longest decision per value, without our own and without what cannot be kept."""
+    """Return the longest decision per value, without our own and without those that cannot be stored."""
     found: dict[str, Decision] = {}
     for decision in sorted(new, key=lambda d: d.left):
         if decision.origin == payloads.ORIGIN or decision.left <= timedelta(seconds=1):

@@ -1,8 +1,8 @@
-"""The detector: follows the stream of the trail with the rules.
+"""Runs the detection rules over the stream of the audit trail.
 
-The rules' memory lives in the process and follows the stream; the cursor's row says what has been
-flagged. A worker that takes over reads what it missed first, silently, so any worker may continue,
-and a restart loses nothing.
+The rules' state is held in the process; the cursor's row says up to where entries have been flagged.
+A worker that takes over first replays the entries it has missed, without flagging them. So any worker
+can continue, and a restart loses nothing.
 """
 
 import json
@@ -33,19 +33,19 @@ MAX_BATCHES = 20
 
 @dataclass
 class _Follower:
-    """An engine, the settings it was made with, and how far it has been fed."""
+    """An engine, the settings it was created with, and how far it has read."""
 
     engine: Engine
     settings: str
     position: Position
 
 
-_followers: dict[str, _Follower] = {}  # one per process, by the cursor's cluster
+_followers: dict[str, _Follower] = {}  # at most one per process, keyed by the cursor's cluster
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one run did; `skipped` when another worker holds the cursor."""
+    """The result of one run; `skipped` is True when another worker holds the cursor."""
 
     entries: int = 0
     findings: int = 0
@@ -53,13 +53,13 @@ class Report:
 
 
 def run() -> Report:
-    """Read what is new, in batches of one transaction each; return what was done."""
+    """Process new entries in batches, each in one transaction; return the result."""
     entries = findings = 0
     for _ in range(MAX_BATCHES):
         try:
             report, is_more = _batch()
         except Exception:
-            _followers.clear()  # it has seen events whose flags were rolled back
+            _followers.clear()  # the engine has seen events whose flags were rolled back
             raise
         if report.skipped:
             return Report(entries, findings, skipped=not entries)
@@ -71,7 +71,7 @@ def run() -> Report:
 
 @transaction.atomic
 def _batch() -> tuple[Report, bool]:
-    """Feed one batch, write its flags and move the cursor; the second value: whether more waits."""
+    """Feed one batch, write its flags and advance the cursor; the second value is True if more entries wait."""
     before = stream.horizon()
     cursor = _lock(before)
     if cursor is None:
@@ -94,7 +94,7 @@ def _batch() -> tuple[Report, bool]:
 
 
 def _flag(finding: Finding) -> None:
-    """Open or extend its flag. One that cannot be stored is logged: the others must not wait for it."""
+    """Open or extend the flag. One that cannot be stored is logged, so that it does not hold up the others."""
     try:
         flags.open_or_extend(finding)
     except (DataError, IntegrityError, ValidationError):
@@ -102,7 +102,7 @@ def _flag(finding: Finding) -> None:
 
 
 def _lock(before: Position) -> DetectorCursor | None:
-    """Return the cursor, locked; None while another worker has it. A restored database begins anew."""
+    """Return the cursor, locked; None while another worker has it. After a restore, it starts from now."""
     cluster = stream.cluster()
     facts = {"txid": before.txid, "cluster": cluster}
     DetectorCursor.objects.get_or_create(name=CURSOR, defaults=facts)
@@ -144,13 +144,13 @@ def _feed(rules: Engine, entry: AuditEntry) -> list[Finding]:
     if event is None:
         return []
     if event.at > now + engine.LATE_SECONDS:
-        # A clock that was ahead for a while: all that came after it would be taken for history.
+        # The clock was ahead for a while: the engine would take all later events for history.
         event = replace(event, at=now)
     return rules.feed(event)
 
 
 def lag_seconds() -> float:
-    """Return the age of the oldest entry that the rules have not read; 0 when they have read all."""
+    """Return the age of the oldest entry that the rules have not read; 0 if they have read all."""
     cursor = DetectorCursor.objects.filter(name=CURSOR).first()
     if cursor is None:
         return 0.0

@@ -1,7 +1,7 @@
-"""Setting up an account's factor: one-time links, enrolling an authenticator app, and resets.
+"""Sets up an account's second factor: one-time links, enrolment of an authenticator app, and resets.
 
-Everything happens at completion, in one transaction: a link that is only looked at, or left
-half-way, changes nothing.
+All changes are made on completion, in one transaction: opening a link, or leaving half-way, changes
+nothing.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from security import factors, sessions, totp
 from security.models import EnrolmentLink, RecoveryDevice, TotpDevice
 
 LINK_LIFETIME = timedelta(minutes=15)
-# The form of our tokens, so that the redaction of logs and of the audit trail knows it.
+# In the format of our tokens, so that it is redacted in logs and in the audit trail.
 LINK_PREFIX = "dop_enrol_"
 _ALPHABET = string.ascii_letters + string.digits
 
@@ -35,7 +35,7 @@ class EnrolmentError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Who enrols, and on what ground. With a link, the password chosen is set at completion."""
+    """Who enrols, and what entitles them to. With a link, the chosen password is set on completion."""
 
     user: User
     may_replace: bool = False
@@ -53,10 +53,10 @@ class Completed:
 def make_link(
     username: str, *, create: bool = False, superuser: bool = False, actor: Any = None
 ) -> str:
-    """Return a one-time address at which `username` sets a password and enrols an app.
+    """Return a one-time link with which `username` sets a password and enrols an app.
 
-    `create` makes a missing account (staff, without a password); `superuser` raises it. Earlier
-    links of the account end. Raises EnrolmentError with a sentence.
+    `create` creates a missing account (staff, without a password); `superuser` makes it a superuser.
+    Earlier links of the account become invalid. Raises EnrolmentError.
     """
     user = User.objects.select_for_update().filter(username=username).first()
     if user is None:
@@ -92,7 +92,7 @@ def _create(username: str, *, create: bool) -> User:
 
 
 def usable_link(written: str) -> EnrolmentLink | None:
-    """Return the link a token stands for, unless it is used, expired or unknown."""
+    """Return the link that a token belongs to, unless it is used, expired or unknown."""
     link = EnrolmentLink.objects.select_related("user").filter(token_hash=_hashed(written)).first()
     return link if link and _is_open(link) else None
 
@@ -113,8 +113,8 @@ def _hashed(written: str) -> str:
 def complete(candidate: Candidate, seed: str, code: str, *, keep: str | None) -> Completed:
     """Enrol the app that shows `code`, and return it with a new set of recovery codes.
 
-    All other sessions of the account end; `keep` is the key of the present one.
-    Raises EnrolmentError, and then nothing has changed.
+    Ends all other sessions of the account; `keep` is the key of the current one.
+    Raises EnrolmentError, in which case nothing has changed.
     """
     step = totp.matching_step(seed, code, now=time.time(), spent=0)
     if step is None:
@@ -165,9 +165,9 @@ def _remove_previous(candidate: Candidate, user: User) -> None:
 
 @transaction.atomic
 def reset(device: TotpDevice, *, actor: User) -> None:
-    """Take an account's factors away, as an administrator; its user enrols anew at next sign-in.
+    """Remove an account's factors, as an administrator; its user enrols again at the next sign-in.
 
-    Raises EnrolmentError for one's own account: replacing it is on the enrolment page.
+    Raises EnrolmentError for one's own account, whose factor is replaced on the enrolment page.
     """
     if device.user_id == actor.pk:
         raise EnrolmentError(

@@ -1,4 +1,4 @@
-"""The pages of setting up: one-time link, password, authenticator app, recovery codes, secrets shown once."""
+"""The pages of enrolment: one-time link, password, authenticator app, recovery codes, and secrets shown once."""
 
 import time
 from typing import Any
@@ -38,7 +38,7 @@ _LINK, _SEED = "portal_enrol_link", "portal_enrol_seed"
 
 @never_cache
 def open_link(request: HttpRequest, token: str) -> HttpResponse:
-    """Take the token out of the address, as Django's password reset does; nothing is used up."""
+    """Move the token from the URL to the session, as Django's password reset does; this does not use up the link."""
     link = enrolment.usable_link(token)
     if link is None:
         return pages.render(request, "link_unusable", status=410, title="Link not valid")
@@ -51,7 +51,7 @@ def open_link(request: HttpRequest, token: str) -> HttpResponse:
 @never_cache
 @csrf_protect
 def choose_password(request: HttpRequest) -> HttpResponse:
-    """Check the new password; it is set when the app is enrolled, not before."""
+    """Check the new password; it is set only when the app is enrolled."""
     kept = request.session.get(_LINK) or {}
     link = enrolment.usable_link_by_id(kept.get("id", 0))
     if link is None:
@@ -112,7 +112,7 @@ def _candidate(request: HttpRequest) -> Candidate | None:
 
 
 def _pending_seed(request: HttpRequest, user: User) -> str:
-    """Return the seed this session is enrolling, made at the first look; it is stored encrypted."""
+    """Return the seed that this session is enrolling; created on first use, and stored encrypted."""
     kept = request.session.get(_SEED) or {}
     if kept.get("user") != user.pk or time.time() - kept.get("at", 0) > signin.ENROL_SECONDS:
         cipher = crypto.encrypt(totp.new_seed())
@@ -125,7 +125,7 @@ def _picture(seed: str, user: User) -> dict[str, Any]:
     address = totp.uri(seed, account=user.get_username(), issuer=settings.OTP_TOTP_ISSUER)
     drawn = segno.make(address, error="m").svg_inline(border=4, light="#fff", omitsize=True)
     spaced = " ".join(seed[start : start + 4] for start in range(0, len(seed), 4))
-    # The drawing holds only path data of our own library.
+    # The SVG contains only path data from our own library.
     return {"qr": mark_safe(drawn), "secret": spaced, "otpauth": address}  # noqa: S308
 
 
@@ -152,7 +152,7 @@ def _finish(request: HttpRequest, candidate: Candidate, seed: str, code: str) ->
 @never_cache
 @csrf_protect
 def recovery_codes(request: HttpRequest) -> HttpResponse:
-    """Show new codes once; afterwards say how many are left, and make new ones on request."""
+    """Show new codes once; afterwards say how many are left, and create new ones on request."""
     if not is_verified(request):
         return redirect("admin:login")
     if request.method == "POST":
@@ -175,7 +175,7 @@ def _new_recovery_codes(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 def shown_once(request: HttpRequest) -> HttpResponse:
-    """Show a new token or enrolment link to whoever made it, once."""
+    """Show a new token or enrolment link once, to its creator."""
     if not is_verified(request):
         return redirect("admin:login")
     shown = one_time_secrets.take(request.session, "secret")

@@ -1,7 +1,7 @@
-"""Spending second factors: a TOTP step or a recovery code is used at most once, whoever races.
+"""Verifies second factors: a TOTP step or a recovery code is accepted at most once, also by concurrent requests.
 
-Each function does the same database work for a user without a factor (id 0 included), so that
-the time of an answer does not tell whether the password before it was right.
+Each function does the same database work for a user without a factor (including id 0), so that the
+response time does not reveal whether the password before it was right.
 """
 
 import base64
@@ -18,14 +18,14 @@ from security import totp
 from security.models import RecoveryCode, RecoveryDevice, TotpDevice
 
 RECOVERY_CODES = 10
-RECOVERY_BYTES = 16  # 128 bits: ASVS 6.5.2 asks for 112 where the hash is fast
+RECOVERY_BYTES = 16  # 128 bits: ASVS 6.5.2 requires 112 with a fast hash
 _GROUPS = (5, 5, 5, 5, 6)
-# People read 0 for O, 1 for I and 8 for B; base32 has no 0, 1 and 8, so these are safe to mend.
+# People mistake O for 0, I for 1 and B for 8; base32 has no 0, 1 and 8, so these can safely be corrected.
 _MISREAD = str.maketrans("018", "OIB")
 
 
 class _Decoy:
-    """An encrypted seed of nobody, made at first use: no device costs as much as a wrong code."""
+    """A seed that belongs to nobody, so that checking a user without a device takes as long as a wrong code."""
 
     cipher = ""
 
@@ -47,7 +47,7 @@ def has_factor(user_id: int) -> bool:
 
 @transaction.atomic
 def spend_totp(user_id: int, written: str) -> TotpDevice | None:
-    """Return the user's device when `written` is its unspent code of now, and spend that step."""
+    """Return the user's device if `written` is its current, unused code; mark that time step as used."""
     now = time.time()
     locked = TotpDevice.objects.select_for_update()
     device = locked.filter(user_id=user_id, confirmed=True).first()
@@ -56,13 +56,13 @@ def spend_totp(user_id: int, written: str) -> TotpDevice | None:
     if device is None or step is None:
         return None
     used_at = datetime.fromtimestamp(now, UTC)
-    # The row is locked; the comparison in the statement holds even where the lock would not.
+    # The row is locked; the condition in the statement prevents reuse even without the lock.
     unspent = TotpDevice.objects.filter(pk=device.pk, last_step__lt=step)
     return device if unspent.update(last_step=step, last_used_at=used_at) == 1 else None
 
 
 def spend_recovery_code(user_id: int, written: str) -> RecoveryDevice | None:
-    """Return the user's set of recovery codes when `written` is an unused one, and use it up."""
+    """Return the user's set of recovery codes if `written` is an unused one of them; mark it as used."""
     unused = RecoveryCode.objects.filter(
         device__user_id=user_id,
         device__confirmed=True,
@@ -70,7 +70,7 @@ def spend_recovery_code(user_id: int, written: str) -> RecoveryDevice | None:
         used_at__isnull=True,
     )
     found = unused.values_list("pk", flat=True).first() or 0
-    # On the row alone: with a join, the update would not look at it again after waiting for its lock.
+    # Without a join: after waiting for the row's lock, an update with a join would not check it again.
     spent = RecoveryCode.objects.filter(pk=found, used_at__isnull=True)
     if spent.update(used_at=datetime.now(UTC)) != 1:
         return None
@@ -80,7 +80,7 @@ def spend_recovery_code(user_id: int, written: str) -> RecoveryDevice | None:
 
 @transaction.atomic
 def replace_recovery_codes(user_id: int) -> list[str]:
-    """Make a new set, end the old one, and return the codes; they exist nowhere else afterwards."""
+    """Replace the set of codes, and return the new ones, which are not stored in plain text."""
     device, _ = RecoveryDevice.objects.select_for_update().get_or_create(
         user_id=user_id, defaults={"name": "Recovery codes", "confirmed": True}
     )
@@ -111,6 +111,6 @@ def _hash(written: str, key: str) -> str:
 
 
 def _hashes(written: str) -> list[str]:
-    """Hashes under the present key and the retired ones, so that rotation keeps printed codes."""
+    """Return the hashes with the current and the retired keys, so that printed codes survive a key rotation."""
     keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
     return [_hash(written, str(key)) for key in keys]

@@ -1,4 +1,4 @@
-"""The pages of one flag and of one rule, and what is done on them."""
+"""The pages of a flag and of a rule, and the actions on them."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -30,7 +30,7 @@ VERBS = ("confirm", "dismiss", "assign", "block")
 
 
 def flag_page(request: HttpRequest, flag_id: str, context: dict[str, Any]) -> HttpResponse:
-    """Show a flag with its evidence, what else is known of its subject, and what can be done."""
+    """Show a flag with its evidence, what else is known about its subject, and the available actions."""
     flag = row_or_404(Flag.objects.select_related("assigned_to"), flag_id)
     related = Flag.objects.of_subject(flag.subject_kind, flag.subject).exclude(pk=flag.pk)
     now = timezone.now()
@@ -56,7 +56,7 @@ def flag_page(request: HttpRequest, flag_id: str, context: dict[str, Any]) -> Ht
 
 
 def _shown(fact: dict[str, Any], *, whole: bool) -> dict[str, Any]:
-    """Return what is shown of an entry: only when it was, to whom the trail is closed, as the API does."""
+    """Return the visible facts of an entry: only its time, as in the API, for accounts that may not read the trail."""
     at = datetime.fromisoformat(fact["at"])
     return {**fact, "at": at} if whole else {"at": at}
 
@@ -68,7 +68,7 @@ def _blocks_of(flag: Flag) -> Any:
 
 
 def act(request: HttpRequest, flag_id: int, verb: str) -> HttpResponse:
-    """Do one thing to one flag and return to its page with a sentence."""
+    """Apply one action to one flag, and return to its page with a message."""
     needed = "security.add_block" if verb == "block" else "security.change_flag"
     if verb not in VERBS or not request.user.has_perm(needed):
         raise PermissionDenied
@@ -124,7 +124,7 @@ def _block(request: HttpRequest, flag: Flag) -> tuple[int, str]:
 def rule_page(
     request: HttpRequest, setting: RuleSetting, context: dict[str, Any], *, may_change: bool
 ) -> HttpResponse:
-    """Show a rule with its thresholds; save them, or replay history with them unsaved."""
+    """Show a rule with its thresholds; save them, or replay history with them without saving."""
     form = RuleForm(setting, request.POST or None)
     replay_form = ReplayForm(request.POST if "replay" in request.POST else None)
     context |= {"title": setting.spec.title, "original": setting, "setting": setting, "rule": setting.spec,
@@ -132,7 +132,7 @@ def rule_page(
                 "record": rule_settings.records().get(setting.rule, rule_settings.Record())}  # fmt: skip
     if request.method == "POST" and form.is_valid():
         if "replay" in request.POST and replay_form.is_valid():
-            if not may_change:  # it costs the server seconds
+            if not may_change:  # a replay takes the server seconds
                 raise PermissionDenied
             context |= _replay(setting, form, replay_form.cleaned_data["days"])
         elif "save" in request.POST and may_change:

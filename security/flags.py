@@ -1,4 +1,4 @@
-"""Flags: opened and extended by the rules, assigned and decided by people. Behind admin and API."""
+"""Writes flags for rules, admin and API: rules open and extend them, people assign and decide them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ from security.rules.finding import EVIDENCE_LIMIT, SEVERITIES, Finding
 
 # A flag with at least this score also raises an alert.
 ALERT_SCORE = SEVERITIES["high"]
-# Entries may be committed somewhat before or after the times that the rules use.
+# Entries may be committed a little before or after the times that the rules use.
 SLACK = timedelta(hours=2)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How many flags an action changed, and how many it left alone."""
+    """How many flags an action changed, and how many it left unchanged."""
 
     changed: int
     unchanged: int = 0
@@ -44,11 +44,12 @@ class Result:
 
 @transaction.atomic
 def open_or_extend(finding: Finding) -> Flag:
-    """Add what a rule found to the open flag of its subject, or open one, with alert and block."""
+    """Add a finding to the open flag of its subject, or open a new flag, with alert and block."""
     open_flags = Flag.objects.open().filter(
         rule=finding.rule, subject_kind=finding.subject_kind, subject=finding.subject[:100]
     )
-    # NO KEY: a service that gets another slug refers to its flags, while it is what we wait for.
+    # NO KEY: a change of a service's slug locks the flags it refers to, while we wait for the service. A
+    # full lock could therefore deadlock.
     flag = open_flags.select_for_update(no_key=True).first()
     if flag is None:
         flag = _open(finding)
@@ -92,7 +93,7 @@ def _moment(seconds: float) -> datetime:
 
 
 def _facts(finding: Finding) -> list[dict[str, Any]]:
-    """Return short facts of the finding's entries, oldest first."""
+    """Return a summary of each of the finding's entries, oldest first."""
     times = (
         _moment(finding.first_at) - SLACK - timedelta(days=3),
         _moment(finding.last_at) + SLACK,
@@ -118,10 +119,10 @@ def _facts(finding: Finding) -> list[dict[str, Any]]:
 
 
 def alert_of(flag: Flag) -> tuple[str, dict[str, str]]:
-    """Return name and identity of the flag's alert."""
+    """Return the name and the identifying labels of the flag's alert."""
     camel = "".join(word.capitalize() for word in flag.rule.split("_"))
     labels = {"rule": flag.rule, flag.subject_kind: flag.shown_subject}
-    if flag.subject_kind == SubjectKind.TOKEN:  # two accounts may call theirs alike
+    if flag.subject_kind == SubjectKind.TOKEN:  # two accounts may give their tokens the same name
         labels["token_id"] = flag.subject
     return f"PortalThreat{camel}", labels
 
@@ -140,7 +141,7 @@ def _raise_alert(flag: Flag) -> None:
 
 
 def _block(flag: Flag) -> None:
-    """Block the subject of a new flag when its rule is set to, unless it is one that must not be."""
+    """Block the subject of a new flag if its rule is set to do so, unless it must not be blocked."""
     setting = RuleSetting.objects.filter(rule=flag.rule, block_minutes__gt=0).first()
     if setting is None:
         return
@@ -162,7 +163,7 @@ def dismiss(flags: Sequence[Flag], *, actor: Any, reason: str) -> Result:
 
 @transaction.atomic
 def _decide(flags: Sequence[Flag], status: FlagStatus, *, actor: Any, reason: str) -> Result:
-    """Close flags by compare-and-swap; their alert ends with them, what blocks they made stays."""
+    """Close flags by compare-and-swap; this ends their alerts, but not the blocks they have created."""
     who, now, changed = audit.actor_of(actor).name, timezone.now(), 0
     said = sanitize.text(reason, 1000)
     for flag in flags:

@@ -10,12 +10,12 @@ from django.contrib.auth.password_validation import (
 )
 from unfold.widgets import BASE_INPUT_CLASSES
 
-# Long enough for any pass phrase; a hash of megabytes would be a way to keep the server busy.
+# Long enough for any passphrase; hashing megabytes would let an attacker keep the server busy.
 MAX_PASSWORD = 1024
 
 
 class _Styled(forms.Form):
-    """Unfold's look for plain inputs, and errors tied to their fields for screen readers."""
+    """Styles plain inputs like Unfold's, and links errors to their fields for screen readers."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -41,7 +41,7 @@ class PasswordForm(_Styled):
 
 
 class CodeForm(_Styled):
-    """Six digits of an authenticator app; spaces are as apps print them."""
+    """Six digits of an authenticator app; spaces are allowed, because apps display them."""
 
     code = forms.CharField(
         label="Code from your authenticator app",
@@ -69,7 +69,7 @@ class RecoveryForm(_Styled):
 
 
 class NewPasswordForm(_Styled):
-    """A password chosen twice, checked by Django's validators."""
+    """A new password, entered twice and checked by Django's validators."""
 
     password = forms.CharField(
         label="New password",

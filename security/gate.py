@@ -1,4 +1,4 @@
-"""The gate: one round trip to Redis per request checks blocks, allow-list, rate limit and token client.
+"""Checks each request against blocks, allow-list, rate limit and known token clients, in one round trip to Redis.
 
 When Redis is down, nobody is blocked and each process counts requests on its own: a broken cache must
 neither lock everybody out nor make the portal unavailable when it is needed. This is logged and counted.

@@ -1,4 +1,4 @@
-"""The gate's decision about the current request, for the code that runs after it."""
+"""Stores the gate's decision about the current request, for the code that runs after it."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass

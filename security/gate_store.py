@@ -1,7 +1,7 @@
-"""Blocks and allow-list in Redis: one hash that is replaced as a whole, and asked once per request.
+"""Keeps blocks and allow-list in Redis, in one hash that is replaced as a whole and read once per request.
 
-The truth is in PostgreSQL. When the hash is missing (Redis was emptied), whoever notices writes it
-anew; a tick does so too, so that a write Redis missed heals by itself.
+PostgreSQL holds the authoritative rows. If the hash is missing (Redis was flushed), the first process
+that notices rebuilds it; a tick does so too, which repairs writes that did not reach Redis.
 """
 
 import json
@@ -24,9 +24,9 @@ HASH = "portal:gate:subjects"
 READY = "ready"
 ALLOWED = "+"
 CHUNK = 5_000
-LOCK = 7_203_114  # of PostgreSQL: one writer of the hash at a time, so that the newest rows win
+LOCK = 7_203_114  # advisory lock: one writer of the hash at a time, so that the newest rows win
 
-_waiting = threading.local()  # whether a transaction of this thread has changed what the hash says
+_waiting = threading.local()  # whether this thread's transaction has changed rows of the hash
 
 
 @lru_cache(maxsize=4)
@@ -35,7 +35,7 @@ def client(url: str) -> redis.Redis:
 
 
 def content() -> dict[str, str]:
-    """Return the fields of the hash: what is allowed, and what is blocked until when and why."""
+    """Return the fields of the hash: what is allowed, and what is blocked, until when and why."""
     now = timezone.now()
     fields: dict[str, str] = {READY: "1"}
     active = Block.objects.active(at=now).order_by("expires_at")
@@ -56,7 +56,7 @@ def content() -> dict[str, str]:
 
 
 def _token_hashes(rows: "list[Block] | list[AllowEntry]") -> dict[tuple[str, str], list[str]]:
-    """Return the hashes of the tokens that are named, or whose accounts are."""
+    """Return the hashes of the tokens that are blocked or allowed, by themselves or by their account."""
     tokens = [row.value for row in rows if row.kind == SubjectKind.TOKEN]
     accounts = [row.value for row in rows if row.kind == SubjectKind.ACCOUNT]
     found: dict[tuple[str, str], list[str]] = {}
@@ -71,13 +71,13 @@ def _token_hashes(rows: "list[Block] | list[AllowEntry]") -> dict[tuple[str, str
 
 
 def _fields(kind: str, value: str, hashes: dict[tuple[str, str], list[str]]) -> list[str]:
-    """Return the fields of a subject; an account is also each of its tokens."""
+    """Return the fields of a subject; for an account, they include each of its tokens."""
     names = [f"token:{written}" for written in hashes.get((kind, value), ())]
     return names if kind == SubjectKind.TOKEN else [field_of(kind, value), *names]
 
 
 def write(*, only_if_missing: bool = False) -> bool:
-    """Replace the hash by what PostgreSQL says. False, and a warning, when either is away."""
+    """Rebuild the hash from PostgreSQL. Returns False, and logs a warning, when either is unavailable."""
     server = client(settings.REDIS_URL)
     try:
         with transaction.atomic(), connection.cursor() as cursor:
@@ -96,7 +96,7 @@ def _replace(server: redis.Redis, fields: dict[str, str]) -> None:
     with server.pipeline(transaction=False) as pipe:
         for start in range(0, len(items), CHUNK):
             pipe.hset(draft, mapping=dict(items[start : start + CHUNK]))
-        pipe.expire(draft, 60)  # should this process die before the next command
+        pipe.expire(draft, 60)  # in case this process dies before the rename
         pipe.execute()
     with server.pipeline(transaction=True) as pipe:
         pipe.rename(draft, HASH)
@@ -105,9 +105,9 @@ def _replace(server: redis.Redis, fields: dict[str, str]) -> None:
 
 
 def write_after_commit() -> None:
-    """Write the hash once the current transaction is there for others to read.
+    """Write the hash once the current transaction is committed.
 
-    Once for all its blocks: a wave of them in one look of the rules must not rewrite it for each.
+    It is written once for the whole transaction: a run of the rules may create many blocks.
     """
     _waiting.is_wanted = True
     transaction.on_commit(_write_if_wanted)

@@ -1,7 +1,7 @@
-"""Who is asking: user and factor of a request, taken from the row that its session was read as.
+"""Takes user and factor of a request from the session's row, which saves their queries.
 
-Whatever does not agree in every point goes the way of Django and django-otp, which ask the database
-again and end the session where they must.
+If anything does not match, Django and django-otp do their usual work: they query the database, and end
+the session if necessary.
 """
 
 from functools import partial
@@ -21,7 +21,7 @@ from security.models import Session
 
 
 class UserMiddleware(AuthenticationMiddleware):
-    """Django's, with the user from the session's row."""
+    """Django's middleware, with the user from the session's row."""
 
     def process_request(self, request: Any) -> None:
         super().process_request(request)
@@ -29,7 +29,7 @@ class UserMiddleware(AuthenticationMiddleware):
 
 
 class FactorMiddleware(OTPMiddleware):
-    """django-otp's, with the authenticator app from the session's row."""
+    """django-otp's middleware, with the authenticator app from the session's row."""
 
     def _verify_user_sync(self, request: HttpRequest, user: Any) -> Any:
         row = _row_of(request) if user.is_authenticated else None
@@ -42,14 +42,14 @@ class FactorMiddleware(OTPMiddleware):
 
 
 def _user_of(request: Any) -> User | AnonymousUser:
-    if not hasattr(request, "_cached_user"):  # the name under which Django keeps it
+    if not hasattr(request, "_cached_user"):  # Django's own name for the cached user
         request._cached_user = _read_with_session(request) or auth.get_user(request)
     user: User | AnonymousUser = request._cached_user
     return user
 
 
 def _read_with_session(request: HttpRequest) -> User | None:
-    """Return the user of the session's row where Django would find the same one."""
+    """Return the user of the session's row if Django would accept the same one."""
     session = request.session
     proof = session.get(auth.HASH_SESSION_KEY, "")
     row = _row_of(request)

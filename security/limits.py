@@ -1,9 +1,9 @@
-"""How often a sign-in step may be tried: by address, by account and address, and by account.
+"""Limits how often a sign-in step may be tried: by address, by account and address, and by account.
 
-Counting comes before any password hash, is atomic on Redis, and treats accounts that exist and
-accounts that do not alike. No account is ever locked: the account-wide limit delays strangers,
-while a browser that has signed in to this account before (it holds a signed device cookie, the
-pattern OWASP describes under "Device Cookies") has a count of its own.
+Attempts are counted atomically in Redis before any password is hashed, and no differently for accounts
+that do not exist. No account is ever locked: the account-wide limit delays strangers, while a browser
+that has signed in to the account before is counted separately. It holds a signed device cookie, as
+OWASP describes under "Device Cookies".
 """
 
 import unicodedata
@@ -49,12 +49,12 @@ class LimitedError(Exception):
 
 
 def account_key(username: str) -> str:
-    """Return the key attempts on an account are counted under; spelling variants share it."""
+    """Return the key under which attempts on an account are counted; spelling variants share one."""
     return crypto.fingerprint("account", unicodedata.normalize("NFKC", username).casefold())
 
 
 def network_key(address: str | None) -> str:
-    """Return the address, or the /64 of an IPv6 address: a single host owns all of those."""
+    """Return the address, or the /64 of an IPv6 address, because one host can use all addresses in it."""
     if address is None:
         return "socket"
     parsed = ip_address(address)
@@ -64,7 +64,7 @@ def network_key(address: str | None) -> str:
 
 
 def spend(step: Step, account: str, request: HttpRequest) -> None:
-    """Count one try. Raises LimitedError when one of the three limits is reached."""
+    """Count one attempt. Raises LimitedError when one of the three limits is reached."""
     address = network_key(request_context.current().source_ip)
     known = _known_browser(request, account)
     count(step.by_address, f"{step.name}-address", address)
@@ -73,7 +73,7 @@ def spend(step: Step, account: str, request: HttpRequest) -> None:
 
 
 def forgive(step: Step, account: str, request: HttpRequest) -> None:
-    """Clear the account's counts after a success; the address keeps its own."""
+    """Clear the account's counts after a success, but not that of the address."""
     address = network_key(request_context.current().source_ip)
     ratelimit.forget(step.by_pair, f"{step.name}-pair", account, address)
     known = _known_browser(request, account)
@@ -81,7 +81,7 @@ def forgive(step: Step, account: str, request: HttpRequest) -> None:
 
 
 def count(rule: str, name: str, *key: str) -> None:
-    """Count one hit. Raises LimitedError beyond the rule; the first refusal of a window is audited."""
+    """Count one hit. Raises LimitedError when the limit is exceeded; audits the first refusal of a window."""
     if ratelimit.allow(rule, name, *key):
         return
     wait = ratelimit.retry_after_seconds(rule, name, *key)
@@ -118,7 +118,7 @@ def remember_browser(request: HttpRequest, response: HttpResponse, username: str
 
 
 def _known_browser(request: HttpRequest, account: str) -> str:
-    """Return an id of this browser when it is known to the account, else an empty text."""
+    """Return the id of this browser if the account knows it, else an empty string."""
     value = request.COOKIES.get(DEVICE_COOKIE, "")
     try:
         known = signing.loads(value, salt=_SALT, max_age=DEVICE_COOKIE_AGE)

@@ -1,4 +1,4 @@
-"""Secrets that are shown exactly once: stored encrypted in the session until a page shows them."""
+"""Passes on secrets that are shown exactly once, encrypted in the session until a page shows them."""
 
 import json
 import time
@@ -13,14 +13,14 @@ MAX_AGE_SECONDS = 300
 
 
 def put(session: SessionBase, **facts: Any) -> None:
-    """Store `facts` for the page that shows them; an earlier secret that was never shown is dropped."""
+    """Store `facts` for the page that shows them; replaces an earlier secret that was never shown."""
     session[_KEY] = crypto.encrypt(json.dumps({"at": time.time(), **facts}))
 
 
 def take(session: SessionBase, secret: str) -> dict[str, Any]:
     """Return and delete the facts if they contain `secret`; empty otherwise, or after MAX_AGE_SECONDS.
 
-    Facts that belong to another page are left for that page.
+    Facts for another page are left in the session.
     """
     cipher = session.get(_KEY)
     try:

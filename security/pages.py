@@ -1,4 +1,4 @@
-"""What the sign-in pages share: rendering in the admin's frame, the 429 page, and safe `next` links."""
+"""Helpers that the sign-in pages share: rendering in the admin's layout, the 429 page, and safe `next` links."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ MAX_NEXT = 2000
 def render(
     request: HttpRequest, template: str, *, status: int = 200, **context: Any
 ) -> HttpResponse:
-    """Render `security/<template>.html`; these pages are never stored, not even by the browser."""
+    """Render `security/<template>.html`; these pages must not be cached, not even by the browser."""
     context = {**admin.site.each_context(request), "site_url": "", **context}
     response = TemplateResponse(request, f"security/{template}.html", context, status=status)
     response["Cache-Control"] = "no-store"
@@ -33,7 +33,7 @@ def too_many(request: HttpRequest, error: LimitedError) -> HttpResponse:
 
 
 def safe_next(request: HttpRequest) -> str:
-    """Return `next` when it is a short address on this host, else an empty text."""
+    """Return `next` if it is a short URL on this host, else an empty string."""
     wanted = request.POST.get("next") or request.GET.get("next") or ""
     usable = len(wanted) <= MAX_NEXT and url_has_allowed_host_and_scheme(
         wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()

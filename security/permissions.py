@@ -1,4 +1,4 @@
-"""Which scope a request needs, and whether its token or its user's permissions give it."""
+"""Decides which scope a request needs, and whether its token or its user's permissions grant it."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:  # DRF imports this module while it imports its own views
 class ScopedPermission(BasePermission):
     """Views declare `read_scope` (default `read`) and `write_scope`; without one, writing is refused.
 
-    A view may also name what a person needs instead of a scope, because the admin asks for it: by
-    action in `person_permissions`, for all that writes in `write_permission`, for reading what is no
-    list of a model in `person_reads`; and a `read_permission`, without which neither a person nor a
-    token of theirs reads it, whatever the scope.
+    For people, a view may name the permission that the admin requires instead of a scope: by action in
+    `person_permissions`, for all writes in `write_permission`, and for reading anything but the list of a
+    model in `person_reads`. Without `read_permission`, neither a person nor their tokens may read,
+    whatever the scope.
     """
 
     message = "This token or account is not allowed to do this; it lacks the {kind} {lacked!r}."
@@ -58,10 +58,10 @@ class ScopedPermission(BasePermission):
 
     @staticmethod
     def permission_to_read(request: Request, view: "APIView") -> str:
-        """Return the permission that reading needs beside the scope, or nothing.
+        """Return the permission that reading needs in addition to the scope; empty if none.
 
-        A person sees by session what the admin shows: the rows of a model need its view permission.
-        A token sees what its scopes say.
+        With a session, people see what the admin shows them: the rows of a model need its view permission.
+        A token sees what its scopes allow.
         """
         if request.method not in SAFE_METHODS:
             return ""
@@ -75,7 +75,7 @@ class ScopedPermission(BasePermission):
 
     @staticmethod
     def permission_of_person(request: Request, view: "APIView") -> str:
-        """Return the permission that a person needs for this instead of the scope, or nothing."""
+        """Return the permission that a person needs instead of the scope; empty if none."""
         by_action = getattr(view, "person_permissions", {})
         named = by_action.get(getattr(view, "action", None), "")
         if not named and request.method not in SAFE_METHODS:

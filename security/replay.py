@@ -1,4 +1,4 @@
-"""Replays history through the rules without writing, as a stream: one at a time, bounded in rows, time and memory."""
+"""Replays history through the rules without writing: streamed, one at a time, limited in rows, time and memory."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,8 +18,8 @@ from security.rules.finding import Finding, Thresholds
 CHUNK = 1_000
 MOST_EVENTS = 200_000
 MOST_SUBJECTS = 2_000
-MOST_SECONDS = 20.0  # a web worker is held for no longer
-LOCK = 7_203_115  # of PostgreSQL: one replay at a time, however many web workers there are
+MOST_SECONDS = 20.0  # blocks a web worker for no longer
+LOCK = 7_203_115  # advisory lock: one replay at a time, however many web workers there are
 COLUMNS = ("id", "recorded_at", "action", "data", "reason", "target_type", "target_id", "target_name", "actor_id",
            "actor_name", "source_ip", "user_agent", "http_status", "url_path")  # fmt: skip
 
@@ -35,7 +35,7 @@ class ReplayBusyError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What would have been flagged; `is_truncated` when the range holds more than was looked at."""
+    """What would have been flagged; `is_truncated` when the range contains more than was read."""
 
     events: int
     findings: tuple[Finding, ...]
@@ -43,7 +43,7 @@ class Replay:
 
 
 class _Stream:
-    """The events of a range, oldest first, until there are too many or time is up."""
+    """The events of a range, oldest first, up to a limit of rows and time."""
 
     def __init__(self, since: datetime, until: datetime) -> None:
         rows = AuditEntry.objects.filter(
@@ -70,11 +70,11 @@ def replay(
     rules: Sequence[str] = (),
     thresholds: Mapping[str, Thresholds] | None = None,
 ) -> Replay:
-    """Run `rules` (default: those that are on) over the history of a range. Raises ReplayBusyError."""
+    """Run `rules` (default: the enabled ones) over the history of a range. Raises ReplayBusyError."""
     settings = _settings_of(rules, thresholds or {})
     with transaction.atomic():
         with connection.cursor() as cursor:
-            # Falls with the transaction, also with that of a process that is killed.
+            # Released at the end of the transaction, even if the process is killed.
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
             if not cursor.fetchone()[0]:
                 raise ReplayBusyError

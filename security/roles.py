@@ -1,6 +1,6 @@
-"""The four roles, as groups made after migration; what an administrator changes later stays.
+"""Creates the four roles, as groups, after a migration; later changes by administrators are kept.
 
-Each permission is given to a role once, by the first version that names it, and that is written down.
+Each permission is given to a role once, by the first version that lists it, and that is recorded.
 """
 
 from typing import Any
@@ -111,7 +111,7 @@ ADMINISTER: dict[str, tuple[str, ...]] = {
     ),
     "auth": ("view_user", "view_group"),
 }
-# Making and unmaking accounts, roles and factors is a superuser's, whatever a group says.
+# Only superusers create and delete accounts, roles and factors, whatever permissions a group has.
 ROLES: dict[str, tuple[dict[str, tuple[str, ...]], ...]] = {
     "viewer": (VIEW,),
     "responder": (VIEW, RESPOND),
@@ -121,7 +121,7 @@ ROLES: dict[str, tuple[dict[str, tuple[str, ...]], ...]] = {
 
 
 def create_roles(**_kwargs: Any) -> None:
-    """Give each role what it has not been given yet, of the permissions that exist by now."""
+    """Give each role those existing permissions that it has not been given before."""
     known = {
         f"{permission.content_type.app_label}.{permission.codename}": permission
         for permission in Permission.objects.select_related("content_type")
@@ -140,7 +140,7 @@ def create_roles(**_kwargs: Any) -> None:
 
 @transaction.atomic
 def _give(role: str, permissions: dict[str, Permission], *, is_new: bool) -> None:
-    """Add the permissions to the role's group; a group that somebody deleted or renamed stays so."""
+    """Add the permissions to the role's group, unless the group was deleted or renamed."""
     rows = [RoleGrant(role=role, permission=name) for name in permissions]
     RoleGrant.objects.bulk_create(rows, ignore_conflicts=True)
     group = Group.objects.filter(name=role).first()

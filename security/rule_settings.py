@@ -1,4 +1,4 @@
-"""How the rules are set: one row each, made after migration; a missing row means the defaults."""
+"""Reads and writes the settings of rules: one row each, created after a migration; no row means the defaults."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ Settings = dict[str, dict[str, float]]
 
 
 def ensure(**_kwargs: Any) -> None:
-    """Create the rows of rules that have none; what staff changed stays."""
+    """Create the missing rows, and keep what staff have changed."""
     rows = [RuleSetting(rule=rule_id) for rule_id in RULES]
     RuleSetting.objects.bulk_create(rows, ignore_conflicts=True)
 
@@ -28,7 +28,7 @@ def connect() -> None:
 
 
 def every() -> Settings:
-    """Return the thresholds of each rule, on or off."""
+    """Return the thresholds of each rule, enabled or not."""
     set_here = {row.rule: row.thresholds for row in RuleSetting.objects.all()}
     return {
         rule_id: {**rule.defaults, **set_here.get(rule_id, {})} for rule_id, rule in RULES.items()
@@ -36,16 +36,16 @@ def every() -> Settings:
 
 
 def enabled() -> Settings:
-    """Return the thresholds of each rule that is on."""
+    """Return the thresholds of each enabled rule."""
     off = set(RuleSetting.objects.filter(enabled=False).values_list("rule", flat=True))
     return {rule_id: thresholds for rule_id, thresholds in every().items() if rule_id not in off}
 
 
 @transaction.atomic
 def change(setting: RuleSetting, *, actor: Any, **wanted: Any) -> bool:
-    """Set the fields in `wanted` and leave the others as they are by now; False when nothing differs.
+    """Set the fields in `wanted`, and keep the current values of the others; False when nothing changes.
 
-    Raises ValidationError for a threshold out of its bounds.
+    Raises ValidationError for a threshold out of bounds.
     """
     row = RuleSetting.objects.select_for_update().get(pk=setting.pk)
     diff = {
@@ -64,7 +64,7 @@ def change(setting: RuleSetting, *, actor: Any, **wanted: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """How often a rule was right, as far as people have decided."""
+    """How often a rule was right, according to the decisions of people."""
 
     open: int = 0
     confirmed: int = 0
@@ -72,7 +72,7 @@ class Record:
 
     @property
     def precision(self) -> float | None:
-        """Return the share of decided flags that were confirmed, None when none is decided."""
+        """Return the share of decided flags that were confirmed; None if none is decided."""
         decided = self.confirmed + self.dismissed
         return self.confirmed / decided if decided else None
 

@@ -1,6 +1,6 @@
-"""Who holds which scope: a token by its list, a person by the permissions of the account.
+"""Decides who holds which scope: a token by its list, a person by the permissions of the account.
 
-No REST framework in here: its settings import security.permissions, which imports this.
+This must not import the REST framework: its settings import security.permissions, which imports this module.
 """
 
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from security.models import ApiToken, Scope
 from security.roles import ADMINISTER, RESPOND
 
-# What a person in the admin needs for what a token needs a scope for.
+# The permission with which a person may do what a token needs a scope for.
 PERMISSION_OF_SCOPE: dict[str, str] = {
     Scope.ALERTS_WRITE: "alerts.change_alert",
     Scope.MONITORING_WRITE: "core.change_upstream",
@@ -19,7 +19,7 @@ PERMISSION_OF_SCOPE: dict[str, str] = {
 }
 
 
-# Of which parts of the roles a scope lets a token do everything that writes.
+# The parts of the roles whose write permissions are covered by each scope.
 _COVERED = {
     Scope.ALERTS_WRITE: ((RESPOND, "alerts"),),
     Scope.MONITORING_WRITE: (
@@ -30,7 +30,7 @@ _COVERED = {
 
 
 def covered_by(scope: str) -> set[str]:
-    """Return the permissions that a scope stands for, as far as it stands for writing."""
+    """Return the write permissions that a scope covers."""
     return {
         f"{app}.{code}"
         for part, app in _COVERED.get(Scope(scope), ())
@@ -40,7 +40,7 @@ def covered_by(scope: str) -> set[str]:
 
 
 def holds(user: Any, scope: str) -> bool:
-    """True when a person's own permissions cover what a token needs `scope` for."""
+    """True when a person's permissions cover what a token needs `scope` for."""
     if user.is_superuser or scope == Scope.READ:
         return bool(user.is_active and user.is_staff)
     if scope == Scope.ADMIN:
@@ -49,7 +49,7 @@ def holds(user: Any, scope: str) -> bool:
 
 
 def grantable_scopes(user: Any, token: ApiToken | None = None) -> list[str]:
-    """Return the scopes the caller may put into a new token: never more than the caller has."""
+    """Return the scopes that the caller may give to a new token: never more than the caller has."""
     if token is not None:
         return [scope for scope in Scope.values if token.allows(scope)]
     return [

@@ -1,4 +1,4 @@
-"""The session engine: a session is read together with its user and authenticator app, in one query."""
+"""Session engine that reads a session together with its user and authenticator app, in one query."""
 
 from functools import cache
 from typing import Any, cast
@@ -13,12 +13,12 @@ from django_otp import DEVICE_ID_SESSION_KEY
 from security.models import Session, TotpDevice
 
 DEVICE_PREFIX = f"{TotpDevice._meta.label_lower}/"
-# The seed is secret and costs a decryption; no request but the one that checks a code needs it.
+# The seed is secret and takes time to decrypt; only a request that checks a code needs it.
 NOT_READ = frozenset(("seed",))
 
 
 class SessionStore(DatabaseStore):
-    """Django's sessions in the database, with `row` as it was read (None for a new session)."""
+    """Django's database sessions, with the `row` that was read (None for a new session)."""
 
     row: Session | None = None
 
@@ -44,8 +44,8 @@ class SessionStore(DatabaseStore):
 def _read(key: str) -> Session | None:
     """Return the live session of `key`, with its user and device.
 
-    Written by hand: the ORM takes longer to word this query than PostgreSQL takes to answer it, and
-    every request with a session asks it.
+    The SQL is written by hand, because every request with a session runs it, and the ORM takes longer to
+    build the query than PostgreSQL takes to answer it.
     """
     with connection.cursor() as cursor:
         cursor.execute(_statement(), [key, timezone.now()])
@@ -59,7 +59,7 @@ def _read(key: str) -> Session | None:
 
 
 def _made(model: type[models.Model], values: Any) -> Any:
-    """Take the model's columns from `values` and return the row; None where the join found none."""
+    """Take the model's columns from `values`, and return the row; None if the join found none."""
     names = _names(model)
     own = [next(values) for _ in names]
     return None if own[0] is None else model.from_db("default", names, own)
@@ -67,7 +67,7 @@ def _made(model: type[models.Model], values: Any) -> Any:
 
 @cache
 def _names(model: type[models.Model]) -> list[str]:
-    """Return the columns that are read, in the order of the fields; the first is the key."""
+    """Return the columns to read, in the order of the fields; the first is the primary key."""
     return [field.attname for field in model._meta.concrete_fields if field.name not in NOT_READ]
 
 
@@ -75,7 +75,7 @@ def _names(model: type[models.Model]) -> list[str]:
 def _statement() -> str:
     tables = {"s": Session, "u": User, "d": TotpDevice}
     columns = [f'{alias}."{name}"' for alias, model in tables.items() for name in _names(model)]
-    # All of it are names of our own tables and columns.
+    # Safe to interpolate: these are names of our own tables and columns.
     return (
         f"SELECT {', '.join(columns)} FROM {Session._meta.db_table} s"  # noqa: S608
         f" LEFT JOIN {User._meta.db_table} u ON u.id = s.user_id"

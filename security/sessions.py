@@ -1,4 +1,4 @@
-"""Session lifetimes (30 minutes idle, 12 hours in all: OWASP ASVS 7.3), and their begin and end."""
+"""Starts and ends sessions, and limits their lifetime: 30 minutes idle, 12 hours in total (OWASP ASVS 7.3)."""
 
 import time
 from collections.abc import Callable
@@ -19,13 +19,13 @@ from security.verification import is_verified
 
 STARTED, SEEN = "portal_started", "portal_seen"
 VERIFIED_AT, FACTORS = "portal_verified_at", "portal_amr"
-# The last use is stored at most this often, so that a page that polls costs no write each time.
+# The last use is stored at most this often, so that a page that polls does not write each time.
 STORE_EVERY_SECONDS = 60
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 def begin(request: HttpRequest, user: User, *, factors: tuple[str, ...]) -> None:
-    """Sign `user` in under a new session id, with the clocks of the session set to now."""
+    """Sign `user` in under a new session id; the lifetime of the session starts now."""
     before = request.session.session_key
     login(request, user, backend=BACKEND)
     if request.session.session_key == before:  # Django keeps the id for the same user
@@ -38,7 +38,7 @@ def begin(request: HttpRequest, user: User, *, factors: tuple[str, ...]) -> None
 
 
 def verify(request: HttpRequest, device: Device, *, factors: tuple[str, ...]) -> None:
-    """Mark the session as verified by `device` now; for step-up as well as for sign-in."""
+    """Mark the session as verified by `device` now, for sign-in and for step-up."""
     otp_login(request, device)
     request.session[VERIFIED_AT] = int(time.time())
     request.session[FACTORS] = [*factors]
@@ -46,12 +46,12 @@ def verify(request: HttpRequest, device: Device, *, factors: tuple[str, ...]) ->
 
 
 def renew_id(request: HttpRequest) -> None:
-    """Move the session to a new id; the old one is worthless at once (ASVS 7.2.4)."""
+    """Give the session a new id; the old one becomes invalid at once (ASVS 7.2.4)."""
     request.session.cycle_key()
 
 
 def seconds_since_verified(request: HttpRequest) -> float | None:
-    """Return the age of the last proof of a factor in this session, None without one."""
+    """Return how long ago a factor was last verified in this session; None if it was not."""
     at = request.session.get(VERIFIED_AT)
     if not is_verified(request) or not isinstance(at, int):
         return None
@@ -59,7 +59,7 @@ def seconds_since_verified(request: HttpRequest) -> float | None:
 
 
 def end_others(user_id: int, *, keep: str | None, reason: str, actor: Any = None) -> int:
-    """End all sessions of a user but `keep`, on the server; return how many there were."""
+    """End all sessions of a user except `keep`, on the server; return how many were ended."""
     live = Session.objects.filter(user_id=user_id, expire_date__gt=timezone.now())
     doomed = live.exclude(session_key=keep or "")
     ended, _ = doomed.delete()
@@ -78,17 +78,17 @@ def clear_expired() -> int:
 
 
 def end(request: HttpRequest, *, reason: str = "") -> None:
-    """Sign out: the session's row is deleted, so a kept cookie opens nothing."""
+    """Sign out by deleting the session's row, so that a copied cookie is useless."""
     if request.user.is_authenticated:
         audit.record("auth.logout", actor=request.user, target=request.user, reason=reason)
     logout(request)
 
 
 class SessionLifetimeMiddleware:
-    """Ends sessions that are idle or old, and tells the request context who is asking.
+    """Ends sessions that are idle or too old, and sets the actor of the request context.
 
-    A request without the session cookie is not looked at: it costs no query, and its answer does
-    not vary by cookie.
+    A request without the session cookie is passed on: it costs no query, and its response does not
+    vary by cookie.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -117,7 +117,7 @@ class SessionLifetimeMiddleware:
 
 
 def _is_background(request: HttpRequest) -> bool:
-    """True for what a page fetches by itself: a dashboard left open is nobody's activity."""
+    """True for requests that a page sends by itself: an open dashboard does not count as activity."""
     return request.headers.get("X-Requested-With") == "fetch"
 
 

@@ -1,9 +1,9 @@
-"""Signing in, in two steps that tell nothing apart until both are right.
+"""Signs users in, in two steps that reveal nothing until both have succeeded.
 
-The first step checks the password and keeps only its outcome: the account's id when the password
-is right and the account may use the portal, else 0. The second step spends a code for that id.
-Whoever is refused learns neither which step failed nor whether the account exists, from the text
-or from the time: every path hashes once, reads and writes the same rows, and audits one entry.
+The first step checks the password and stores only its outcome: the account's id if the password is
+right and the account may use the portal, else 0. The second step checks a code for that id. Neither
+the text nor the timing of a refusal reveals which step failed or whether the account exists: every
+path hashes once, reads and writes the same rows, and audits one entry.
 """
 
 import time
@@ -22,7 +22,7 @@ from security import authlog, factors, limits, sessions
 
 _KEY = "portal_signin"
 VALID_SECONDS = 300
-# Set while a staff account without a factor enrols one; until then nothing else opens.
+# Set while a staff account without a factor enrols one; until then no other page is accessible.
 ENROL_UNTIL = "portal_enrol_until"
 ENROL_SECONDS = 15 * 60
 GENERIC = (
@@ -33,7 +33,7 @@ GENERIC = (
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """What the session remembers between the two steps. `user_id` 0: the first step failed."""
+    """The state stored in the session between the two steps. `user_id` is 0 if the first step failed."""
 
     user_id: int
     password_fp: str
@@ -58,7 +58,7 @@ def check_password_step(request: HttpRequest, username: str, password: str, next
     reason = _first_step_reason(user, password)
     _audit_first_step(user, username, reason)
     accepted = user if user and not reason else None
-    # Whatever session there was, perhaps a planted one, ends here.
+    # End any earlier session, which an attacker may have planted (session fixation).
     sessions.end(request, reason="signed in again")
     partial = Partial(
         user_id=accepted.pk if accepted else 0,
@@ -72,7 +72,7 @@ def check_password_step(request: HttpRequest, username: str, password: str, next
 
 
 def partial_state(request: HttpRequest) -> Partial | None:
-    """Return the first step's state, unless it is missing or older than five minutes."""
+    """Return the state of the first step, unless it is missing or older than five minutes."""
     kept = request.session.get(_KEY)
     if not isinstance(kept, dict):
         return None
@@ -118,7 +118,7 @@ def check_recovery_step(request: HttpRequest, partial: Partial, code: str) -> Ou
 
 
 def _first_step_reason(user: User | None, password: str) -> str:
-    """Return why the first step fails, or an empty text. Exactly one hash is computed."""
+    """Return why the first step fails, or an empty string. Computes exactly one hash."""
     if user is None:
         make_password(password)
         return "unknown_user"
@@ -150,7 +150,7 @@ def _enter(request: HttpRequest, user: User, partial: Partial, *, factor: str) -
 
 
 def _audit_first_step(user: User | None, username: str, reason: str) -> None:
-    if user is None:  # the text may be a password typed into the wrong field
+    if user is None:  # the name may be a password typed into the wrong field
         data = {"name_fingerprint": limits.account_key(username), "name_length": len(username)}
         target = Target("auth.user")
     else:
@@ -165,9 +165,9 @@ def _audit_first_step(user: User | None, username: str, reason: str) -> None:
 
 
 def _audit_refusal(user: User | None, reason: str) -> None:
-    """Record a refused second step; behind a failed first step the code was never looked at."""
+    """Record a refused second step; if the first step failed, the code was not checked."""
     target = user if user else Target("auth.user")
-    if user:  # a failed first step has its line already
+    if user:  # a failed first step has been logged already
         authlog.failure("bad_otp", user=user)
     reason = reason if user else "first_step_failed"
     audit.record("mfa.failed", target=target, outcome="failure", reason=reason)

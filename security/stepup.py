@@ -1,7 +1,7 @@
-"""Step-up: what is dangerous asks for a fresh code, even in a verified session (ASVS 7.5).
+"""Requires a fresh code for dangerous actions, even in a verified session: step-up (ASVS 7.5).
 
 `require_recent_auth` wraps function views; `StepUpMixin` is for class-based views and
-`StepUpAdminMixin` for model admins. The page that asks is `security:step_up`.
+`StepUpAdminMixin` for model admins. The page that asks for the code is `security:step_up`.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from django.urls import reverse
 from security import sessions
 
 MINUTES = 10
-# A form is only shown while at least this much of the window is left to fill it in.
+# A form is shown only if at least this much of the window is left to fill it in.
 FORM_MINUTES = 5
 ASK_AGAIN = "A fresh code was required first, so nothing was saved. Please repeat the action."
 
@@ -24,15 +24,15 @@ View = Callable[..., HttpResponse]
 
 
 def is_recent(request: HttpRequest, minutes: float = MINUTES) -> bool:
-    """True when this session has proven a second factor within the last `minutes`."""
+    """True when a second factor was verified in this session within the last `minutes`."""
     age = sessions.seconds_since_verified(request)
     return age is not None and age < minutes * 60
 
 
 def challenge(request: HttpRequest, *, back: str = "") -> HttpResponseRedirect:
-    """Return the redirect to the step-up page, which comes back to where the request wanted to go.
+    """Return the redirect to the step-up page, which afterwards redirects to the requested URL.
 
-    A view that takes only POST gives the page to come `back` to, where its button is.
+    A view that accepts only POST passes `back`, the page with its button, to return to instead.
     """
     if request.method not in ("GET", "HEAD"):
         messages.warning(request, ASK_AGAIN)
@@ -41,7 +41,7 @@ def challenge(request: HttpRequest, *, back: str = "") -> HttpResponseRedirect:
 
 
 def require_recent_auth(minutes: float = MINUTES) -> Callable[[View], View]:
-    """Decorate a view so that it runs only within `minutes` of a second factor."""
+    """Decorate a view so that it runs only within `minutes` after a second factor was verified."""
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -56,7 +56,7 @@ def require_recent_auth(minutes: float = MINUTES) -> Callable[[View], View]:
 
 
 class StepUpMixin:
-    """For class-based views: every method needs a recent factor."""
+    """For class-based views: every method needs a recently verified factor."""
 
     step_up_minutes: float = MINUTES
 
@@ -68,9 +68,9 @@ class StepUpMixin:
 
 
 class StepUpAdminMixin:
-    """For model admins: adding, changing, deleting and actions need a recent factor; lists do not.
+    """For model admins: adding, changing, deleting and actions need a recently verified factor; lists do not.
 
-    A form that the account may only read is shown without one.
+    A form that the account may only view is shown without one.
     """
 
     def changeform_view(

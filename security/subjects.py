@@ -1,4 +1,4 @@
-"""What can be blocked or allowed, written by people and kept in one normal form."""
+"""Parses subjects that can be blocked or allowed, and converts them to one normal form."""
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from security.models import ApiToken, SubjectKind
 
 Address = IPv4Address | IPv6Address
-# Shorter prefixes are most of the Internet; between /64 and /128 a single IPv6 host moves freely.
+# Shorter prefixes cover too much of the Internet; a single IPv6 host can use any address within a /64.
 IPV4_PREFIXES = range(8, 33)
 IPV6_PREFIXES = (*range(16, 65), 128)
 
@@ -24,14 +24,14 @@ class Subject:
     name: str = ""
 
     def covers(self, address: str | None) -> bool:
-        """True for an address or network that `address` lies in."""
+        """True if the subject is an address or network that contains `address`."""
         if address is None or self.kind not in (SubjectKind.ADDRESS, SubjectKind.NETWORK):
             return False
         return ip_address(address) in ip_network(self.value)
 
 
 def parse(kind: str, written: str) -> Subject:
-    """Return the subject. Raises ValidationError with a sentence for `value`."""
+    """Return the subject. Raises ValidationError for `value`."""
     word = written.strip()[:200]
     if kind in (SubjectKind.ADDRESS, SubjectKind.NETWORK):
         return _of_network(word)
@@ -48,7 +48,7 @@ def parse(kind: str, written: str) -> Subject:
 
 
 def _of_network(word: str) -> Subject:
-    """Return an address, or a network; a network of one address is the address."""
+    """Return an address or a network; a network with a single address becomes that address."""
     try:
         if "%" in word:
             raise ValueError("an address zone is valid on one machine only")
@@ -75,7 +75,7 @@ def _wrong(sentence: str) -> ValidationError:
 
 
 def hits_proxy(subject: Subject) -> bool:
-    """True when it covers a trusted proxy: all visitors would seem to come from there."""
+    """True when it covers a trusted proxy, which all visitors may come through."""
     if subject.kind not in (SubjectKind.ADDRESS, SubjectKind.NETWORK):
         return False
     wanted = ip_network(subject.value)
@@ -86,7 +86,7 @@ def hits_proxy(subject: Subject) -> bool:
 
 
 def fields_of(address: str) -> list[str]:
-    """Return the names under which blocks and allowances of this address and its networks are kept."""
+    """Return the hash fields for blocks and allow-list entries of this address and its networks."""
     parsed = ip_address(address)
     number, bits = int(parsed), parsed.max_prefixlen
     prefixes = IPV4_PREFIXES if parsed.version == 4 else IPV6_PREFIXES
@@ -94,7 +94,7 @@ def fields_of(address: str) -> list[str]:
 
 
 def field_of(kind: str, value: str) -> str:
-    """Return the name under which a subject is kept."""
+    """Return the hash field for a subject."""
     if kind in (SubjectKind.ADDRESS, SubjectKind.NETWORK):
         network = ip_network(value)
         shifted = int(network.network_address) >> (network.max_prefixlen - network.prefixlen)
@@ -103,7 +103,7 @@ def field_of(kind: str, value: str) -> str:
 
 
 def networks_around(subject: Subject) -> list[str]:
-    """Return the address or network and all wider networks that contain it, as they are kept."""
+    """Return the address or network and all wider networks that contain it, in normal form."""
     inner = ip_network(subject.value)
     prefixes = IPV4_PREFIXES if inner.version == 4 else IPV6_PREFIXES
     wider = [inner.supernet(new_prefix=length) for length in prefixes if length <= inner.prefixlen]

@@ -1,7 +1,7 @@
-"""Records what scanners do: refused requests of strangers, and requests that look like attacks.
+"""Records signs of scanners: refused anonymous requests, and requests that look like attacks.
 
-Only a few per address and minute are recorded, by each process on its own: a scan must not become a
-flood of the trail. The query is looked at, never stored.
+Each process records only a few per address and minute, so that a scan does not flood the trail. The
+query is examined, but never stored.
 """
 
 import logging
@@ -25,7 +25,7 @@ _counts: dict[str, tuple[float, int]] = {}
 
 
 def may_record(source: str, *, now: float) -> bool:
-    """Count one for `source`; False beyond the limit of this minute."""
+    """Count one record for `source`; False beyond the limit of this minute."""
     with _lock:
         began, count = _counts.pop(source, (now, 0))
         if now - began >= 60:
@@ -37,7 +37,7 @@ def may_record(source: str, *, now: float) -> bool:
 
 
 class SuspicionMiddleware:
-    """Looks at requests after they are answered. People and tokens make mistakes: only attacks count."""
+    """Examines requests after the response. Users and tokens make mistakes, so only their attacks are recorded."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -45,7 +45,7 @@ class AssignForm(forms.Form):
 
 
 class DurationField(forms.ChoiceField):
-    """A length of time from a short list; its value is a timedelta."""
+    """A duration from a short list; its value is a timedelta."""
 
     def __init__(self, **options: Any) -> None:
         choices = [(key, label) for key, label, _ in DURATIONS]
@@ -57,15 +57,15 @@ class DurationField(forms.ChoiceField):
 
 
 class BlockSubjectForm(forms.Form):
-    """For the flag's page: the subject is known."""
+    """For the flag's page, where the subject is known."""
 
     duration = DurationField(label="Block it for")
 
 
 class MadeByService(forms.ModelForm):  # type: ignore[type-arg]
-    """A form whose row a service makes while it is checked, so that a refusal stands at its field.
+    """A form that lets a service create its row during validation, so that errors are shown at their fields.
 
-    `maker` is set on a subclass per request by the admin; the row is in `made`.
+    The admin sets `maker` on a subclass for each request; the row is in `made`.
     """
 
     maker: Any = None
@@ -87,7 +87,7 @@ class MadeByService(forms.ModelForm):  # type: ignore[type-arg]
         return given
 
     def _post_clean(self) -> None:
-        """Leave fields and constraints to the service: the row exists, and would clash with itself."""
+        """Leave validation to the service: the row already exists, and would violate its own unique constraint."""
 
 
 SUBJECT_HELP = "An address, a network such as 192.0.2.0/24, a user name, or the id of a token."
@@ -103,7 +103,7 @@ def _subject_fields() -> tuple[forms.Field, forms.Field, forms.Field]:
 
 
 class BlockForm(MadeByService):
-    """A block by hand. `confirm` is needed only when it hits whoever makes it."""
+    """A block created by hand. `confirm` is needed only if it hits its creator."""
 
     kind, value, reason = _subject_fields()
     duration = DurationField()
@@ -137,7 +137,7 @@ class AllowEntryForm(MadeByService):
 
 
 class RuleForm(forms.Form):
-    """One number per threshold of the rule, within its bounds; saved are those that differ."""
+    """One number per threshold of the rule, within its bounds; only values that differ from the defaults are saved."""
 
     enabled = forms.BooleanField(required=False, label="On", widget=UnfoldBooleanSwitchWidget)
     block_minutes = forms.IntegerField(

@@ -1,4 +1,4 @@
-"""Rate limits of the API by token, account or address; the gate has counted already where it could."""
+"""Enforces the API's rate limits by token, account or address, which the gate has usually counted already."""
 
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # DRF imports this module while it imports its own views
 
 
 class LimitsThrottle(BaseThrottle):
-    """Allows each token, account or anonymous address 1200 requests a minute; views may say otherwise."""
+    """Allows each token, account or anonymous address 1200 requests a minute; views may set another limit."""
 
     rule = API_RULE
     key = ""
@@ -31,7 +31,7 @@ class LimitsThrottle(BaseThrottle):
         return decision.wait == 0
 
     def _count(self, request: Request) -> bool:
-        """Count here when the gate could not: Redis is away, so this process counts on its own."""
+        """Count here when the gate could not because Redis is down: each process then counts on its own."""
         context = request_context.current()
         user = request.user.pk if request.user and request.user.is_authenticated else None
         address = limits.network_key(context.source_ip)

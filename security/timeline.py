@@ -1,4 +1,4 @@
-"""The timeline's events of security: flags that were opened."""
+"""Provides the events of security to the timeline: flags that were opened."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,12 +10,12 @@ FLAGGED = "flag.opened"
 
 
 def flagged(wanted: Slice) -> Sequence[Event]:
-    """Return flags; of one service, those whose evidence names it."""
+    """Return flags; for one service, those whose evidence names it."""
     return [_event(flag, slugs) for flag, slugs in _flags(wanted)]
 
 
 def _flags(wanted: Slice) -> Iterator[tuple[Flag, list[str]]]:
-    """Yield flags, each with the slugs of its services (with one service wanted: only that)."""
+    """Yield flags, each with the slugs of its services (if one service is requested, only that)."""
     if wanted.service:
         named = FlagService.objects.filter(slug=wanted.service.slug).select_related("flag")
         for row in wanted.take(named, FLAGGED, at="opened_at", key="flag_id"):

@@ -1,4 +1,4 @@
-"""Which networks and kinds of clients use a token; a new one is recorded for the rules to judge."""
+"""Tracks which networks and kinds of clients use a token; a new one is recorded for the rules."""
 
 import logging
 from datetime import datetime
@@ -17,17 +17,17 @@ from security.rules.events import network_of
 log = logging.getLogger(__name__)
 KEY = "portal:gate:clients:{}"
 KEPT_SECONDS = 24 * 3600
-# A leaked token with an invented User-Agent per request must fill neither table nor Redis.
+# A leaked token used with a different User-Agent per request must not fill the table or Redis.
 MOST_PER_TOKEN = 200
 
 
 def member(address: str | None, user_agent: str) -> str:
-    """Return how a client is named in Redis."""
+    """Return a client's name in Redis."""
     return f"{network_of(address or '')}|{family(user_agent)}"
 
 
 def note(token: ApiToken, *, at: datetime) -> None:
-    """Remember the client of the current request; one that is new to the token is recorded."""
+    """Store the client of the current request; audit one that is new to the token."""
     decision = gate_answer.current()
     if decision is not None and decision.knows_client:
         return
@@ -36,7 +36,7 @@ def note(token: ApiToken, *, at: datetime) -> None:
     seen = SeenClient.objects.filter(token=token)
     if not seen.filter(network=network, client=client).exists():
         if seen.count() >= MOST_PER_TOKEN:
-            return  # nor is it remembered in Redis, whose set would grow with each request
+            return  # not stored in Redis either, where the set would grow with each request
         facts = {"address": context.source_ip, "first_seen_at": at}
         _, created = seen.get_or_create(token=token, network=network, client=client, defaults=facts)
         if created:
@@ -45,7 +45,7 @@ def note(token: ApiToken, *, at: datetime) -> None:
 
 
 def _judge(token: ApiToken, network: str, client: str, *, at: datetime) -> None:
-    """Record what is new about the client, unless it is the token's first."""
+    """Audit what is new about the client, unless it is the token's first."""
     others = [row for row in token.clients.all() if (row.network, row.client) != (network, client)]
     if not others:
         return

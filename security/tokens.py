@@ -1,7 +1,7 @@
-"""API tokens: their form, minting, checking and revoking.
+"""Creates, checks and revokes API tokens, and defines their format.
 
 `dop_pat_` + 32 base62 characters (190 bits) + 6 of a CRC-32: the prefix lets secret scanners find
-a leaked token (regex: `dop_pat_[0-9A-Za-z]{38}`), the checksum saves them false alarms.
+a leaked token (regex: `dop_pat_[0-9A-Za-z]{38}`), and the checksum saves them false positives.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ RANDOM_CHARACTERS = 32
 CHECKSUM_CHARACTERS = 6
 MAX_LIFETIME = timedelta(days=366)
 _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1)}
-# `last_used_at` is written at most this often, so that a busy token costs no row version per request.
+# `last_used_at` is written at most this often, so that a busy token does not create a row version per request.
 TOUCH_EVERY = timedelta(minutes=1)
 
 
@@ -47,7 +47,7 @@ def _checksum(body: str) -> str:
 
 
 def is_well_formed(written: str) -> bool:
-    """True when `written` has the prefix, the length, the alphabet and a right checksum."""
+    """True when `written` has the right prefix, length, alphabet and checksum."""
     body, checksum = written[:-CHECKSUM_CHARACTERS], written[-CHECKSUM_CHARACTERS:]
     return (
         written.startswith(PREFIX)
@@ -67,7 +67,7 @@ def _minted() -> str:
 
 
 def parse_expiry(written: str, *, at: datetime) -> datetime:
-    """Return the moment `90d` or `12h` after `at`. Raises ValidationError with a sentence."""
+    """Return the time `90d` or `12h` after `at`. Raises ValidationError."""
     number, unit = written[:-1], written[-1:]
     is_number = number.isascii() and number.isdigit() and len(number) <= 5
     if unit not in _UNITS or not is_number or int(number) == 0:
@@ -78,7 +78,7 @@ def parse_expiry(written: str, *, at: datetime) -> datetime:
 
 
 def parse_networks(written: Iterable[str]) -> list[str]:
-    """Return normalised CIDR networks. Raises ValidationError naming a wrong one."""
+    """Return normalised CIDR networks. Raises ValidationError for an invalid one."""
     found = []
     for word in written:
         try:
@@ -93,7 +93,7 @@ def parse_networks(written: Iterable[str]) -> list[str]:
 
 
 def check_scopes(scopes: Sequence[str]) -> None:
-    """Raise ValidationError for none, and for one that there is not."""
+    """Raise ValidationError for an empty list and for unknown scopes."""
     unknown = [scope for scope in scopes if scope not in Scope.values]
     if unknown or not scopes:
         raise ValidationError(
@@ -102,7 +102,7 @@ def check_scopes(scopes: Sequence[str]) -> None:
 
 
 def _refuse_revoked(maker: ApiToken | None) -> None:
-    """Raise ValidationError where the token that makes another is revoked at this moment: none may slip through."""
+    """Raise ValidationError if the creating token is revoked; locks it, so that it cannot be revoked meanwhile."""
     if maker is None:
         return
     usable = ApiToken.objects.select_for_update().filter(pk=maker.pk, revoked_at__isnull=True)
@@ -133,10 +133,10 @@ def create(
     made_with: ApiToken | None = None,
     actor: Any = None,
 ) -> tuple[ApiToken, str]:
-    """Mint a token and return it with its text, which exists nowhere else afterwards.
+    """Create a token and return it with its text, which is not stored.
 
-    Raises ValidationError for an unknown scope, a wrong network, an expiry in the past or further
-    away than a year, or when `made_with`, the token that makes it, was revoked.
+    Raises ValidationError for an unknown scope, an invalid network, an expiry in the past or more than a
+    year away, or when `made_with`, the token used to create it, was revoked.
     """
     wanted = list(dict.fromkeys(scopes))
     check_scopes(wanted)
@@ -162,16 +162,16 @@ def create(
 
 
 def within_parent(parent: ApiToken | None, expires_at: datetime | None) -> datetime | None:
-    """Return the expiry for a token made by the token `parent`: never later than its own."""
+    """Return the expiry of a token created with the token `parent`: never later than the parent's."""
     if parent is None or parent.expires_at is None:
         return expires_at
     return min(expires_at or parent.expires_at, parent.expires_at)
 
 
 def check_networks_within(parent: ApiToken | None, networks: Iterable[str]) -> list[str]:
-    """Return the networks for a token made by `parent`: its own by default, never wider ones.
+    """Return the networks of a token created with `parent`: the parent's by default, never wider ones.
 
-    Raises ValidationError for a network that `parent` itself may not come from.
+    Raises ValidationError for a network that `parent` itself may not be used from.
     """
     wanted = parse_networks(networks)
     if parent is None or not parent.allowed_networks:
@@ -189,10 +189,10 @@ def check_networks_within(parent: ApiToken | None, networks: Iterable[str]) -> l
 
 @transaction.atomic
 def revoke_with_made(token: ApiToken, *, actor: Any = None, reason: str = "") -> int:
-    """Revoke a token, and every one that was made with it, directly or not; return how many were not yet.
+    """Revoke a token and all tokens created with it, directly or not; return how many were still valid.
 
-    A token that was taken may have made others, which outlive it; one that is replaced in good order
-    has made the one that replaces it, which is why `revoke` leaves them.
+    A stolen token may have created others, which would outlive it. A token that is rotated regularly has
+    created its own replacement, which is why `revoke` does not touch those.
     """
     count, waiting = int(revoke(token, actor=actor, reason=reason)), [token]
     seen = {token.pk}
@@ -217,7 +217,7 @@ def revoke(token: ApiToken, *, actor: Any = None, reason: str = "") -> bool:
 
 
 class RejectedError(Exception):
-    """A presented token is not accepted; the text is the reason for the audit trail."""
+    """A token is rejected; the message is the reason for the audit trail."""
 
     def __init__(self, reason: str, token: ApiToken | None = None) -> None:
         super().__init__(reason)
@@ -225,7 +225,7 @@ class RejectedError(Exception):
 
 
 def check(written: str, *, address: str | None, at: datetime) -> ApiToken:
-    """Return the token that `written` stands for. Raises RejectedError with the reason."""
+    """Return the token with the text `written`. Raises RejectedError with the reason."""
     if not is_well_formed(written):
         raise RejectedError("malformed")
     token = ApiToken.objects.select_related("user").filter(token_hash=hashed(written)).first()
@@ -249,7 +249,7 @@ def _within(address: str | None, networks: Iterable[str]) -> bool:
 
 
 def touch(token: ApiToken, *, address: str | None, at: datetime) -> None:
-    """Note the use of a token, at most once a minute, however many clients share it."""
+    """Record the use of a token, at most once a minute, however many clients share it."""
     if token.last_used_at is not None and at - token.last_used_at <= TOUCH_EVERY:
         return
     rested = Q(last_used_at__isnull=True) | Q(last_used_at__lt=at - TOUCH_EVERY)

@@ -1,7 +1,7 @@
-"""Time-based one-time passwords after RFC 6238 (pure): SHA-1, six digits, 30 seconds.
+"""Computes time-based one-time passwords by RFC 6238 (pure): SHA-1, six digits, 30 seconds.
 
-These are the parameters every authenticator app understands. Time and seed come in, a code or the
-time step it belongs to comes out; spending the step is the caller's (security/factors.py).
+Every authenticator app supports these parameters. The functions take time and seed, and return a code
+or its time step; the caller must make sure that a step is used only once (security/factors.py).
 """
 
 import base64
@@ -13,12 +13,12 @@ from urllib.parse import quote, urlencode
 STEP_SECONDS = 30
 DIGITS = 6
 SEED_BYTES = 20
-# One step back for slow typing, none forward: a code lives 30 to 60 seconds (ASVS 6.5.5).
+# One step back for slow typing, none forward: a code is valid for 30 to 60 seconds (ASVS 6.5.5).
 STEPS_BACK = 1
 
 
 def new_seed() -> str:
-    """Return a random seed of 160 bits in base32, as authenticator apps take it."""
+    """Return a random seed of 160 bits in base32, as authenticator apps expect it."""
     return base64.b32encode(secrets.token_bytes(SEED_BYTES)).decode()
 
 
@@ -36,11 +36,11 @@ def code_at(seed: str, step: int) -> str:
 
 
 def matching_step(seed: str, written: str, *, now: float, spent: int) -> int | None:
-    """Return the step whose code was written, if it is in the window and later than `spent`."""
+    """Return the time step of the given code, if it is in the window and later than `spent`."""
     code = "".join(written.split())
     found = None
     for step in range(step_at(now) - STEPS_BACK, step_at(now) + 1):
-        # Every step is compared, so that the time taken tells nothing.
+        # Every step is compared, so that the time taken reveals nothing.
         right = hmac.compare_digest(code_at(seed, step).encode(), code.encode("utf-8", "replace"))
         if right and step > spent:
             found = step
@@ -48,7 +48,7 @@ def matching_step(seed: str, written: str, *, now: float, spent: int) -> int | N
 
 
 def uri(seed: str, *, account: str, issuer: str) -> str:
-    """Return the `otpauth://` address a QR code holds (the Key Uri Format of Google Authenticator)."""
+    """Return the `otpauth://` URI for a QR code (the Key Uri Format of Google Authenticator)."""
     label = f"{quote(issuer, safe='')}:{quote(account, safe='')}"
     query = urlencode(
         {"secret": seed, "issuer": issuer, "digits": DIGITS, "period": STEP_SECONDS},

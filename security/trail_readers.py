@@ -1,4 +1,4 @@
-"""The readers of the audit trail in this app, and the alerts that are raised when one falls behind."""
+"""Lists this app's readers of the audit trail, and raises alerts when one falls behind."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -26,7 +26,7 @@ def find() -> Iterator[Reader]:
 
 
 def watch(*, at: datetime) -> None:
-    """Raise or clear the alerts about destinations that fail or lag, and about months that stay unread."""
+    """Raise or clear the alerts about destinations that fail or lag, and about months that remain unread."""
     enabled = SiemDestination.objects.filter(enabled=True).with_oldest_waiting()
     failing = [wanted for row in enabled if (wanted := alert_about(row, at=at))]
     raised.sync(
@@ -41,7 +41,7 @@ def watch(*, at: datetime) -> None:
 
 
 def alert_about(row: SiemDestination, *, at: datetime) -> DesiredAlert | None:
-    """Return the alert about a destination that has failed or lagged for PATIENCE, else None."""
+    """Return the alert about a destination that has failed or lagged for longer than PATIENCE, else None."""
     oldest = row.waits_since()
     if row.failing_since and at - row.failing_since >= PATIENCE:
         said, since = (

@@ -1,4 +1,4 @@
-"""The pages of signing in and setting up, under /admin/ and before the admin's own."""
+"""URLs of the sign-in and enrolment pages, under /admin/ and before the admin's own."""
 
 from django.urls import path
 
@@ -8,7 +8,7 @@ app_name = "security"
 urlpatterns = [
     path("login/code/", views.code, name="code"),
     path("login/recovery/", views.recovery, name="recovery"),
-    # In front of the admin's own, which would not let an unverified session sign out.
+    # Before the admin's own logout, which would not let an unverified session sign out.
     path("logout/", views.logout, name="logout"),
     path("step-up/", views.step_up, name="step_up"),
     path("enrol/", enrolment_views.enrol, name="enrol"),

@@ -1,4 +1,4 @@
-"""Whether a session has passed the second factor; django-otp adds that to the user at run time."""
+"""Says whether a session has passed the second factor; django-otp adds that to the user at run time."""
 
 from django.http import HttpRequest
 

@@ -1,4 +1,4 @@
-"""The pages of signing in and out: password, code, recovery code, step-up, password change."""
+"""The sign-in pages: password, code, recovery code, sign-out, step-up, password change."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +25,7 @@ CODE_REFUSED = "The code is not right, or it was used before. Wait for the next 
 @never_cache
 @csrf_protect
 def login(request: HttpRequest) -> HttpResponse:
-    """The first step: any well-formed answer leads to the code page."""
+    """The first step: any well-formed input leads to the code page, whether it is right or not."""
     if request.method == "GET" and is_verified(request):
         return HttpResponseRedirect(pages.safe_next(request) or pages.home())
     if request.method == "GET" and request.session.get(signin.ENROL_UNTIL):
@@ -67,7 +67,7 @@ def _second_step(
     partial = signin.partial_state(request)
     if partial is None:
         return redirect("admin:login")
-    # "I have no app yet" is a code that is never right: only a fresh account goes on from there.
+    # The button "I have no app yet" sends a code that is never right: only a new account can continue from there.
     data = {"code": "none"} if "enrol" in request.POST else request.POST
     form = form_class(data if request.method == "POST" else None)
     if form.is_valid():
@@ -101,7 +101,7 @@ def _welcome(request: HttpRequest, partial: signin.Partial, *, by_recovery: bool
 @never_cache
 @csrf_protect
 def logout(request: HttpRequest) -> HttpResponse:
-    """Sign out by POST only, so that no foreign page can do it with a link."""
+    """Sign out by POST only, so that no other site can do it with a link."""
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
     sessions.end(request)
@@ -143,7 +143,7 @@ def step_up(request: HttpRequest) -> HttpResponse:
 def change_password(
     request: HttpRequest, show_or_save: Callable[[HttpRequest], HttpResponse]
 ) -> HttpResponse:
-    """Wrap Django's password change: limited before it hashes, audited, and other sessions end."""
+    """Wrap Django's password change: rate-limited before hashing, audited, and other sessions are ended."""
     user = request.user
     if request.method != "POST":
         return show_or_save(request)

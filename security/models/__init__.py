@@ -1,4 +1,4 @@
-"""The rows of security: what proves who somebody is, and what is judged about what they do."""
+"""The models of security: credentials and sessions, flags, blocks, roles and SIEM destinations."""
 
 from security.models.blocks import AllowEntry, Block, BlockOrigin, SubjectKind
 from security.models.credentials import (

@@ -1,4 +1,4 @@
-"""Who is kept out for a while, and who never is. PostgreSQL holds the truth, Redis a copy to ask."""
+"""Models for blocks and the allow-list. PostgreSQL is authoritative, Redis holds a copy for each request."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from django.utils import timezone
 
 
 class SubjectKind(models.TextChoices):
-    """`account` and `token` are named by their number."""
+    """`account` and `token` are identified by their id."""
 
     ADDRESS = "address", "Address"
     NETWORK = "network", "Network"
@@ -29,16 +29,16 @@ class BlockQuerySet(models.QuerySet["Block"]):
         return self.filter(ended_at__isnull=True, expires_at__gt=at)
 
     def elapsed(self, *, at: datetime) -> "BlockQuerySet":
-        """Return those whose time has come but whose end is not written yet."""
+        """Return blocks that have expired, but whose end is not recorded yet."""
         return self.filter(ended_at__isnull=True, expires_at__lte=at)
 
     def over(self, *, at: datetime) -> "BlockQuerySet":
-        """Return what is not enforced any more."""
+        """Return blocks that are no longer enforced."""
         return self.filter(Q(ended_at__isnull=False) | Q(expires_at__lte=at))
 
 
 class Block(models.Model):
-    """A subject is refused until `expires_at`. Lifted ones stay as history."""
+    """A subject is refused until `expires_at`. Lifted blocks stay as history."""
 
     Kind = SubjectKind
     Origin = BlockOrigin
@@ -79,17 +79,17 @@ class Block(models.Model):
             ),
         )  # fmt: skip
         indexes = (
-            # What is enforced now, and what has elapsed
+            # Blocks that are enforced now, and those that have expired
             models.Index(
                 fields=["expires_at"], name="block_open", condition=Q(ended_at__isnull=True)
             ),
-            # What block_retention forgets, oldest first
+            # Blocks that block_retention deletes, oldest first
             models.Index(
                 fields=["origin", "ended_at"],
                 name="block_ended",
                 condition=Q(ended_at__isnull=False),
             ),
-            # The list in the admin, of one state or all
+            # The list in the admin, of one state or of all
             models.Index(fields=["-created_at", "-id"], name="block_newest"),
             # "Was this blocked before?", in list, search and API
             models.Index(fields=["value"], name="block_value"),

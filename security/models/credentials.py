@@ -1,4 +1,4 @@
-"""Second factors (seeds encrypted, recovery codes hashed), enrolment links, and API tokens."""
+"""Models for second factors (encrypted seeds, hashed recovery codes), enrolment links, and API tokens."""
 
 from datetime import datetime
 
@@ -37,7 +37,7 @@ class TotpDevice(Device):
 
 
 class RecoveryDevice(Device):
-    """A user's set of single-use recovery codes, as far as django-otp is concerned."""
+    """A user's set of single-use recovery codes, as a device for django-otp."""
 
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -69,7 +69,7 @@ class RecoveryCode(models.Model):
 
 
 class EnrolmentLink(models.Model):
-    """A one-time link that lets a user set a password and enrol a factor. Only its hash is kept."""
+    """A one-time link that lets a user set a password and enrol a factor. Only its hash is stored."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     token_hash = models.CharField(max_length=64, unique=True)
@@ -107,7 +107,7 @@ class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
 
 
 class ApiToken(models.Model):
-    """A bearer token of a user. Only its SHA-256 is kept; 190 random bits need no slow hash."""
+    """A bearer token of a user. Only its SHA-256 is stored; 190 random bits need no slow hash."""
 
     Scope = Scope
 

@@ -1,12 +1,12 @@
-"""Which services a flag concerns: one row for each, in the order of the timeline."""
+"""Model for the services that a flag concerns: one row for each, indexed for the timeline."""
 
 from django.db import models
 
 
 class FlagService(models.Model):
-    """A service that the evidence of a flag names: by slug, as the trail does, because it outlives the row.
+    """A service that a flag's evidence names: by slug, as in the trail, so that it outlives the service.
 
-    A trigger (migration 0011) takes these along when a service gets another slug.
+    A trigger (migration 0011) updates these rows when the slug of a service changes.
     """
 
     flag = models.ForeignKey(
@@ -22,7 +22,7 @@ class FlagService(models.Model):
             models.UniqueConstraint(fields=["flag", "slug"], name="flag_service_once"),
         )
         indexes = (
-            # The timeline of one service, and its part of the list
+            # The timeline of one service, and the list filtered by it
             models.Index(fields=["slug", "-opened_at", "-flag"], name="flag_service_timeline"),
         )
 

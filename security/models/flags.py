@@ -1,4 +1,4 @@
-"""What the rules found, how they are set, how far they have read, and which clients a token has."""
+"""Models for detection: flags, the settings of rules, the detector's position, and known token clients."""
 
 from datetime import datetime
 from typing import Any
@@ -37,13 +37,13 @@ class FlagQuerySet(models.QuerySet["Flag"]):
         return self.filter(services__slug=slug)
 
     def with_services(self) -> "FlagQuerySet":
-        """Add `service_slugs`: the services each concerns, by name, in the same query."""
+        """Add `service_slugs`, the slugs of the services that each flag concerns, in the same query."""
         named = FlagService.objects.filter(flag=OuterRef("pk")).order_by("slug")
         return self.annotate(service_slugs=ArraySubquery(named.values("slug")))
 
 
 class Flag(models.Model):
-    """A rule held for a subject. While it is open, what the rule finds further is added to it."""
+    """A rule matched a subject. While the flag is open, further findings are added to it."""
 
     Status = FlagStatus
 
@@ -89,10 +89,10 @@ class Flag(models.Model):
             ),
         )  # fmt: skip
         indexes = (
-            # The list, of one status or of all
+            # The list, of one status or all
             models.Index(fields=["status", "-last_at", "-id"], name="flag_list"),
             models.Index(fields=["-last_at", "-id"], name="flag_newest"),
-            # The timeline: flags as they were opened
+            # The timeline: flags by the time they were opened
             models.Index(fields=["-opened_at", "-id"], name="flag_opened"),
             # "What else about this subject?": the flag's page
             models.Index(fields=["subject_kind", "subject", "-last_at"], name="flag_subject"),
@@ -118,7 +118,7 @@ class Flag(models.Model):
 
 
 def validate_thresholds(rule: Rule, given: Any) -> None:
-    """Raise ValidationError naming the first threshold of `given` that `rule` cannot use."""
+    """Raise ValidationError for the first threshold in `given` that `rule` cannot use."""
     if not isinstance(given, dict):
         raise ValidationError(
             'Thresholds must be an object of numbers, for example {"failures": 10}.'
@@ -138,7 +138,7 @@ def validate_thresholds(rule: Rule, given: Any) -> None:
 
 
 class RuleSetting(models.Model):
-    """Whether a rule runs, with which thresholds, and whether it blocks by itself."""
+    """Whether a rule runs, with which thresholds, and whether it blocks automatically."""
 
     rule = models.CharField(max_length=50, unique=True, editable=False)
     enabled = models.BooleanField(default=True)
@@ -168,7 +168,7 @@ class RuleSetting(models.Model):
         return RULES[self.rule]
 
     def effective(self) -> dict[str, float]:
-        """Return all thresholds: the defaults, and what staff set instead."""
+        """Return all thresholds: the defaults, overridden by the values that staff set."""
         return {**self.spec.defaults, **self.thresholds}
 
     def clean(self) -> None:
@@ -183,7 +183,7 @@ class RuleSetting(models.Model):
 
 
 class DetectorCursor(models.Model):
-    """How far the rules have read the trail; its lock makes one reader of many workers."""
+    """How far the rules have read the trail; its row lock ensures that only one worker reads at a time."""
 
     name = models.CharField(max_length=50, unique=True)
     txid = models.BigIntegerField()
@@ -201,7 +201,7 @@ class DetectorCursor(models.Model):
 
 
 class SeenClient(models.Model):
-    """A network and a kind of client from which a token was used."""
+    """A network and a kind of client that a token was used from."""
 
     token = models.ForeignKey(ApiToken, on_delete=models.CASCADE, related_name="clients")
     network = models.CharField(max_length=50)

@@ -1,10 +1,10 @@
-"""Which permissions each role has been given by a version of the portal."""
+"""Model for the permissions that a version of the portal has given to a role."""
 
 from django.db import models
 
 
 class RoleGrant(models.Model):
-    """A permission that a role was given once. It is not given again: whoever took it away meant it."""
+    """A permission that a role was given once. It is not given again if an administrator has removed it."""
 
     role = models.CharField(max_length=150)
     permission = models.CharField(max_length=200, help_text="app_label.codename")

@@ -1,4 +1,4 @@
-"""The rows of sessions, which know whose they are: one query answers for session, user and factor."""
+"""Model for sessions with their user and device, so that one query reads session, user and factor."""
 
 from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase
@@ -10,9 +10,9 @@ from security.models.credentials import TotpDevice
 
 
 class Session(AbstractBaseSession):
-    """A session; `user` and `device` repeat what its data says, for the join and for ending them.
+    """A session; `user` and `device` repeat what is in its data, for the join and for ending a user's sessions.
 
-    Without constraints: Django takes a refused insert for a key that is taken, and tries for ever.
+    They have no constraints: Django would take a failed insert for a key collision, and retry for ever.
     """
 
     user = models.ForeignKey(

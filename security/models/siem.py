@@ -1,4 +1,4 @@
-"""Where the trail is forwarded to, and how far it has been."""
+"""Model for SIEM destinations: where the trail is forwarded to, and how far that has got."""
 
 from datetime import datetime
 from urllib.parse import SplitResult, urlsplit
@@ -59,7 +59,7 @@ def _split(url: str) -> tuple[SplitResult, int | None]:
     return parts, port
 
 
-# In the order of audit.stream, and without its horizon: what still runs is waiting too.
+# In the order of audit.stream, but without its horizon: entries of running transactions wait as well.
 OLDEST_WAITING = """(
     SELECT waiting.recorded_at FROM audit_entry waiting
     WHERE (waiting.txid, waiting.id)
@@ -74,8 +74,8 @@ class SiemDestinationQuerySet(models.QuerySet["SiemDestination"]):
         return self.filter(free, Q(not_before__isnull=True) | Q(not_before__lte=at), enabled=True)
 
     def with_oldest_waiting(self) -> "SiemDestinationQuerySet":
-        """Annotate the time of the oldest entry that each has not had, in the same statement."""
-        # Without the token: a lost key must not hide the others, nor what is wrong with this one.
+        """Annotate the time of the oldest entry not yet sent to each destination, in the same statement."""
+        # Without the token: if its encryption key is lost, this and other destinations must still be listed.
         return self.defer("token").annotate(
             oldest_waiting=RawSQL(OLDEST_WAITING, [], output_field=models.DateTimeField())  # noqa: S611 - a constant
         )
@@ -142,11 +142,11 @@ class SiemDestination(models.Model):
         return reverse("admin:security_siemdestination_change", args=[self.pk])
 
     def waits_since(self) -> datetime | None:
-        """Return when the oldest entry it has not had was recorded, of a row `with_oldest_waiting`."""
+        """Return when the oldest unsent entry was recorded; for rows from `with_oldest_waiting`."""
         return getattr(self, "oldest_waiting", None)
 
     def lag_seconds(self, *, at: datetime) -> float:
-        """Return the age of the oldest entry it has not had; 0 when it has all."""
+        """Return the age of the oldest unsent entry; 0 if there is none."""
         oldest = self.waits_since()
         return max(0.0, (at - oldest).total_seconds()) if oldest else 0.0
 

@@ -1,1 +1,1 @@
-"""Detection as pure functions over events: no Django, no HTTP, no Celery, no clock of their own."""
+"""Detection rules as pure functions over events: no Django, no HTTP, no Celery, and no clock."""

@@ -1,4 +1,4 @@
-"""Guessing passwords: many failures from one address, or slowly many on one account."""
+"""Detects password guessing: many failures from one address, or slowly many on one account."""
 
 from security.rules.events import Event, Kind
 from security.rules.finding import (
@@ -13,7 +13,7 @@ from security.rules.finding import (
 )
 from security.rules.windows import Windows, distinct
 
-# The rate limit records the first refusal of a window only; more were refused after it.
+# The rate limit records only the first refusal of a window; there may have been more.
 LIMITED_WEIGHT = 3
 
 
@@ -29,7 +29,7 @@ class ByAddress:
         )  # fmt: skip
 
     def feed(self, event: Event) -> Finding | None:
-        """Return a finding when either window of the address is full."""
+        """Return a finding when the address exceeds the threshold of either window."""
         if not event.source:
             return None
         found = None
@@ -55,7 +55,7 @@ class ByAccount:
         self._windows = Windows(self._hours * 3600)
 
     def feed(self, event: Event) -> Finding | None:
-        """Return a finding when an existing account has failed too often, from wherever."""
+        """Return a finding when sign-in to an existing account has failed too often, from any address."""
         if not event.is_known_account:
             return None
         events = self._windows.add(event.account, event)

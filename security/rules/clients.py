@@ -1,8 +1,8 @@
-"""The kind of program behind a User-Agent, without its version: an update is no new client."""
+"""Identifies the program behind a User-Agent without its version, because an update is not a new client."""
 
 import re
 
-# The first that occurs decides: browsers name each other.
+# The first match decides, because browsers also contain each other's names.
 _BROWSERS = (
     ("Edg", "Edge"),
     ("OPR", "Opera"),
@@ -15,7 +15,7 @@ _PRODUCT = re.compile(r"^[A-Za-z][A-Za-z0-9._-]{0,40}")
 
 
 def family(user_agent: str) -> str:
-    """Return "curl", "python-requests" or "Firefox on Linux"; "unknown" when there is nothing to see."""
+    """Return "curl", "python-requests" or "Firefox on Linux", for example; "unknown" if nothing matches."""
     if user_agent.startswith("Mozilla/"):
         browser = next((name for word, name in _BROWSERS if f"{word}/" in user_agent), "browser")
         system = next((name for name in _SYSTEMS if name in user_agent), "")

@@ -1,4 +1,4 @@
-"""Runs the rules over a stream of events; time is taken only from the events."""
+"""Runs the rules over a stream of events; its only clock is the events' times."""
 
 import sys
 from collections.abc import Iterable, Mapping
@@ -29,7 +29,7 @@ RULES: dict[str, Rule] = {
         scanner.RULE,
     )
 }
-# An event that is older than the newest by more than this is written history, not a late commit.
+# An event older than the newest by more than this is imported history, not a late commit.
 LATE_SECONDS = 3600
 
 
@@ -49,7 +49,7 @@ class Engine:
                 self._by_kind[kind].append((rule, detector))
 
     def feed(self, event: Event) -> list[Finding]:
-        """Return the findings at this event, given all events before it."""
+        """Return the findings for this event, given all events before it."""
         if event.at < self._newest - LATE_SECONDS:
             self.skipped += 1
             return []
@@ -68,14 +68,14 @@ class Engine:
 
 
 def _in_time_order(found: Finding) -> Finding:
-    """Swap first and last time where late events made them run backwards."""
+    """Swap first and last time if late events have reversed them."""
     if found.first_at <= found.last_at:
         return found
     return replace(found, first_at=found.last_at, last_at=found.first_at)
 
 
 def run(events: Iterable[Event], settings: Mapping[str, Thresholds]) -> list[Finding]:
-    """Return the last finding of each rule and subject over all events, strongest first."""
+    """Return the last finding for each rule and subject over all events, strongest first."""
     return run_bounded(events, settings, most=sys.maxsize)[0]
 
 
@@ -104,7 +104,7 @@ def _strongest(found: Mapping[tuple[str, str, str], Finding]) -> list[Finding]:
 
 
 def merge(found: dict[tuple[str, str, str], Finding], new: Finding) -> None:
-    """Keep the strongest finding per rule and subject, over the whole time of all of them."""
+    """Keep the strongest finding per rule and subject, with the time span of all of them."""
     key = _key(new)
     old = found.get(key)
     if old is None:
@@ -121,7 +121,7 @@ def merge(found: dict[tuple[str, str, str], Finding], new: Finding) -> None:
 
 
 def longest_window_seconds(settings: Mapping[str, Thresholds]) -> float:
-    """Return how far back the rules look: what an engine that starts anew must be fed first."""
+    """Return how far back the rules look, which is what a new engine must be fed first."""
     units = {"s": 1.0, "min": 60.0, "h": 3600.0}
     lengths = [
         units[threshold.unit] * settings[rule.id].get(threshold.name, threshold.default)

@@ -1,4 +1,4 @@
-"""What the rules look at: one fact of the trail, reduced to what decides."""
+"""Defines an event: one audit entry, reduced to what the rules need."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 
 
 class Kind(Enum):
-    """What happened, in the rules' own words."""
+    """The kind of an event, as the rules distinguish them."""
 
     LOGIN_FAILED = "login failed"
     LOGIN_LIMITED = "login limited"
@@ -21,7 +21,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`at` is Unix time. `account` is "user:7" for an account, "name:…" for a name nobody has."""
+    """`at` is Unix time. `account` is "user:7" for an account, "name:…" for an unknown user name."""
 
     id: int
     at: float
@@ -43,7 +43,7 @@ class Event:
 
     @property
     def source(self) -> str:
-        """Return the address, or the /64 of an IPv6 address: a single host owns all of those."""
+        """Return the address, or the /64 of an IPv6 address, because one host can use all addresses in it."""
         return source_of(self.address)
 
 

@@ -1,4 +1,4 @@
-"""The types of detection rules: findings, thresholds, rules, and the state that they share."""
+"""Defines the types of detection rules: findings, thresholds, rules, and the state that they share."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -96,11 +96,11 @@ class Rule:
 
 
 def score(base: float, count: float, threshold: float) -> int:
-    """Return `base` at the threshold, ten more for each doubling beyond it, 100 at most."""
+    """Return `base` at the threshold, plus ten for each doubling beyond it, 100 at most."""
     return min(100, round(base + 10 * math.log2(max(1.0, count / max(threshold, 1)))))
 
 
-# Severity: the lowest score that has it.
+# The lowest score of each severity.
 SEVERITIES = {"critical": 90, "high": 70, "medium": 40, "low": 0}
 
 

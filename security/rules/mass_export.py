@@ -1,4 +1,4 @@
-"""One account carries out a lot of data."""
+"""Detects an account that exports a lot of data."""
 
 from security.rules.events import Event, Kind
 from security.rules.finding import (

@@ -1,6 +1,6 @@
-"""Words of attacks in a path and its query: SQL injection, scripts, path traversal, commands.
+"""Recognises attacks in a path and its query: SQL injection, scripts, path traversal, commands.
 
-Each expression is linear in its input, and the input is cut: no request can make it slow.
+Each expression takes linear time, and the input is cut, so that no request can make it slow.
 """
 
 import re
@@ -34,7 +34,7 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
 
 
 def signal(path_and_query: str) -> str:
-    """Return the kind of attack the text looks like, or an empty text."""
+    """Return the kind of attack that the text looks like, or an empty string."""
     cut = path_and_query[:LIMIT]
     if not any(character in cut for character in "%'\"<(;|`$./\\+"):
         return ""

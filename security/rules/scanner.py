@@ -1,4 +1,4 @@
-"""A scanner: one address asks for what is not there, or in the words of attacks."""
+"""Detects scanners: one address requests paths that do not exist, or that contain attack patterns."""
 
 from collections import deque
 
@@ -25,7 +25,7 @@ class Scanner:
         self._by_pattern = Windows(thresholds["attacks_seconds"])
 
     def feed(self, event: Event) -> Finding | None:
-        """Return the worst of: attack patterns, distinct missing paths, refused requests."""
+        """Return the worst finding of: attack patterns, distinct missing paths, refused requests."""
         if not event.source:
             return None
         patterns = self._by_pattern.add(event.source, event) if event.signal else None

@@ -1,4 +1,4 @@
-"""Guessing the code: the password is known already."""
+"""Detects guessing of the second factor, where the password is already known."""
 
 from security.rules.events import Event, Kind
 from security.rules.finding import (
@@ -24,7 +24,7 @@ class SecondFactor:
         self._all = Windows(thresholds["overall_minutes"] * 60)
 
     def feed(self, event: Event) -> Finding | None:
-        """Return a finding for an account, else for the address behind most failures of all."""
+        """Return a finding for an account, else for the address with the most failures over all accounts."""
         overall = self._all.add(EVERYWHERE, event)
         events = self._accounts.add(event.account, event)
         if event.is_known_account and len(events) >= self._per_account:

@@ -1,4 +1,4 @@
-"""Credential stuffing: one address tries leaked pairs, many accounts, each once or twice."""
+"""Detects credential stuffing: one address tries leaked passwords on many accounts, once or twice each."""
 
 from security.rules.events import Event, Kind
 from security.rules.finding import (
@@ -23,7 +23,7 @@ class Stuffing:
         self._shared = shared
 
     def feed(self, event: Event) -> Finding | None:
-        """Return a finding when enough accounts were tried, few times each, mostly unfamiliar ones."""
+        """Return a finding when many accounts were tried a few times each, most of them unfamiliar to the network."""
         if not event.source or not event.account:
             return None
         events = self._windows.add(event.source, event)

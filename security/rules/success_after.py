@@ -1,4 +1,4 @@
-"""A sign-in that succeeds where there was an attack before: the guess may have been right."""
+"""Detects a sign-in that succeeds after an attack: a guess may have been right."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ class SuccessAfter:
         self._shared = shared
 
     def feed(self, event: Event) -> Finding | None:
-        """Remember failures of address and account together; judge a success by what came before."""
+        """Record failures by address and account; assess a success by the failures and attacks before it."""
         pair = (event.source, event.account)
         if event.kind is Kind.LOGIN_FAILED:
             self._pairs.add(pair, event)

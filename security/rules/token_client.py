@@ -1,4 +1,4 @@
-"""A token that turns up somewhere new: it may have leaked."""
+"""Detects a token that is used from somewhere new: it may have leaked."""
 
 from security.rules.events import Event, Kind
 from security.rules.finding import (
@@ -21,7 +21,7 @@ class TokenClient:
         self._windows = Windows(thresholds["memory_hours"] * 3600)
 
     def feed(self, event: Event) -> Finding | None:
-        """Return a finding for a new network or client; use elsewhere moments ago makes it worse."""
+        """Return a finding for a new network or client; recent use from elsewhere raises its score."""
         events = self._windows.add(event.token, event)
         if len(events) < self._least:
             return None

@@ -1,4 +1,4 @@
-"""Sliding windows: the latest events of each key, bounded in time, length and number of keys."""
+"""Keeps sliding windows: the latest events of each key, limited in time, length and number of keys."""
 
 from collections import deque
 from collections.abc import Callable, Hashable
@@ -12,8 +12,8 @@ MAX_EVENTS = 1_000
 class Windows:
     """The events of the last `seconds` for each key.
 
-    A key that was not touched for longest makes place for a new one, so an attacker with many
-    addresses cannot fill the memory.
+    The least recently used key is evicted for a new one, so that an attacker with many addresses
+    cannot fill the memory.
     """
 
     def __init__(self, seconds: float, *, max_keys: int = MAX_KEYS) -> None:
@@ -22,7 +22,7 @@ class Windows:
         self._events: dict[Hashable, deque[Event]] = {}
 
     def add(self, key: Hashable, event: Event) -> deque[Event]:
-        """Put `event` under `key` and return the key's events that are still in the window."""
+        """Add `event` to `key`, and return the key's events that are still in the window."""
         events = self._events.pop(key, None)
         if events is None:
             events = deque(maxlen=MAX_EVENTS)
@@ -51,7 +51,7 @@ class Windows:
 
 
 def distinct(events: deque[Event], of: Callable[[Event], str]) -> dict[str, int]:
-    """Return how often each value occurs among the events; empty ones are left out."""
+    """Count how often each value occurs among the events, without empty ones."""
     counts: dict[str, int] = {}
     for event in events:
         if value := of(event):

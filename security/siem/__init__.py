@@ -1,1 +1,1 @@
-"""Forwarding of the trail to security information and event management, by syslog or HTTPS."""
+"""Forwards the audit trail to security information and event management (SIEM), by syslog or HTTPS."""

@@ -1,17 +1,17 @@
-"""What a message says of an entry: one ECS document as JSON, or one CEF event; pure."""
+"""Renders an entry as the body of a message: an ECS document as JSON, or a CEF event (pure)."""
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
-# What is left out first when a document is longer than a receiver takes.
+# Fields that are left out first when a document is longer than a receiver accepts.
 DISPENSABLE = (
     ("portal.changes", "portal.data", "portal.targets"),
     ("user_agent.original", "portal.source.chain", "user.roles"),
     ("event.reason", "url.path", "portal.target.name"),
 )
 CEF_SEVERITIES = {1: 1, 2: 3, 3: 5, 4: 7, 5: 9, 6: 10}
-# ECS name -> CEF key. What CEF has no key for goes into its labelled strings.
+# ECS name -> CEF key. Fields without a CEF key go into its labelled custom strings.
 _KEYS = {
     "event.id": "externalId",
     "event.action": "act",
@@ -35,7 +35,7 @@ _LABELLED = (
 
 
 def ecs(document: Mapping[str, Any], limit: int) -> str:
-    """Return the document as one line of ASCII within `limit` octets, without what is dispensable."""
+    """Return the document as one line of ASCII within `limit` octets; drop dispensable fields if necessary."""
     fields = dict(document)
     line = _json(fields)
     for names in DISPENSABLE:

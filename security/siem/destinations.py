@@ -1,4 +1,4 @@
-"""Writes of SIEM destinations; the diff of each is an audit entry (audit/tracked.py)."""
+"""Writes SIEM destinations; each change is audited with its diff (audit/tracked.py)."""
 
 import logging
 from pathlib import Path
@@ -24,24 +24,24 @@ SYSLOG_HAS_NONE = "Syslog does not use a token. Remove it, or use an https:// UR
 
 @transaction.atomic
 def save(destination: SiemDestination, *, token: str | None = None) -> SiemDestination:
-    """Create or change a destination; a new one begins at this moment. Raises ValidationError.
+    """Create or change a destination; a new one starts with the entries from now on. Raises ValidationError.
 
-    `token` replaces the stored one, an empty one forgets it; None leaves it, unless the URL leads to
-    another server, which it was not meant for.
+    `token` replaces the stored one, an empty one deletes it; None keeps it, unless the URL changes to
+    another server, which must not receive it.
     """
     if destination.pk is None:
         destination.txid, destination.cluster = stream.horizon().txid, stream.cluster()
-    destination.not_before = None  # what was wrong may be right now
+    destination.not_before = None  # the change may have fixed the failure, so retry now
     destination.full_clean()
     is_new = destination.pk is None
     destination.token = check_token(destination, token)
-    # Of a row that exists only these: its cursor may have moved on since it was read.
+    # Only these columns of an existing row: its cursor may have advanced since it was read.
     destination.save(update_fields=None if is_new else SET_BY_PEOPLE)
     return destination
 
 
 def check_token(destination: SiemDestination, token: str | None) -> str:
-    """Return the token that the destination has from now on. Raises ValidationError naming the URL."""
+    """Return the destination's new token. Raises ValidationError for the URL."""
     before = SiemDestination.objects.filter(pk=destination.pk).first() if destination.pk else None
     stored = str((before and before.token) or "")
     kept = stored if token is None else token.strip()
@@ -58,7 +58,7 @@ def check_token(destination: SiemDestination, token: str | None) -> str:
 
 
 def synchronise(url: str, ca_file: str, token: str = "") -> bool:
-    """Keep the destination of the environment; True when something changed. It is never deleted."""
+    """Create or update the destination from the environment; True when something changed. It is never deleted."""
     found = SiemDestination.objects.filter(name=MANAGED).first()
     if not url:
         return bool(

@@ -1,7 +1,7 @@
-"""The sender: follows the stream of the trail for each destination, at least once, one sender each.
+"""Sends the stream of the trail to each destination, at least once, with one sender per destination.
 
-The cursor moves when the receiver has read a whole batch; what fails is sent again from the cursor,
-later and later. One destination that hangs delays no other: each has a task of its own.
+The cursor advances when the receiver has read a whole batch; after a failure, sending resumes from the
+cursor with growing delays. Each destination has its own task, so that one that hangs delays no other.
 """
 
 import logging
@@ -24,7 +24,7 @@ LONGEST_WAIT_SECONDS = 300
 
 
 def claim_due(*, at: datetime) -> list[int]:
-    """Lease the destinations that are due and have something to read; return their numbers."""
+    """Lease the destinations that are due and have entries to send; return their ids."""
     with transaction.atomic():
         due = SiemDestination.objects.due(at=at).with_oldest_waiting()
         locked = due.select_for_update(skip_locked=True)
@@ -34,7 +34,7 @@ def claim_due(*, at: datetime) -> list[int]:
 
 
 def forward(pk: int) -> int:
-    """Send what the destination has not had, batch by batch; return how many entries were sent."""
+    """Send the destination's unsent entries, batch by batch; return how many were sent."""
     sent, lease = 0, timezone.now()
     try:
         for _ in range(MAX_BATCHES):
@@ -49,27 +49,27 @@ def forward(pk: int) -> int:
         _failed(pk, str(error), at=timezone.now(), until=error.until)
     except LostKeyError as error:
         _failed(pk, str(error), at=timezone.now())
-    except Exception as error:  # it must be seen to stand still, and not be tried at every tick
+    except Exception as error:  # the failure must be visible, and not be retried at every tick
         log.exception("Forwarding to destination %d failed inside the portal.", pk)
         said = (
             f"The portal failed while forwarding ({type(error).__name__}). See its log for details."
         )
         _failed(pk, said, at=timezone.now())
     finally:
-        # Not that of another sender, who took over because this one was held up.
+        # Not the lease of another sender, which took over because this one was delayed.
         SiemDestination.objects.filter(pk=pk, lease_until=lease).update(lease_until=None)
     return sent
 
 
 def _leased(pk: int) -> datetime:
-    """Take the lease anew: the task may have waited for a worker, or sent a long batch; return its end."""
+    """Renew the lease, because the task may have waited for a worker or sent a long batch; return its end."""
     until = timezone.now() + LEASE
     SiemDestination.objects.filter(pk=pk).update(lease_until=until)
     return until
 
 
 def _batch(destination: SiemDestination) -> int:
-    """Send one batch and move the cursor. Raises TransportError."""
+    """Send one batch and advance the cursor. Raises TransportError."""
     before = stream.horizon()
     start = _position(destination, before)
     entries = stream.read(start, before, limit=BATCH)
@@ -87,7 +87,7 @@ def _batch(destination: SiemDestination) -> int:
 
 
 def _position(destination: SiemDestination, before: Position) -> Position:
-    """Return the cursor; a database restored into another cluster begins at this moment."""
+    """Return the cursor; in a database restored into another cluster, sending starts from now."""
     cluster = stream.cluster()
     if destination.cluster != cluster:
         log.warning("The database was restored: %s continues at this moment.", destination.name)
@@ -97,7 +97,7 @@ def _position(destination: SiemDestination, before: Position) -> Position:
 
 
 def _failed(pk: int, sentence: str, *, at: datetime, until: datetime | None = None) -> None:
-    """Note the failure; the next attempt waits longer each time, and as long as the receiver says."""
+    """Record the failure; the delay grows with each attempt, and is at least what the receiver asks for."""
     destination = SiemDestination.objects.defer("token").get(pk=pk)
     failures = destination.failures + 1
     wait = timedelta(seconds=min(2.0 ** min(failures, 10), LONGEST_WAIT_SECONDS))

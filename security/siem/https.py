@@ -1,4 +1,4 @@
-"""Posts batches of JSON lines (application/x-ndjson) to an HTTPS collector, which has them once it answers 2xx."""
+"""Posts batches of JSON lines (application/x-ndjson) to an HTTPS collector, which acknowledges them with a 2xx."""
 
 import tempfile
 import time
@@ -20,7 +20,7 @@ ANSWER_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Collector:
-    """Where to post, with which bearer token, and whose certificates to believe (PEM; empty: the system's)."""
+    """Where to post, with which bearer token, and which authorities to trust (PEM; empty: the system's)."""
 
     name: str
     url: str
@@ -33,7 +33,7 @@ class Collector:
 
 
 def deliver(collector: Collector, lines: Sequence[bytes]) -> None:
-    """Post the lines; one that is too much at once goes in halves. Raises TransportError."""
+    """Post the lines; split a batch that is too large for the collector in halves. Raises TransportError."""
     ends = time.monotonic() + BATCH_SECONDS
     with _authority(collector.ca_pem) as ca_file:
         target = Target(
@@ -62,7 +62,7 @@ def _post(client: Client, collector: Collector, lines: Sequence[bytes], ends: fl
 
 
 def _failure(collector: Collector, error: UpstreamError) -> str:
-    """Return the sentence of a request that got no answer, in the words of a destination's fields."""
+    """Return a sentence for a request that got no answer; it refers to the destination's fields."""
     if error.fault is Fault.TLS:
         return (
             f"No trusted TLS connection to {collector.peer} could be established. Check the name and expiry of"
@@ -74,7 +74,7 @@ def _failure(collector: Collector, error: UpstreamError) -> str:
 
 
 def _refusal(collector: Collector, reply: Reply) -> TransportError:
-    """Return what a status that is no success means, and when the collector takes requests again."""
+    """Return what an error status means, and when the collector accepts requests again."""
     status, said = reply.status, words_of(reply)
     until = retry_at(reply.headers, now=datetime.now(UTC), skew_seconds=reply.skew_seconds or 0)
     if status == 429 or (status >= 500 and until):
@@ -100,7 +100,7 @@ def _refusal(collector: Collector, reply: Reply) -> TransportError:
 
 @contextmanager
 def _authority(pem: str) -> Iterator[str]:
-    """Give the path of a file that holds the PEM: the TLS library reads authorities from files only."""
+    """Yield the path of a temporary file with the PEM, because the TLS library reads authorities only from files."""
     if not pem:
         yield ""
         return

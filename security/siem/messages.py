@@ -1,4 +1,4 @@
-"""Sends a batch of entries as a destination wants them: syslog messages, or lines of JSON by HTTPS."""
+"""Sends a batch of entries in a destination's format: syslog messages, or lines of JSON by HTTPS."""
 
 import socket
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ def send(destination: SiemDestination, entries: Sequence[AuditEntry]) -> None:
 
 
 def line_of(entry: AuditEntry, destination: SiemDestination) -> bytes:
-    """Return the entry as one ECS document on a line of its own."""
+    """Return the entry as an ECS document on one line."""
     return bodies.ecs(ecs.document(entry), destination.max_bytes - 1).encode("ascii") + b"\n"
 
 
 def message_of(entry: AuditEntry, destination: SiemDestination) -> bytes:
-    """Return the syslog message of an entry, as the destination wants it."""
+    """Return the syslog message of an entry, in the destination's format."""
     document, limit = ecs.document(entry), destination.max_bytes
     is_cef = destination.format == SiemFormat.CEF
     body = (

@@ -1,10 +1,10 @@
-"""RFC 5424 messages and their framing by octet count (RFC 6587 §3.4.1, RFC 5425 §4.3); pure."""
+"""Builds RFC 5424 messages and frames them by octet count (RFC 6587 §3.4.1, RFC 5425 §4.3); pure."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 LOG_AUDIT = 13
-# 1 (informational) to 6 (fatal), as in OCSF, to syslog's severities
+# From OCSF's severities, 1 (informational) to 6 (fatal), to syslog's
 SEVERITIES = {1: 6, 2: 5, 3: 4, 4: 3, 5: 2, 6: 1}
 
 
@@ -51,5 +51,5 @@ def message(
 
 
 def frame(content: bytes) -> bytes:
-    """Return the message with its length in octets in front, so that any content arrives whole."""
+    """Return the message prefixed with its length in octets, so that any content is transmitted intact."""
     return b"%d %b" % (len(content), content)

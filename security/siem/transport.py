@@ -1,8 +1,8 @@
 """Sends a batch to a syslog receiver over TCP or TLS, and returns once the receiver has read all of it.
 
-Syslog has no acknowledgement, so the end of the connection serves as one: each batch has its own, this
-side is shut down after the last byte, and a receiver closes the other side once it has read to that
-end. A reset means that something was lost.
+Syslog has no acknowledgement, so the end of the connection serves as one: each batch has its own
+connection, our side is shut down after the last byte, and the receiver closes its side once it has read
+everything. A reset means that data was lost.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ BATCH_SECONDS = 30.0
 
 
 class TransportError(Exception):
-    """The batch may not have arrived; the message says why. `until`: when the receiver wants the next try."""
+    """The batch may not have arrived; the message says why. `until` is when the receiver wants a retry."""
 
     def __init__(self, sentence: str, *, until: datetime | None = None) -> None:
         super().__init__(sentence)
@@ -34,7 +34,7 @@ class SyslogReceiver:
 
 
 def deliver(receiver: SyslogReceiver, content: bytes, *, seconds: float = BATCH_SECONDS) -> None:
-    """Send `content` over a connection of its own. Raises TransportError."""
+    """Send `content` over a separate connection. Raises TransportError."""
     peer = f"{receiver.host}:{receiver.port}"
     try:
         with sockets.deadline(seconds):
@@ -69,7 +69,7 @@ def _send(receiver: SyslogReceiver, plain: socket.socket, content: bytes) -> Non
     context = ssl.create_default_context(cadata=receiver.ca_pem or None)
     with context.wrap_socket(plain, server_hostname=receiver.host) as stream:
         stream.sendall(content)
-        # Some receivers answer our close_notify with theirs, others just close.
+        # Some receivers answer our close_notify with their own, others just close.
         with contextlib.suppress(ssl.SSLEOFError, ssl.SSLZeroReturnError):
             _await_end(stream.unwrap())
 
