@@ -1,1 +1,1 @@
-"""What we observe: Prometheus targets, the status of services, and charts."""
+"""Monitoring: Prometheus targets, checks, the status of services, charts, errors, logs and traffic."""

@@ -1,4 +1,4 @@
-"""Charts and scrape targets in the admin."""
+"""Admin for charts and scrape targets."""
 
 from typing import Any
 
@@ -73,7 +73,7 @@ class PanelAdmin(ModelAdmin):
 
 @admin.register(Target)
 class TargetAdmin(ModelAdmin):
-    """What Prometheus scrapes, as it says itself: to look at only."""
+    """The targets that Prometheus reports; read-only."""
 
     paginator = CappedPaginator
     show_full_result_count = False

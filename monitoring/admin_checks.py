@@ -1,4 +1,4 @@
-"""Checks and deploys in the admin."""
+"""Admin for checks and deploys."""
 
 from datetime import timedelta
 from typing import Any
@@ -63,7 +63,7 @@ class CheckColumns:
 
 
 def run_now(request: HttpRequest, pk: int) -> HttpResponse:
-    """Ask the check's target now and return to its page with the answer."""
+    """Run the check now, and return to its page with the result."""
     if not request.user.has_perm("monitoring.change_check"):
         raise PermissionDenied
     check = get_object_or_404(Check.objects.select_related("service", "upstream"), pk=pk)
@@ -124,7 +124,7 @@ class CheckAdmin(CheckColumns, ObjectActionsMixin, SearchedFieldsMixin, ModelAdm
 
 
 def page_of(check_id: str) -> dict[str, Any]:
-    """Return what a check's page shows beside its form; nothing for an id that is none."""
+    """Return what a check's page shows besides its form; empty for an invalid id."""
     check = Check.objects.filter(pk=int(check_id[:18])).first() if check_id.isdecimal() else None
     if check is None:
         return {}
@@ -149,7 +149,7 @@ def page_of(check_id: str) -> dict[str, Any]:
 
 @admin.register(Deploy)
 class DeployAdmin(ModelAdmin):
-    """What pipelines reported: to look at, and to add by hand."""
+    """Deploys reported by pipelines or added by hand; they cannot be changed."""
 
     paginator = CappedPaginator
     show_full_result_count = False

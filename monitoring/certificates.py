@@ -1,4 +1,4 @@
-"""Looks at the certificate a server shows, whoever signed it: when does it end?"""
+"""Reads when the certificate of a server expires, whoever signed it."""
 
 import ssl
 from datetime import datetime
@@ -12,7 +12,7 @@ LOOK_SECONDS = 5.0
 
 
 def end_of(url: str) -> datetime | None:
-    """Return when the certificate of an https URL ends; None for http, or when it cannot be seen."""
+    """Return when the certificate of an https URL expires; None for http, or when it cannot be read."""
     parts = urlsplit(url)
     if parts.scheme != "https" or not parts.hostname:
         return None

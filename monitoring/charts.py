@@ -1,4 +1,4 @@
-"""From a time range to a step, and from Prometheus's matrix to the columns a chart draws (pure)."""
+"""Converts a time range to a step, and Prometheus's matrix to the columns of a chart (pure)."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from portal.core import sanitize
 
 MAX_POINTS = 400
 MAX_SERIES = 20
-# Prometheus refuses more points than this per series.
+# Prometheus allows no more points per series.
 UPSTREAM_MAX_POINTS = 11_000
 LABEL_LIMIT = 200
 # Steps that divide minutes, hours and days, so that grid lines fall on round times.
@@ -21,7 +21,7 @@ _PLACEHOLDER = re.compile(r"\{\{\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*\}\}")
 
 
 class ChartError(ValueError):
-    """A range or an answer cannot be charted; the text is a finished sentence."""
+    """A range or an answer cannot be charted; the message is a full sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What uPlot draws: `values[i]` belongs to `series[i]`, each as long as `times`; None is a gap."""
+    """Data in uPlot's format: `values[i]` belongs to `series[i]`, each as long as `times`; None is a gap."""
 
     times: tuple[int, ...]
     series: tuple[Series, ...] = ()
@@ -83,7 +83,7 @@ def window(start: float, end: float, step: int | None = None) -> Window:
 
 
 def expand(promql: str, step: int) -> str:
-    """Replace `$__rate_interval`, as Grafana does: long enough for four scrapes, and for one step."""
+    """Replace `$__rate_interval` as Grafana does: long enough for four scrapes and for one step."""
     interval = max(step + SCRAPE_SECONDS, 4 * SCRAPE_SECONDS)
     return promql.replace("$__rate_interval", f"{interval}s")
 
@@ -91,8 +91,8 @@ def expand(promql: str, step: int) -> str:
 def columns(data: Any, grid: Window, *, legend: str = "", limit: int = MAX_SERIES) -> Columns:
     """Return the columns of a range query's `data`, in a stable order. Raises ChartError.
 
-    NaN and infinities become gaps, as does every moment without a sample; what cannot be read
-    is left out and counted in the note.
+    NaN and infinities become gaps, as does every time without a sample; unreadable series are left out
+    and counted in the note.
     """
     if not isinstance(data, dict) or data.get("resultType") != "matrix":
         raise ChartError(
@@ -141,7 +141,7 @@ def _series(metric: Mapping[str, Any], legend: str) -> Series:
 
 
 def label_of(labels: Mapping[str, str], legend: str) -> str:
-    """Return a series' name: `legend` with `{{label}}` filled in, or its labels as PromQL writes them."""
+    """Return a series' name: `legend` with `{{label}}` filled in, or its labels in PromQL's notation."""
     if legend.strip():
         filled = _PLACEHOLDER.sub(lambda found: labels.get(found[1], ""), legend).strip()
         return sanitize.line(filled, LABEL_LIMIT) or "value"
@@ -151,7 +151,7 @@ def label_of(labels: Mapping[str, str], legend: str) -> str:
 
 
 def _distinct(series: Iterable[Series]) -> tuple[Series, ...]:
-    """Number series whose legend gives them the same name."""
+    """Add numbers to series whose legend gives them the same name."""
     seen: dict[str, int] = {}
     named = []
     for one in series:
@@ -161,7 +161,7 @@ def _distinct(series: Iterable[Series]) -> tuple[Series, ...]:
 
 
 def _values(samples: list[Any], grid: Window) -> tuple[float | None, ...]:
-    """Put samples on the grid; Prometheus answers on it, so rounding only absorbs float noise."""
+    """Place samples on the grid; Prometheus already aligns them, so that rounding only removes float noise."""
     cells: list[float | None] = [None] * len(grid.times)
     for sample in samples:
         try:

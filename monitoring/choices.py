@@ -1,4 +1,4 @@
-"""The words for how services and targets are."""
+"""Choices for the status of services and targets."""
 
 from django.db import models
 
@@ -11,7 +11,7 @@ class Status(models.TextChoices):
 
 
 class Health(models.TextChoices):
-    """Prometheus's words for a target."""
+    """The health of a target, in Prometheus's terms."""
 
     UP = "up", "Up"
     DOWN = "down", "Down"

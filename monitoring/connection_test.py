@@ -1,4 +1,4 @@
-"""Asks an upstream once, without touching what is stored, and says what is wrong in one sentence."""
+"""Probes an upstream once, without changing stored data, and says in one sentence what is wrong."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,7 +25,7 @@ from portal.core.probing import ProbeAnswer, prober_of
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`warnings` are of a server that answers all the same."""
+    """The result of a test; `warnings` are about a server that does answer."""
 
     ok: bool
     sentence: str
@@ -33,7 +33,7 @@ class Result:
 
 
 def run(upstream: Upstream, *, actor: Any) -> Result:
-    """Return the verdict; a failure is audited as `integration.test_failed`."""
+    """Run the test and return its result; a failure is audited as `integration.test_failed`."""
     result = judge(upstream, *ask(upstream))
     if not result.ok:
         audit.record(
@@ -47,7 +47,7 @@ def run(upstream: Upstream, *, actor: Any) -> Result:
 
 
 def ask(upstream: Upstream) -> tuple[ProbeAnswer | str, datetime | None]:
-    """Return what the server says, or what is wrong with it, and when a certificate ends; reads no database."""
+    """Return the server's answer or what is wrong with it, and when its certificate expires; reads no database."""
     prober = prober_of(upstream.kind)
     if prober is None:
         kind = upstream.get_kind_display()
@@ -63,7 +63,7 @@ def ask(upstream: Upstream) -> tuple[ProbeAnswer | str, datetime | None]:
 def judge(
     upstream: Upstream, answer: ProbeAnswer | str, certificate_end: datetime | None
 ) -> Result:
-    """Join what the server said with what the portal has received from it."""
+    """Combine the server's answer with what the portal has received from it."""
     if isinstance(answer, str):
         return Result(False, answer)
     now = timezone.now()
@@ -105,7 +105,7 @@ def ask_prometheus(upstream: Upstream) -> ProbeAnswer:
 
 
 def ask_sentry(upstream: Upstream) -> ProbeAnswer:
-    """Read one page, in whichever order the server knows."""
+    """Read one page, in whichever order the server supports."""
     with Sentry(upstream) as client:
         try:
             page = client.issues()
@@ -125,7 +125,7 @@ def ask_elasticsearch(upstream: Upstream) -> ProbeAnswer:
 
 
 def ask_alertmanager(upstream: Upstream) -> ProbeAnswer:
-    """List what is there, and look whether its configuration tells us of alerts."""
+    """List its alerts, and check whether its configuration contains our webhook."""
     listed = alertmanager.fetch(upstream)
     now = timezone.now() + timedelta(seconds=listed.skew_seconds or 0)
     starts = [
@@ -145,7 +145,7 @@ def ask_alertmanager(upstream: Upstream) -> ProbeAnswer:
 
 
 def _has_hook(upstream: Upstream, failed: list[str]) -> bool | None:
-    """Return whether the configuration names our webhook; None when it keeps its URLs secret (since 0.26)."""
+    """Return whether the configuration contains our webhook; None if it hides its URLs (since 0.26)."""
     member = next((name for name in upstream.members if name not in failed), None)
     if member is None:
         return None

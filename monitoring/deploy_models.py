@@ -1,4 +1,4 @@
-"""Deploys: what was put where and when, told by the pipelines that did it."""
+"""Model for deploys: what was deployed where and when, as reported by pipelines."""
 
 import uuid
 from datetime import datetime
@@ -17,7 +17,7 @@ class DeployQuerySet(models.QuerySet["Deploy"]):
 
 
 class Deploy(models.Model):
-    """One version brought to one environment of a service. Append-only; `uid` makes retries safe."""
+    """A version deployed to one environment of a service. Append-only; `uid` makes retries safe."""
 
     uid = models.UUIDField(unique=True, default=uuid.uuid4)
     service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="deploys")

@@ -1,4 +1,4 @@
-"""Records deploys that pipelines tell of, and finds those of a chart's range."""
+"""Records deploys reported by pipelines, and finds those in a chart's range."""
 
 import uuid
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ MAX_MARKS = 100
 def register(
     service: Service, *, actor: Any, uid: uuid.UUID | None = None, **facts: Any
 ) -> tuple[Deploy, bool]:
-    """Store a deploy and return it with True, or the one that `uid` has already made with False."""
+    """Store a deploy and return it with True, or return the one already stored for `uid` with False."""
     name = audit.actor_of(actor).name
     with transaction.atomic():
         deploy, created = Deploy.objects.get_or_create(
@@ -32,7 +32,7 @@ def register(
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A deploy on a chart; `at` is a Unix time."""
+    """A deploy on a chart; `at` is in Unix time."""
 
     id: int
     service: str

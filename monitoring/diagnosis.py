@@ -1,10 +1,11 @@
-"""What is wrong with an upstream that does answer (pure): each a sentence with fault and cure, or nothing."""
+"""Diagnoses an upstream that does answer (pure): returns sentences with fault and cure, or nothing."""
 
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 CERTIFICATE_WARNING = timedelta(days=14)
-# A group waits, then Alertmanager tells; what began longer ago has been told and forgotten.
+# An alert must have been delivered if its age is between these: a younger one may still wait for its group,
+# and the deliveries of an older one may be forgotten.
 HOOK_PATIENCE = timedelta(minutes=15)
 HOOK_MEMORY = timedelta(hours=5)
 
@@ -31,7 +32,7 @@ def webhook(
     url: str,
     at: datetime,
 ) -> str:
-    """Judge whether Alertmanager tells us by webhook; `last_delivery` is of the last hours, or None."""
+    """Assess whether Alertmanager's webhook reaches us; `last_delivery` is within the last hours, or None."""
     if has_hook is False:
         return (
             f"Its configuration has no webhook to this portal, so alerts arrive only by polling. Add a receiver with"
@@ -48,7 +49,7 @@ def webhook(
 
 
 def hinted(sentence: str, status: int | None, url: str) -> str:
-    """Add to what a 404 says where the path may be wrong."""
+    """Add a hint to the message of a 404 when the path may be wrong."""
     if status != 404:
         return sentence
     path = urlsplit(url).path.rstrip("/")

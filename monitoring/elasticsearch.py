@@ -1,7 +1,7 @@
 """Client of Elasticsearch 7.10 to 9 and of OpenSearch over plain HTTP: the calls the portal needs.
 
 https://www.elastic.co/docs/api/doc/elasticsearch/ and https://docs.opensearch.org/latest/api-reference/ .
-The official clients refuse each other's servers, and servers of other versions.
+The official clients reject each other's servers, and servers of other versions.
 """
 
 from dataclasses import replace
@@ -18,17 +18,17 @@ TIMEOUT_SECONDS = 15.0
 
 
 class QueryRefusedError(UpstreamError):
-    """The server understood the request and refuses the query: the asker's to mend, in the server's words."""
+    """The server rejected the query itself, so that the user must correct it; the message is the server's."""
 
 
 class Elasticsearch:
-    """One cluster and the indices that are searched. Every method raises UpstreamError with a sentence."""
+    """One cluster and the indices to search. Every method raises UpstreamError."""
 
     def __init__(self, upstream: Upstream, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         index = str(upstream.option("index", "")).strip()
-        self.index = index if index.strip(".") else DEFAULT_INDEX  # dots alone lead out of the path
+        self.index = index if index.strip(".") else DEFAULT_INDEX  # only dots would leave the path
         target = target_of(upstream, upstream.members[0], timeout_seconds=timeout_seconds)
-        if key := target.credentials.get("token"):  # an API key; no server takes it as a bearer's
+        if key := target.credentials.get("token"):  # an API key, never sent as a bearer token
             target = replace(target, credentials={}, headers={"Authorization": f"ApiKey {key}"})
         self.client = Client(target)
 
@@ -39,7 +39,7 @@ class Elasticsearch:
         self.client.__exit__(*exc)
 
     def about(self) -> tuple[dict[str, Any], Reply]:
-        """Return the answer of the root: cluster, version and distribution."""
+        """Return the response of the root URL: cluster, version and distribution."""
         reply = self.client.get("/")
         decoded = reply.json()
         if not isinstance(decoded, dict) or not isinstance(decoded.get("version"), dict):
@@ -47,7 +47,7 @@ class Elasticsearch:
         return decoded, reply
 
     def health(self) -> dict[str, Any] | None:
-        """Return the health of the cluster; None where the account may not ask, or nobody may."""
+        """Return the health of the cluster; None when the account or the product does not permit that call."""
         try:
             decoded = self.client.get("/_cluster/health").json()
         except UpstreamError as error:
@@ -57,7 +57,7 @@ class Elasticsearch:
         return decoded if isinstance(decoded, dict) else None
 
     def search(self, body: dict[str, Any]) -> Any:
-        """Return the decoded reply. Raises QueryRefusedError with the server's words."""
+        """Return the decoded reply. Raises QueryRefusedError with the server's message."""
         path = f"/{quote(self.index, safe='*,-_.+:')}/_search"
         reply = self.client.post(
             f"{path}?ignore_unavailable=true&allow_no_indices=true", body, any_status=True
@@ -81,7 +81,7 @@ class Elasticsearch:
             )
         if (
             reply.status == 400 and said
-        ):  # nobody wrote a query: it is the mapping that does not fit
+        ):  # the query is not the user's, so the mapping must be the cause
             sentence = (
                 f"{self.client.target.base_url} cannot search {self.index!r}: {said.rstrip('.')}. Check the"
                 " mapping of these indices: the field @timestamp has to be a date."

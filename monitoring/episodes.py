@@ -1,4 +1,4 @@
-"""Alert episodes to shade on a chart: those a panel's matchers pick, overlapping its time range."""
+"""Finds the alert episodes to shade on a chart: those that match the panel and overlap its time range."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from alerts.models import Alert, State
 from portal.core.matchers import Matcher, MatcherError, all_match, parse
 
 MAX_EPISODES = 200
-# What a regular expression may look through in one request; newest first.
+# The most episodes that one request checks against regular expressions, newest first.
 MAX_SEARCHED = 20_000
 MAX_NAMES = 2_000
 FIELDS = ("id", "alertname", "severity", "state", "starts_at", "ends_at")
-# PostgreSQL has no skip scan for DISTINCT; this reads one index entry per name, not per episode.
+# PostgreSQL has no skip scan for DISTINCT; this query reads one index entry per name, not per episode.
 NAMES = """
     WITH RECURSIVE names AS (
         SELECT min(alertname) AS name FROM alerts_alert
@@ -25,7 +25,7 @@ NAMES = """
     )
     SELECT name FROM names WHERE name IS NOT NULL LIMIT %s
 """
-# What a shade on a chart may look like.
+# The styles of a shaded area on a chart.
 SHADES = [(level, level) for level in ("critical", "warning", "other")]
 LEVELS = {"critical": "critical", "page": "critical", "error": "critical", "warning": "warning"}
 
@@ -45,7 +45,7 @@ class Episode:
 
 
 def parsed(written: Iterable[str]) -> list[Matcher]:
-    """Return the matchers that can be read; a form refuses the others before they are stored."""
+    """Return the matchers that parse; the form rejects others before they are stored."""
     found = []
     for text in written:
         try:
@@ -68,7 +68,7 @@ def episodes(written: Iterable[str], *, start: float, end: float) -> tuple[Episo
     if by_name:
         names = [name for name in _names() if all_match(by_name, {"alertname": name})]
         rows = rows.filter(alertname__in=names)
-    # Labels that must be equal are looked up in the database, the rest is judged here.
+    # The database looks up labels that must be equal; the other matchers are evaluated here.
     if equal := {m.name: m.value for m in others if m.operator == "=" and m.value}:
         rows = rows.filter(labels__contains=equal)
     enough = MAX_SEARCHED if others else MAX_EPISODES
@@ -83,7 +83,7 @@ def episodes(written: Iterable[str], *, start: float, end: float) -> tuple[Episo
 
 
 def _names() -> list[str]:
-    """Return the names of all alerts there ever were, hopping from one to the next in their index."""
+    """Return the names of all alerts in the history, by skipping from one to the next in their index."""
     with connection.cursor() as cursor:
         cursor.execute(NAMES, [MAX_NAMES])
         return [row[0] for row in cursor.fetchall()]

@@ -1,4 +1,4 @@
-"""Links to Grafana: the expression of a chart in Explore, a service on the dashboards of docker/grafana.
+"""Builds links to Grafana: a chart's expression in Explore, and a service's dashboard from docker/grafana.
 
 https://grafana.com/docs/grafana/latest/explore/get-started-with-explore/
 """
@@ -8,13 +8,13 @@ from urllib.parse import quote, urlencode
 
 from django.conf import settings
 
-# As docker/grafana names them.
+# As named in docker/grafana.
 DATASOURCE = "prometheus"
 SERVICES = "portal-api"
 
 
 def explore_url(promql: str, *, start: float, end: float, datasource: str = DATASOURCE) -> str:
-    """Return Explore with an expression between two Unix times; nothing without GRAFANA_URL."""
+    """Return the URL of Explore with an expression between two Unix times; empty without GRAFANA_URL."""
     if not settings.GRAFANA_URL:
         return ""
     source = {"type": "prometheus", "uid": datasource}
@@ -28,7 +28,7 @@ def explore_url(promql: str, *, start: float, end: float, datasource: str = DATA
 
 
 def service_url(slug: str) -> str:
-    """Return the requests of a service over the last day; nothing without GRAFANA_URL."""
+    """Return the URL of the requests to a service over the last day; empty without GRAFANA_URL."""
     if not settings.GRAFANA_URL:
         return ""
     wanted = urlencode({"var-service": slug, "from": "now-24h", "to": "now"}, quote_via=quote)

@@ -1,1 +1,1 @@
-"""Checks ask services from outside: questions, answers, flips, uptime, alerts."""
+"""Checks probe services from outside: definitions, results, status flips, uptime and alerts."""

@@ -16,7 +16,7 @@ def labels_of(check: Check) -> dict[str, str]:
 def update_alert(check: Check, status: str, result: ProbeResult, *, at: datetime) -> None:
     """Raise, change or clear the alert of `check` after a flip to `status`.
 
-    Unknown changes nothing: a probe that could not be made is no recovery.
+    Unknown changes nothing: a probe that could not be made does not prove a recovery.
     """
     if status == UP:
         clear_alert(alertname=ALERTNAME, labels=labels_of(check), at=at)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 UP, DEGRADED, DOWN, UNKNOWN = "up", "degraded", "down", "unknown"
 _RANK = {UP: 0, DEGRADED: 1, DOWN: 2, UNKNOWN: 2}
-# A check whose last run is longer ago than this was not watched in between.
+# If the last run of a check is longer ago than this, the time in between counts as unwatched.
 GAP_INTERVALS = 3
 GAP_GRACE = timedelta(seconds=60)
 
@@ -64,7 +64,7 @@ def decide(
     flips: list[Flip] = []
     status, since, pending = known.status, known.since, known.pending_count
     if gap := unwatched_since(known, policy, at=at):
-        # The time without runs counts as neither up nor down.
+        # Time without runs counts as neither up nor down.
         flips.append(Flip(status, UNKNOWN, gap, "It was not checked for some time."))
         status, since, pending = UNKNOWN, gap, 0
     if result.status == status:

@@ -1,4 +1,4 @@
-"""The form of a check: fields by kind, headers that are never shown again, and a look at the PromQL."""
+"""The form of a check: fields by kind, write-only headers, and validation of the PromQL."""
 
 from typing import Any
 

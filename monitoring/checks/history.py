@@ -1,4 +1,4 @@
-"""How a service or a check has been over a window: stretches, uptime, and the latency of its hours."""
+"""Reads the history of a service or check over a window: spans of status, uptime, and hourly latency."""
 
 import re
 from collections.abc import Collection
@@ -24,7 +24,7 @@ class History:
 
 
 def window_of(written: str) -> timedelta:
-    """Return the length of `30d`, `24h` or `4w`. Raises ValueError with a sentence."""
+    """Return the length of a window such as `30d`, `24h` or `4w`. Raises ValueError with a sentence."""
     match = _WINDOW.match(written.strip())
     length = int(match[1]) * _UNITS[match[2]] if match else timedelta()
     if not timedelta() < length <= MAX_WINDOW:
@@ -42,7 +42,7 @@ def of_check(check: Check, *, start: datetime, end: datetime) -> History:
 
 
 def _history(changes: QuerySet[StatusChange], *, start: datetime, end: datetime) -> History:
-    """Cut the window at its flips; before the first one ever, nothing is known."""
+    """Split the window at its flips; the status before the very first one is unknown."""
     inside = changes.filter(at__gt=start, at__lt=end).order_by("at", "id")
     flips = list(inside.values_list("at", "new_status"))
     before = (

@@ -1,4 +1,4 @@
-"""Checks of services from outside: what is asked, how often, and what the last answers were."""
+"""Models for checks of services from outside: what to probe, how often, and the latest results."""
 
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
@@ -37,7 +37,7 @@ class CheckKind(models.TextChoices):
 
 
 class Comparison(models.TextChoices):
-    """How each value of a PromQL answer is compared while all is well."""
+    """The comparison that holds for every value of a PromQL result while the check is up."""
 
     GREATER = ">", "greater than"
     AT_LEAST = ">=", "at least"
@@ -52,15 +52,15 @@ class CheckQuerySet(models.QuerySet["Check"]):
         return self.filter(enabled=True)
 
     def overdue(self, *, at: datetime) -> "CheckQuerySet":
-        """Return checks that should have run a minute ago: the worker does not keep up, or is away."""
+        """Return checks that are a minute overdue, because the worker does not keep up or is not running."""
         return self.enabled().filter(next_run_at__lt=at - GRACE)
 
 
 class Check(models.Model):
-    """One question to one service, asked every `interval_seconds`.
+    """A probe of one service that runs every `interval_seconds`.
 
-    Its status flips only after `failures_to_flip` answers in a row, so that one lost packet wakes
-    nobody. The columns from `next_run_at` on belong to the runner.
+    Its status flips only after `failures_to_flip` results in a row, so that a single lost packet raises
+    no alert. Only the runner writes the columns from `next_run_at` on.
     """
 
     Kind = CheckKind
@@ -197,7 +197,7 @@ class Check(models.Model):
         return reverse("admin:monitoring_check_change", args=[self.pk])
 
     def clean(self) -> None:
-        """Refuse a check that could never succeed, with a word on what to write."""
+        """Reject a check that could never succeed, and say what to write instead."""
         try:
             if self.kind == CheckKind.HTTP:
                 self.target = url_of(self.target)
@@ -220,7 +220,7 @@ class Check(models.Model):
         return self.target if self.kind == CheckKind.HTTP else f"//{self.target}"
 
     def shown(self, *, at: datetime) -> tuple[str, str]:
-        """Return status and sentence as far as they can be known at `at`."""
+        """Return status and sentence as known at `at`: unknown if the last result is too old."""
         if not self.enabled:
             return Status.UNKNOWN, "This check is disabled."
         if self.last_run_at is None:
@@ -234,13 +234,13 @@ class Check(models.Model):
 
     @property
     def fresh_until(self) -> datetime:
-        """Return until when the last answer counts."""
+        """Return until when the last result is valid."""
         last = self.last_run_at or self.created_at
         return last + timedelta(seconds=self.interval_seconds * OVERDUE_INTERVALS) + GRACE
 
 
 class CheckHour(models.Model):
-    """How a check went in one hour: number of answers, and their latency in seconds."""
+    """The results of a check in one hour: their number, and their latency in seconds."""
 
     check_row = models.ForeignKey(Check, on_delete=models.CASCADE, related_name="hours")
     hour = models.DateTimeField()
@@ -252,7 +252,7 @@ class CheckHour(models.Model):
     class Meta:
         default_permissions = ()
         constraints = (
-            # Also the index of a check's page: its hours in order.
+            # Also the index for a check's page: its hours in order.
             models.UniqueConstraint(fields=["check_row", "hour"], name="check_hour_once"),
         )
 

@@ -1,4 +1,4 @@
-"""Asks one check's question and says how it went. Touches no database: it runs in threads."""
+"""Runs the probe of one check. Must not use the database, because it runs in threads."""
 
 import ssl
 import time
@@ -26,7 +26,7 @@ NO_PROMETHEUS = "No Prometheus is connected. Add one under Upstreams."
 
 
 def probe(check: Check, prometheus: Upstream | None) -> ProbeResult:
-    """Return how the check's question was answered; never raises for what the other side does."""
+    """Run the probe and return its result; never raises, whatever the target does."""
     began = time.monotonic()
     try:
         answer = _PROBES[check.kind](check, prometheus)
@@ -43,7 +43,7 @@ def probe(check: Check, prometheus: Upstream | None) -> ProbeResult:
 
 
 def _failed(check: Check, error: UpstreamError) -> ProbeResult:
-    """Return the answer for a failed request; what we may not or cannot ask says nothing of the target."""
+    """Return the result for a failed request; it is unknown if we were not allowed or able to send it."""
     said = str(error)
     if error.fault == Fault.TIMEOUT:
         said = f"It did not answer within {check.timeout_seconds:g} seconds."
@@ -115,7 +115,7 @@ def _tls(check: Check, _prometheus: Upstream | None) -> ProbeResult:
 def judge_certificate(
     ends: datetime, *, at: datetime, warn: timedelta, latency: float
 ) -> ProbeResult:
-    """Return the answer for a certificate that ends at `ends`."""
+    """Return the result for a certificate that expires at `ends`."""
     left = ends - at
     if left <= timedelta():
         said = f"The certificate expired on {ends:%Y-%m-%d}. Renew it on that server."
@@ -146,7 +146,7 @@ def _promql(check: Check, prometheus: Upstream | None) -> ProbeResult:
 
 
 class _explained:
-    """Turns what a socket raises into an UpstreamError."""
+    """Convert exceptions of a socket into an UpstreamError."""
 
     def __init__(self, check: Check) -> None:
         self.check = check

@@ -1,6 +1,6 @@
-"""Writes results of checks: their state, flips, hours, the services' status and alerts, in one transaction.
+"""Writes the results of checks in one transaction: state, flips, hours, status of services, and alerts.
 
-Results without a flip take a fixed number of statements, however many there are.
+Results without a flip take a fixed number of statements, whatever their number.
 """
 
 from collections.abc import Sequence
@@ -64,7 +64,7 @@ def write(outcomes: Sequence[Outcome], *, at: datetime) -> None:
 def _update_alerts(
     flipped: Sequence[Outcome], next_states: dict[int, NextState], *, at: datetime
 ) -> None:
-    """Raise and clear alerts, by the checks as stored now: one may have been renamed or disabled meanwhile."""
+    """Raise and clear alerts for the checks as stored now: one may have been renamed or disabled meanwhile."""
     if not flipped:
         return
     now = Check.objects.select_related("service").in_bulk([o.check.pk for o in flipped])

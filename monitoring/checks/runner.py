@@ -1,10 +1,10 @@
-"""Runs the checks that are due, many at once, for a few seconds; one runner per portal at a time.
+"""Runs due checks in parallel, in rounds of a few seconds, with one runner per portal at a time.
 
-A round claims due checks, asks them in threads and writes their answers as they come. It ends when
-nothing is due, or after ROUND_SECONDS. While a target hangs the round goes on, up to
-MAX_ROUND_SECONDS: that target holds one thread, not a process of the worker. Then the round stops
-claiming, gives its lock to the next one, and waits for what is still out; as no timeout is longer
-than a round may last, there are never more than two.
+A round claims due checks, probes them in threads and writes the results as they arrive. It ends when
+nothing is due, or after ROUND_SECONDS. While a target hangs, the round continues up to
+MAX_ROUND_SECONDS, so that the target occupies one thread and not a worker process. Then the round stops
+claiming, releases its lock to the next one, and waits for the remaining results. Because no timeout is
+longer than a round may last, there are never more than two rounds at once.
 """
 
 import logging
@@ -31,16 +31,16 @@ HANGS_AFTER_SECONDS = 1.0
 LOOK_SECONDS = 0.25
 MAX_AT_ONCE = 128
 LEASE_MARGIN = timedelta(seconds=30)
-# Names the lock in PostgreSQL.
+# Key of the advisory lock in PostgreSQL.
 LOCK = 0x706F7274616C01
 
 
-# What is being asked, and since when.
+# The running probes, and when each started.
 Out = dict["Future[ProbeResult]", tuple[Check, float]]
 
 
 def run_round(*, seconds: float = ROUND_SECONDS) -> int:
-    """Run due checks for `seconds`; return how many answers were written, 0 when another runs."""
+    """Run due checks for `seconds`; return the number of results written, 0 if another round is running."""
     out: Out = {}
     pool = ThreadPoolExecutor(MAX_AT_ONCE, thread_name_prefix="check")
     try:
@@ -50,7 +50,7 @@ def run_round(*, seconds: float = ROUND_SECONDS) -> int:
             written = _claim_and_collect(pool, out, seconds=seconds)
         return written + _collect_rest(out)
     finally:
-        # A thread that hangs in a name look-up cannot be stopped, and is not waited for.
+        # A thread that hangs in a DNS lookup cannot be stopped, so do not wait for it.
         pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -68,7 +68,7 @@ def _claim_and_collect(pool: ThreadPoolExecutor, out: Out, *, seconds: float) ->
 
 
 def _is_over(out: Out, lasted: float, seconds: float) -> bool:
-    """True when the round has had its time; a target that hangs prolongs it."""
+    """True when the time of the round is over; a hanging target prolongs it."""
     if lasted < seconds:
         return False
     oldest = min((asked_at for _, asked_at in out.values()), default=None)
@@ -84,10 +84,10 @@ def _collect_rest(out: Out) -> int:
 
 
 def _collect(out: Out, *, seconds: float) -> int:
-    """Write the answers that are there after `seconds`; one that is overdue is taken as a timeout."""
+    """Write the results that have arrived after `seconds`; an overdue one counts as a timeout."""
     began = time.monotonic()
     done, _ = wait(out, timeout=seconds, return_when=FIRST_COMPLETED)
-    # Answers come in swarms: writing them together costs a fixed number of statements.
+    # Results arrive in bursts; writing them together costs a fixed number of statements.
     if done and (rest := seconds - (time.monotonic() - began)) > 0:
         done, _ = wait(out, timeout=min(rest, 0.05))
     overdue = [future for future in out if future not in done and _is_overdue(out[future])]
@@ -101,11 +101,11 @@ def _collect(out: Out, *, seconds: float) -> int:
 
 
 def _write(outcomes: list[Outcome]) -> None:
-    """Write answers together; when that fails, each alone, so that one check cannot stop the others."""
+    """Write results together; if that fails, write each alone, so that one check cannot block the others."""
     try:
         results.write(outcomes, at=timezone.now())
     except InterfaceError:
-        raise  # the connection is gone, and the lock with it
+        raise  # the connection is lost, and the lock with it
     except Exception:
         log.exception("%d results could not be written together.", len(outcomes))
         for outcome in outcomes:
@@ -116,7 +116,7 @@ def _write(outcomes: list[Outcome]) -> None:
 
 
 def _is_overdue(asked: tuple[Check, float]) -> bool:
-    """True when a thread did not even keep its own timeout, as in a name look-up."""
+    """True when a thread has exceeded even its own timeout, as it can in a DNS lookup."""
     check, at = asked
     return time.monotonic() > at + check.timeout_seconds + 2
 
@@ -134,7 +134,7 @@ def _answer(future: "Future[ProbeResult]", check: Check) -> ProbeResult:
 
 
 class _Servers:
-    """The Prometheus of each PromQL check, read once per round: threads touch no database."""
+    """The Prometheus of each PromQL check, read once per round, because threads must not use the database."""
 
     def __init__(self) -> None:
         self.default = default_prometheus()
@@ -146,10 +146,10 @@ class _Servers:
 
 
 def claim_due(*, at: datetime, limit: int) -> list[Check]:
-    """Return checks that are due, each given to one caller, and lease them.
+    """Lease the checks that are due and return them; each is returned to only one caller.
 
-    The next run stays on the check's own grid, so that intervals do not drift with the answers. A check
-    that ran in the future is due as well: the clock has been set back, and its grid begins anew.
+    The next run stays on the check's fixed grid, so that slow answers do not make intervals drift. A check
+    whose last run is in the future is due as well: the clock has been set back, and its grid starts again.
     """
     return list(
         Check.objects.raw(

@@ -1,4 +1,4 @@
-"""The values of an instant query, and which of them break a condition (pure)."""
+"""Reads the values of an instant query, and finds those that break a condition (pure)."""
 
 import math
 import operator
@@ -18,7 +18,7 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
 
 
 class SampleError(ValueError):
-    """The answer has no values to compare; the text is a finished sentence."""
+    """The answer has no values to compare; the message is a full sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Sample:
 def samples(data: Any) -> list[Sample]:
     """Return the values of a vector or scalar. Raises SampleError when there are none, or too many.
 
-    No value is no good news: an expression that finds nothing cannot tell that all is well.
+    An empty result must not count as success: an expression that finds nothing proves nothing.
     """
     kind = data.get("resultType") if isinstance(data, dict) else None
     result = data.get("result") if isinstance(data, dict) else None
@@ -73,6 +73,6 @@ def _sample(item: Any) -> Sample | None:
 
 
 def failing(found: Iterable[Sample], comparison: str, threshold: float) -> list[Sample]:
-    """Return the values that do not compare so with `threshold`."""
+    """Return the values for which the comparison with `threshold` does not hold."""
     holds = _COMPARE[comparison]
     return [sample for sample in found if not holds(sample.value, threshold)]

@@ -1,4 +1,4 @@
-"""What people do with checks. Behind the admin and the API."""
+"""Changes to checks by people, for the admin and the API."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -21,14 +21,14 @@ KEEP_HOURS = timedelta(days=400)
 
 @transaction.atomic
 def save(check: Check, *, changed: Iterable[str] = ()) -> Check:
-    """Store a new check, or the `changed` fields of one; its diff is audited by the tracked model.
+    """Store a new check, or the `changed` fields of an existing one; model tracking audits the diff.
 
-    Only those columns are written: the runner may be writing the others at this moment.
+    Only those columns are written, because the runner may be writing the others at the same time.
     """
     if check._state.adding:
         check.save()
     else:
-        # Locked, so that a result is written either before this change or by the changed check.
+        # Locked, so that a result is written either before this change or for the changed check.
         rows = Check.objects.select_related("service").select_for_update(of=("self",))
         before = rows.get(pk=check.pk)
         fields = sorted({*changed} - {"id"})
@@ -42,7 +42,7 @@ def save(check: Check, *, changed: Iterable[str] = ()) -> Check:
 
 
 def _move_alert(before: Check, now: Check) -> None:
-    """Keep the alert in line with the check: its names, its severity; a switched-off check is mute."""
+    """Update the alert to the check's names and severity; a disabled check has no alert."""
     silent = not now.enabled or not now.raises_alert
     renamed = alerting.labels_of(before) != alerting.labels_of(now)
     if silent or renamed:
@@ -51,7 +51,7 @@ def _move_alert(before: Check, now: Check) -> None:
         )
         alerting.end(before, reason=reason)
     at = timezone.now()
-    # After a longer pause the next results flip the status anew, which raises the alert.
+    # After a longer pause, the next results flip the status again, which raises the alert.
     returned = not before.enabled and at <= before.fresh_until
     woken = not before.raises_alert or renamed or returned or before.severity != now.severity
     if woken and not silent and before.status in (DOWN, DEGRADED):
@@ -61,7 +61,7 @@ def _move_alert(before: Check, now: Check) -> None:
 @transaction.atomic
 def delete(check: Check) -> None:
     service_id = check.service_id
-    # Before the alert, as the runner locks them: each would else wait for the other.
+    # Before the alert, in the same order as the runner, to avoid a deadlock.
     Check.objects.select_for_update().filter(pk=check.pk).first()
     alerting.end(check, reason="The check was deleted.")
     check.delete()
@@ -69,7 +69,7 @@ def delete(check: Check) -> None:
 
 
 def run_now(check: Check, *, actor: Any) -> ProbeResult:
-    """Run the check once now and record the result like any other; a running worker keeps its lease."""
+    """Run the check once now and record the result like any other; the lease of a running worker is kept."""
     prometheus = check.upstream or default_prometheus()
     result = probe(check, prometheus)
     now = timezone.now()
@@ -82,5 +82,5 @@ def run_now(check: Check, *, actor: Any) -> ProbeResult:
 
 
 def forget_old_hours(*, at: datetime) -> int:
-    """Delete hours older than a year and a bit."""
+    """Delete hours beyond the retention period of a little more than a year."""
     return CheckHour.objects.filter(hour__lt=at - KEEP_HOURS).delete()[0]

@@ -1,4 +1,4 @@
-"""SVG coordinates for small charts: a strip of statuses, and a curve of latencies (pure)."""
+"""Computes SVG coordinates for small charts: a strip of statuses, and a curve of latencies (pure)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from datetime import datetime
 from monitoring.checks.uptime import Span
 
 WIDTH, HEIGHT = 1000.0, 60.0
-# A narrower bar could not be seen.
+# A narrower bar would be invisible.
 MIN_BAR_WIDTH = 2.0
 
 

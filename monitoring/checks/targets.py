@@ -1,4 +1,4 @@
-"""What a check is pointed at: URLs, and host:port (pure)."""
+"""Validates the targets of checks: URLs, and host:port (pure)."""
 
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -8,7 +8,7 @@ MAX_HEADERS = 20
 
 
 class TargetError(ValueError):
-    """The text names no target; the message says what to write."""
+    """The text is not a valid target; the message says what to write."""
 
 
 def url_of(written: str) -> str:

@@ -1,4 +1,4 @@
-"""Uptime of a window from flips of a status (pure)."""
+"""Computes the uptime of a window from the flips of a status (pure)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ STATUSES = ("up", "degraded", "down", "unknown")
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of one status."""
+    """A period with one status."""
 
     status: str
     start: datetime
@@ -37,7 +37,7 @@ class Uptime:
 def spans(
     flips: Iterable[tuple[datetime, str]], *, before: str, start: datetime, end: datetime
 ) -> list[Span]:
-    """Return the window cut at each flip. `flips` are (time, new status); `before` held at `start`."""
+    """Return the window split at each flip. `flips` are (time, new status); `before` is the status at `start`."""
     inside = sorted(((at, new) for at, new in flips if start < at < end), key=lambda flip: flip[0])
     edges = [(start, before or "unknown"), *inside, (end, "")]
     cut = [Span(status, a, b) for (a, status), (b, _) in pairwise(edges) if b > a]
@@ -51,9 +51,9 @@ def spans(
 
 
 def uptime(stretches: Iterable[Span]) -> Uptime:
-    """Return how much of the known time it was up or degraded: it answered, if badly.
+    """Return the share of the known time in which it was up or degraded, that is, in which it answered.
 
-    Unknown time counts neither way; a down stretch that began before the window is an incident.
+    Unknown time counts neither way; a period of down that began before the window counts as an incident.
     """
     seconds = dict.fromkeys(STATUSES, 0.0)
     incidents = 0

@@ -1,1 +1,1 @@
-"""Scrape targets that the portal hands to Prometheus over HTTP service discovery."""
+"""Provides scrape targets to Prometheus over HTTP service discovery."""

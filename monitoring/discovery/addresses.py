@@ -1,4 +1,4 @@
-"""What may be handed to Prometheus as a target (pure); each refusal says what to write."""
+"""Validates scrape targets for Prometheus (pure); each error says what to write."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ MAX_LABELS = 20
 
 
 def check_address(written: str) -> str:
-    """Return `host:port` or `[IPv6]:port` in one spelling. Raises TargetError."""
+    """Return `host:port` or `[IPv6]:port` in normal form. Raises TargetError."""
     host, port = address_of(written)
     if "%" in host:
         raise TargetError("Remove the zone of the IPv6 address: Prometheus cannot use it.")
@@ -33,7 +33,7 @@ def check_address(written: str) -> str:
 
 
 def _check_name(host: str) -> None:
-    """Refuse what is no DNS name, numbers that some resolvers take for an address included."""
+    """Reject what is not a DNS name, including numbers that some resolvers take for an address."""
     labels = host.rstrip(".").split(".")
     if host.rstrip(".").lower() in FORBIDDEN_NAMES:
         raise _metadata(host)
@@ -54,13 +54,13 @@ def _metadata(host: str) -> TargetError:
 
 
 def check_path(written: str) -> None:
-    """Accept a path without query: Prometheus takes parameters elsewhere. Raises TargetError."""
+    """Accept a path without a query: Prometheus takes parameters elsewhere. Raises TargetError."""
     if not re.fullmatch(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*", written, re.A):
         raise TargetError("Write a path that starts with /, without ? or #, for example /metrics.")
 
 
 def check_labels(labels: Any) -> None:
-    """Check the labels a target adds to its series. Raises GrammarError."""
+    """Check the labels that a target adds to its series. Raises GrammarError."""
     if not isinstance(labels, Mapping) or len(labels) > MAX_LABELS:
         raise GrammarError(
             f'Labels must be an object of at most {MAX_LABELS} strings, for example {{"zone": "a"}}.'
@@ -95,7 +95,7 @@ class Scraped:
 def document(targets: Iterable[Scraped]) -> list[dict[str, Any]]:
     """Return http_sd's list: targets of the same service, path and labels share a group.
 
-    The slug becomes the labels `job` and `service`, by which alerts and targets find the service again.
+    The slug becomes the labels `job` and `service`, by which alerts and targets are assigned to the service.
     https://prometheus.io/docs/prometheus/latest/http_sd/
     """
     ordered = sorted(targets, key=lambda target: (target.group, target.address))

@@ -1,4 +1,4 @@
-"""Scrape targets in the admin: a list of their own, and rows on the page of their service."""
+"""Admin for scrape targets: a separate list, and rows on the page of their service."""
 
 from typing import ClassVar
 
@@ -24,7 +24,7 @@ class ScrapeTargetForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class ScrapeTargetInline(TabularInline):
-    """On the page of a service: what Prometheus scrapes of it."""
+    """The scrape targets on the page of a service."""
 
     model = ScrapeTarget
     form = ScrapeTargetForm

@@ -1,4 +1,4 @@
-"""What Prometheus shall scrape for a service; it learns of it over HTTP service discovery."""
+"""Model for the addresses of a service that Prometheus scrapes, found by HTTP service discovery."""
 
 import re
 from typing import Any
@@ -34,7 +34,7 @@ class Scheme(models.TextChoices):
 
 
 class ScrapeTarget(models.Model):
-    """One address of a service at which it tells its metrics."""
+    """An address at which a service exposes its metrics."""
 
     service = models.ForeignKey(Service, on_delete=models.CASCADE, related_name="scrape_targets")
     address = models.CharField(
@@ -60,7 +60,7 @@ class ScrapeTarget(models.Model):
             models.CheckConstraint(
                 condition=Q(scheme__in=Scheme.values), name="scrape_target_scheme_known"
             ),
-            # Prometheus would scrape it twice and refuse half of the samples.
+            # Prometheus would scrape a duplicate twice, and reject half of the samples.
             models.UniqueConstraint(
                 fields=["service", "address", "scheme", "metrics_path"],
                 name="scrape_target_once_per_service",
@@ -75,7 +75,7 @@ class ScrapeTarget(models.Model):
         return reverse("admin:monitoring_scrapetarget_change", args=[self.pk])
 
     def clean(self) -> None:
-        """Bring the address into one spelling, or say what to write."""
+        """Convert the address to normal form, or say what to write instead."""
         written = re.sub(r"^https?://", "", self.address.strip(), flags=re.I).rstrip("/")
         try:
             self.address = check_address(written)

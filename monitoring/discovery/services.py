@@ -1,4 +1,4 @@
-"""The document that Prometheus's HTTP service discovery reads: one query, whatever the number of targets."""
+"""Builds the document for Prometheus's HTTP service discovery with one query, whatever the number of targets."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from monitoring.models import ScrapeTarget
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The JSON as bytes; `etag` changes with it, and only with it."""
+    """The JSON as bytes; `etag` changes exactly when it does."""
 
     body: bytes
     etag: str

@@ -1,1 +1,1 @@
-"""Application errors: issues of a Sentry (or GlitchTip), kept in step and acted upon."""
+"""Application errors: synchronises issues with Sentry (or GlitchTip), and changes them there."""

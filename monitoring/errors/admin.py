@@ -1,4 +1,4 @@
-"""Errors in the admin: a list with filters and actions. What it does is in services."""
+"""Admin for errors: a list with filters and actions, which call the services."""
 
 from collections.abc import Callable
 from functools import partial
@@ -29,7 +29,7 @@ STATUS_COLOURS = {
     "Gone": "info",
 }
 LEVEL_COLOURS = {"fatal": "danger", "error": "danger", "warning": "warning", "info": "info"}
-# Each is a request to Sentry, and the browser waits for all of them.
+# Each one is a request to Sentry, and the browser waits for all of them.
 MOST_AT_ONCE = 50
 
 

@@ -1,4 +1,4 @@
-"""The filters of the list of errors. Without a choice it shows what is unresolved."""
+"""The filters of the list of errors; by default it shows the unresolved ones."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -28,7 +28,7 @@ class StatusFilter(ChosenFilter):
                 ("gone", "Gone from Sentry"), ("all", "All")]  # fmt: skip
 
     def choices(self, changelist: Any) -> Iterator[Any]:
-        """Call the unfiltered choice what it is: the unresolved ones."""
+        """Label the default choice "unresolved" rather than "all"."""
         for number, choice in enumerate(super().choices(changelist)):
             yield {**choice, "display": "Unresolved"} if number == 0 else choice
 

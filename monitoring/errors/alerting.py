@@ -1,4 +1,4 @@
-"""New and regressed errors as alerts, for the projects an upstream's option `alert_projects` names."""
+"""Raises alerts for new and regressed errors, for the projects in an upstream's option `alert_projects`."""
 
 from datetime import datetime
 
@@ -17,8 +17,8 @@ LABELS = ("sentry", "project", "issue")
 def update_alerts(upstream: Upstream, plan: Plan, *, old_until: datetime | None) -> None:
     """Raise and clear the alerts that follow from a plan.
 
-    An issue that is new to the portal and began before `old_until` raises none. The alert of an issue that
-    ended is cleared even if the option `alert_projects` no longer names its project.
+    An issue that is new to the portal but began before `old_until` raises none. The alert of an issue that
+    has ended is cleared even if `alert_projects` no longer contains its project.
     """
     wanted = frozenset(upstream.option("alert_projects", []))
     ended = [entry.listed for entry in plan.entries if ENDS & {*entry.steps}]
@@ -46,7 +46,7 @@ def _open_among(upstream: Upstream, issue_ids: set[str]) -> list[dict[str, str]]
 
 
 def clear(issue: ErrorIssue, *, reason: str) -> None:
-    """End the alert of an issue that somebody resolved or ignored, or that is gone, if there is one."""
+    """Clear the alert, if any, of an issue that was resolved, ignored or deleted."""
     labels = _labels(issue.upstream, issue.project, issue.issue_id)
     if Alert.objects.open().filter(alertname=ALERTNAME, labels__contains=labels).exists():
         alerts.clear_alert(alertname=ALERTNAME, labels=labels, reason=reason)

@@ -1,6 +1,6 @@
-"""How much one poll of a Sentry reads, and how many issues of one Sentry are kept.
+"""Limits how much one poll of a Sentry reads, and how many issues of one Sentry are stored.
 
-A server may be busy, broken or invent pages without end; each poll ends, and the table with it.
+Whether a server is busy, broken or returns pages without end, each poll and the table stay limited.
 """
 
 import time
@@ -15,7 +15,7 @@ MOST_KEPT = 500_000
 
 @dataclass(slots=True)
 class Bounds:
-    """What one poll has spent. `ends` is on the monotonic clock."""
+    """What one poll has used up. `ends` is in monotonic time."""
 
     ends: float
     pages: int = 0

@@ -1,4 +1,4 @@
-"""The latest event of an issue as a short stack trace (pure): hostile JSON in, text out.
+"""Renders the latest event of an issue as a short stack trace (pure); the JSON may be hostile.
 
 https://docs.sentry.io/api/events/retrieve-an-issue-event/
 """
@@ -34,7 +34,7 @@ class Raised:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Exceptions innermost first, each with its frames, the one that raised it on top."""
+    """Exceptions, innermost first; each with its frames, beginning with the one that raised it."""
 
     id: str
     created_at: str
@@ -67,7 +67,7 @@ def latest(decoded: Any) -> Event:
 
 
 def _trace_of(event: dict[str, Any]) -> str:
-    """Return the id of the trace the error happened in, nothing when the event tells none."""
+    """Return the id of the trace in which the error occurred; empty when the event has none."""
     found = _of(_of(event, "contexts"), "trace").get("trace_id")
     return found if isinstance(found, str) and _TRACE.fullmatch(found) else ""
 

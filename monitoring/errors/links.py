@@ -1,8 +1,8 @@
-"""Pagination by the Link header (RFC 8288) as Sentry and its relatives write it (pure).
+"""Parses the pagination Link header (RFC 8288) of Sentry and compatible servers (pure).
 
-Sentry always names both directions and says `results="false"` at the end. GlitchTip wraps the whole
-header in braces and quotes; others quote otherwise, or page by a parameter of their own. Only the query
-of the next link is used: whatever host it names, the next page is asked of the server that was configured.
+Sentry always sends both directions, with `results="false"` at the end. GlitchTip wraps the whole header
+in braces and quotes; others quote differently, or use their own parameter. Only the query of the next
+link is used: whatever host the link names, the next page is requested from the configured server.
 """
 
 import re
@@ -15,9 +15,9 @@ _PARAMETER = re.compile(rf";\s*([\w*-]+)\s*=\s*({_VALUE})")
 
 
 def next_query(header: str) -> str | None:
-    """Return the query of the next page, None when this one is the last.
+    """Return the query of the next page, or None if this is the last one.
 
-    A link without `results=` counts as one that has results, as RFC 8288 knows no such word.
+    A link without `results=` counts as one with results, because RFC 8288 does not define that parameter.
     """
     for target, written in _LINK.findall(header[:20_000]):
         said = _PARAMETER.findall(written)

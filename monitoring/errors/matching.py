@@ -1,4 +1,4 @@
-"""Which service an issue belongs to: by matchers on its labels, else the one called like its project."""
+"""Finds the service of an issue: by matchers on its labels, else by the name of its project."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -8,14 +8,14 @@ from portal.core.catalogue import Catalogue
 
 
 def catalogue_mark(projects: Iterable[str]) -> str:
-    """Return a short text that changes when issues may belong elsewhere than before."""
+    """Return a short string that changes when issues may have to be assigned to other services."""
     catalogue = Catalogue.load()
     judged_by = repr((sorted(catalogue.by_slug.items()), catalogue.with_matchers, sorted(projects)))
     return hashlib.blake2b(judged_by.encode(), digest_size=16).hexdigest()
 
 
 def service_finder() -> ServiceOf:
-    """Return a function over the catalogue as it is now; issues of the same labels are judged once."""
+    """Return a function that looks up services in the current catalogue, once per set of labels."""
     catalogue = Catalogue.load()
     judged: dict[tuple[tuple[str, str], ...], int | None] = {}
 

@@ -1,4 +1,4 @@
-"""Compares what a poll has read with what is stored, and writes the difference, batch by batch."""
+"""Compares the issues that a poll has read with the stored ones, and writes the differences in batches."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -23,8 +23,8 @@ STEPS = ("new", "regressed", "resolved", "ignored", "reopened")
 class Merger:
     """Collects the issues of one poll, writes them in batches, and counts in `found` what changed.
 
-    `watched_since` is the time up to which an earlier poll read the list; None at the first poll.
-    `old_until` is when the first reading of the whole list began, while that lasts: older issues raise
+    `watched_since` is the time up to which an earlier poll has read the list; None for the first poll.
+    `old_until` is when the first full synchronisation began, until that has finished: older issues raise
     no alert.
     """
 
@@ -50,7 +50,7 @@ class Merger:
         return ErrorIssue.objects.filter(upstream=self.upstream).count()
 
     def begin(self) -> None:
-        """Note the start of a fetch: changes that people make from now on are newer than what it returns."""
+        """Record the start of a fetch: changes made through the portal from now on are newer than its result."""
         if not self._waiting:
             self.fetched_at = timezone.now()
 

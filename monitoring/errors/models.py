@@ -1,4 +1,4 @@
-"""Issues of a Sentry with their transitions, the events counted per hour, and how far a poll has come."""
+"""Models for issues of a Sentry with their transitions, hourly event counts, and the state of polls."""
 
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
@@ -22,7 +22,7 @@ class IssueStatus(models.TextChoices):
 
 
 class IssueSource(models.TextChoices):
-    """Where the knowledge of a transition came from."""
+    """How the portal learned of a transition."""
 
     POLL = "poll", "Poll"
     USER = "user", "User"
@@ -43,7 +43,7 @@ class IssueTransitionKind(models.TextChoices):
 
 class ErrorIssueQuerySet(models.QuerySet["ErrorIssue"]):
     def unresolved(self) -> "ErrorIssueQuerySet":
-        """Return what still needs attention, in the words of the partial indexes."""
+        """Return issues that still need attention, with the condition of the partial indexes."""
         return self.filter(status=IssueStatus.UNRESOLVED, gone_at__isnull=True)
 
     def new(self, *, at: datetime) -> "ErrorIssueQuerySet":
@@ -54,10 +54,10 @@ class ErrorIssueQuerySet(models.QuerySet["ErrorIssue"]):
 
 
 class ErrorIssue(models.Model):
-    """One issue as its Sentry groups events; identity is (upstream, issue_id).
+    """One issue, as Sentry groups events; its identity is (upstream, issue_id).
 
-    It is written when the list says something else of it than before. `gone_at` is set when the
-    server itself answered that it no longer has the issue: deleted, or merged into another.
+    The row is written only when its data in the list has changed. `gone_at` is set when the server
+    answered that it no longer has the issue, because it was deleted or merged into another one.
     """
 
     Status = IssueStatus
@@ -123,7 +123,7 @@ class ErrorIssue(models.Model):
         indexes = (
             # The list of all, newest first, and ?since=.
             models.Index(fields=["-last_seen_at", "-id"], name="error_issue_newest"),
-            # Default list, dashboard, ?status=unresolved. Few rows, whatever the history.
+            # Default list, dashboard, ?status=unresolved. Few rows, however long the history.
             models.Index(
                 fields=["-last_seen_at", "-id"],
                 name="error_issue_unresolved",
@@ -141,7 +141,7 @@ class ErrorIssue(models.Model):
                 name="error_issue_regressed",
                 condition=Q(status="unresolved", gone_at__isnull=True, regressed_at__isnull=False),
             ),
-            # Which ones to ask the server for.
+            # Those to request from the server one by one.
             models.Index(
                 fields=["upstream", "missing_since"],
                 name="error_issue_missing",
@@ -151,7 +151,7 @@ class ErrorIssue(models.Model):
             models.Index(fields=["project", "-last_seen_at"], name="error_issue_by_project"),
             # A service's errors.
             models.Index(fields=["service", "-last_seen_at"], name="error_issue_by_service"),
-            # ?assigned_to=; most are assigned to nobody.
+            # ?assigned_to=; partial, because most are unassigned.
             models.Index(
                 fields=["assigned_to", "-last_seen_at"],
                 name="error_issue_by_assignee",
@@ -183,7 +183,7 @@ class ErrorIssue(models.Model):
 
 
 class ErrorTransition(models.Model):
-    """One step in the life of an issue. Append-only."""
+    """One change of an issue's state. Append-only."""
 
     issue = models.ForeignKey(ErrorIssue, on_delete=models.CASCADE, related_name="transitions")
     service = models.ForeignKey(
@@ -208,9 +208,9 @@ class ErrorTransition(models.Model):
         indexes = (
             # The history on an issue's page.
             models.Index(fields=["issue", "at"], name="error_transition_of_issue"),
-            # What happened lately, over all issues.
+            # Recent changes, over all issues.
             models.Index(fields=["-at", "-id"], name="error_transition_newest"),
-            # What happened to one service: its timeline.
+            # The timeline of one service.
             models.Index(fields=["service", "-at"], name="error_transition_of_service"),
         )
 
@@ -227,9 +227,9 @@ class ErrorTransition(models.Model):
 
 
 class ErrorTally(models.Model):
-    """Events that polls saw arrive in one hour: what issues counted more than at the poll before.
+    """Events in one hour, as seen by polls: how much the counts of issues grew since the previous poll.
 
-    Counted here, because not every server tells its own statistics, and the sum costs no request.
+    Counted here, because not every server provides statistics, and this needs no further request.
     """
 
     upstream = models.ForeignKey(Upstream, on_delete=models.CASCADE, related_name="+")
@@ -255,7 +255,7 @@ class ErrorTally(models.Model):
 
 
 class ErrorSync(models.Model):
-    """How far the polls of one Sentry have come, so that a long list may take several of them."""
+    """How far the polls of one Sentry have read, so that a long list can take several polls."""
 
     upstream = models.OneToOneField(
         Upstream, primary_key=True, on_delete=models.CASCADE, related_name="error_sync"

@@ -1,4 +1,4 @@
-"""The page of one error, what is done to it there, and its latest event, fetched when asked for."""
+"""The page of one error, its actions, and its latest event, which is fetched on demand."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ from portal.core.http import UpstreamError
 from portal.core.links import logs_url, trace_url
 from portal.core.lookups import row_or_404
 
-# verb: (service, word for the sentence)
+# verb: (service, participle for the message)
 VERBS: dict[str, tuple[Callable[..., services.Result], str]] = {
     "resolve": (services.resolve, "resolved"),
     "ignore": (services.ignore, "ignored"),
@@ -30,7 +30,7 @@ VERBS: dict[str, tuple[Callable[..., services.Result], str]] = {
     "assign": (services.assign, "assigned"),
 }
 EVENT_TIMEOUT_SECONDS = 10.0
-# What was typed where nothing was changed, so that it need not be typed again.
+# Input that was rejected, so that it need not be typed again.
 KEPT = "error_typed"
 
 
@@ -48,7 +48,7 @@ class AssignForm(forms.Form):
 
 
 def status_word(issue: ErrorIssue, *, at: datetime) -> str:
-    """Return the one word that says most about an issue now."""
+    """Return the most informative word for the current state of an issue."""
     if issue.gone_at is not None:
         return "Gone"
     if issue.is_regressed(at=at):
@@ -63,7 +63,7 @@ def ago(moment: datetime) -> str:
 
 
 def issue_page(request: HttpRequest, issue_id: str, context: dict[str, Any]) -> HttpResponse:
-    """Show an error with its numbers, its history, and what can be done."""
+    """Show an error with its numbers, its history, and the available actions."""
     related = ErrorIssue.objects.select_related("upstream", "service")
     issue = row_or_404(related, issue_id)
     now = timezone.now()
@@ -91,7 +91,7 @@ def issue_page(request: HttpRequest, issue_id: str, context: dict[str, Any]) -> 
 
 
 def act(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
-    """Do one thing to one error and return to its page with a sentence."""
+    """Apply one action to one error, and return to its page with a message."""
     if not request.user.has_perm("monitoring.change_errorissue"):
         raise PermissionDenied
     issue = get_object_or_404(ErrorIssue.objects.select_related("upstream"), pk=pk)
@@ -118,7 +118,7 @@ def act_on_many(
     word: str,
     most: int,
 ) -> None:
-    """Do one thing to each of some errors; stop at the first that Sentry refuses, and say so."""
+    """Apply one action to several errors; stop at the first one that Sentry refuses, and report it."""
     if len(issues) > most:
         messages.error(
             request, f"Select at most {most} errors: each one needs a request to Sentry."
@@ -141,7 +141,7 @@ def act_on_many(
 
 
 def event(request: HttpRequest, issue_id: int) -> HttpResponse:
-    """Answer the stack trace of the latest event as a part of the page; Sentry is asked now."""
+    """Fetch the latest event from Sentry, and return its stack trace as part of the page."""
     if not request.user.has_perm("monitoring.view_errorissue"):
         raise PermissionDenied
     issue = get_object_or_404(ErrorIssue.objects.select_related("upstream"), pk=issue_id)
@@ -156,7 +156,7 @@ def event(request: HttpRequest, issue_id: int) -> HttpResponse:
 
 
 def _trace_links(trace_id: str, issue: ErrorIssue) -> dict[str, str]:
-    """Return where the trace of an event is shown, and where its log lines are."""
+    """Return the links to the trace of an event and to its log lines."""
     if not trace_id:
         return {}
     lines = logs_url(issue.last_seen_at, text=f'trace.id:"{trace_id}"')
@@ -164,7 +164,7 @@ def _trace_links(trace_id: str, issue: ErrorIssue) -> dict[str, str]:
 
 
 def _long_trend(client: Sentry, issue: ErrorIssue) -> list[dict[str, Any]]:
-    """Return 14 days of bars; nothing where the server has no such statistics."""
+    """Return the bars of 14 days; empty if the server does not provide them."""
     try:
         points = client.trend(issue.issue_id, "14d")
     except UpstreamError:

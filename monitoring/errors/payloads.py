@@ -1,4 +1,4 @@
-"""Sentry's JSON as typed structs (pure): unknown fields ignored, bad items counted and kept out.
+"""Parses Sentry's JSON into typed structs (pure); ignores unknown fields, and counts and skips bad items.
 
 https://docs.sentry.io/api/events/list-an-organizations-issues/ ; GlitchTip sends the same list with
 counts as text, an empty trend and no assignee, and answers a change in snake_case.
@@ -18,14 +18,14 @@ from alerts.payloads import instant
 from portal.core import sanitize
 
 STATUSES = frozenset({"unresolved", "resolved", "ignored"})
-# Sentry has called ignored issues archived, muted and reprocessing in its time; the rest is open.
+# Over time, Sentry has called ignored issues archived, muted and reprocessing; any other status is open.
 _SAME_STATUS = {"archived": "ignored", "muted": "ignored", "resolvedInNextRelease": "resolved"}
 LARGEST = 2**62  # a bigint with room for sums
 TREND_POINTS = 400
 
 
 class PayloadError(ValueError):
-    """The answer has not the form of Sentry's API; the text says where."""
+    """The answer does not have the format of Sentry's API; the message says where."""
 
 
 class Project(msgspec.Struct, frozen=True, gc=False):
@@ -49,7 +49,7 @@ class Assignee(msgspec.Struct, frozen=True, gc=False):
 
 
 class Lifetime(msgspec.Struct, frozen=True, gc=False):
-    """Numbers over all time, where those of the list are over its period."""
+    """Numbers over all time, whereas those of the list cover its period only."""
 
     count: str | int | None = None
     userCount: str | int | None = None
@@ -80,7 +80,7 @@ class ListedIssue(msgspec.Struct, frozen=True):
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """A usable issue: its numbers and times are what they say, `raw` is the item as sent."""
+    """A usable issue with parsed numbers and times; `raw` is the item as sent."""
 
     issue: ListedIssue
     raw: msgspec.Raw
@@ -93,7 +93,7 @@ class Listed(msgspec.Struct, frozen=True):
 
     @property
     def labels(self) -> dict[str, str]:
-        """Return what the matchers of a service may ask for."""
+        """Return the labels that matchers of a service can refer to."""
         issue = self.issue
         found = {
             "project": issue.project.slug,
@@ -114,7 +114,7 @@ class Listed(msgspec.Struct, frozen=True):
 
     @property
     def content_hash(self) -> bytes:
-        """Return 16 bytes over all that is shown. `stats` move with every hour and are left out."""
+        """Return a 16-byte hash of everything that is shown, without `stats`, which change every hour."""
         issue = self.issue
         said = (
             issue.title, issue.culprit, issue.level, self.platform, self.status, issue.substatus, self.count,
@@ -125,18 +125,18 @@ class Listed(msgspec.Struct, frozen=True):
 
     @property
     def trend(self) -> list[list[int]]:
-        """Return [[Unix seconds, events], …] of the last 24 hours, empty when the server tells none."""
+        """Return [[Unix seconds, events], …] of the last 24 hours; empty when the server sends none."""
         return points((self.issue.stats or {}).get("24h"))
 
     def original(self) -> dict[str, Any]:
-        """Return the item as sent, storable, without its trend."""
+        """Return the item as sent, made storable, without its trend."""
         decoded = json.loads(bytes(self.raw))
         decoded.pop("stats", None)
         return dict(sanitize.json(decoded, limit=2000))
 
 
 class Changed(msgspec.Struct, frozen=True):
-    """The answer to a change: only what it says is believed."""
+    """The response to a change; only fields that it contains are stored."""
 
     status: str | None = None
     substatus: str | None = None
@@ -157,16 +157,16 @@ _changed = msgspec.json.Decoder(Changed)
 
 
 def listed_issues(body: bytes) -> tuple[list[Listed], int]:
-    """Return the usable issues of a page and the number of others. Raises PayloadError."""
+    """Return the usable issues of a page, and the number of unusable ones. Raises PayloadError."""
     good, bad, _same = page(body, {})
     return good, bad
 
 
 def page(body: bytes, known: Mapping[bytes, str]) -> tuple[list[Listed], int, list[str]]:
-    """Return usable issues, the number of unusable ones, and the ids of those that are as `known`.
+    """Return usable issues, the number of unusable ones, and the ids of those unchanged from `known`.
 
-    `known` holds ids by the hash of the item as sent: what is the same in every byte is not
-    decoded, which is most of a list that is read again. Raises PayloadError.
+    `known` maps the hash of an item as sent to its id. Items that are identical byte by byte, which is
+    most of a list that is read again, are not decoded. Raises PayloadError.
     """
     try:
         items = _decoded(body)
@@ -183,7 +183,7 @@ def raw_hash(raw: msgspec.Raw) -> bytes:
 
 
 def _decoded(body: bytes) -> list[msgspec.Raw]:
-    """Return the items as they were sent; of a list that JSON does not know, encoded anew."""
+    """Return the items as they were sent, or encoded again if the list is not valid JSON."""
     with contextlib.suppress(msgspec.DecodeError):
         return _items.decode(body)
     with contextlib.suppress(msgspec.DecodeError):
@@ -192,7 +192,7 @@ def _decoded(body: bytes) -> list[msgspec.Raw]:
 
 
 def usable(raw: msgspec.Raw) -> Listed | None:
-    """Return one issue, None when it has no identity, status or believable time."""
+    """Return one issue; None when it has no identity, status or plausible time."""
     try:
         issue = _issue.decode(raw)
     except (msgspec.DecodeError, RecursionError, ValueError):
@@ -216,7 +216,7 @@ def usable(raw: msgspec.Raw) -> Listed | None:
 
 
 def changed(body: bytes) -> Changed:
-    """Return what a server says of a change; one that answers without a word has taken it."""
+    """Return the server's response to a change; an empty one means that it was accepted."""
     if not body.strip():
         return Changed()
     try:
@@ -231,7 +231,7 @@ def status_of(written: str) -> str:
 
 
 def number(written: str | int | None) -> int:
-    """Return a count, which some servers send as text; 0 when it is none."""
+    """Return a count, which some servers send as a string; 0 when it is invalid."""
     try:
         value = int(written or 0)
     except ValueError:

@@ -16,7 +16,7 @@ def summary(found: Counter[str], pages: int) -> str:
 
 
 def warning(state: ErrorSync, found: Counter[str], spent: Bounds) -> str:
-    """Return what staff should know although the poll succeeded; empty when there is nothing."""
+    """Return what staff should know even though the poll succeeded; empty if nothing."""
     said = []
     if found["bad"]:
         said.append(f"{found['bad']} issues could not be read and were left out.")

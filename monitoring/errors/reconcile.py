@@ -1,7 +1,7 @@
-"""What one reading of Sentry's list means for the issues that are known (pure).
+"""Plans the changes to the stored issues that follow from reading Sentry's list (pure).
 
-Nothing here is ever resolved or gone for being absent: a page may be short, empty, or of a poll that
-only looked at what changed.
+No issue is resolved or marked as gone because it is absent: a page may be incomplete or empty, or the
+poll may have read only recent changes.
 """
 
 from collections import Counter
@@ -27,7 +27,7 @@ class Known:
     service_id: int | None
     assigned_to: str
     is_gone: bool
-    is_missing: bool  # from the whole list; the server is yet to be asked
+    is_missing: bool  # from the whole list; not yet requested by id
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +60,10 @@ def plan(
     service_of: ServiceOf,
     watched_since: datetime | None,
 ) -> Plan:
-    """Return what differs from `known`. An issue that is listed twice counts as it was listed first.
+    """Return the differences from `known`. Of an issue that is listed twice, the first item counts.
 
-    `watched_since` is up to when an earlier poll had read the list: events of issues that began
-    after it have arrived since. None at the first reading.
+    `watched_since` is the time up to which an earlier poll had read the list: all events of issues that
+    began later are new. None for the first reading.
     """
     entries: list[Entry] = []
     tallies: Counter[TallyKey] = Counter()
@@ -99,7 +99,7 @@ def _entry(old: Known | None, item: Listed, service_id: int | None) -> Entry:
     step = step_between(old, item)
     substatus = item.issue.substatus or ""
     if not substatus and item.status == "unresolved":
-        # A server without the word: ours stays until the status changes again.
+        # The server sends no substatus: keep ours until the status changes again.
         substatus = "regressed" if step == "regressed" else old.substatus if not step else ""
     steps = [step] if step else []
     if old.is_gone:
@@ -111,10 +111,10 @@ def _entry(old: Known | None, item: Listed, service_id: int | None) -> Entry:
 
 
 def step_between(old: Known, item: Listed) -> str:
-    """Return the transition that led from what was known to what is listed, empty when none did.
+    """Return the transition from the known to the listed state, or an empty string.
 
-    From resolved to unresolved is a regression, unless the server says otherwise and no event has
-    arrived since: then somebody has reopened it by hand.
+    From resolved to unresolved is a regression, unless the server says otherwise and there was no new
+    event: then somebody has reopened it by hand.
     """
     word = item.issue.substatus or ""
     if item.status == old.status:
@@ -131,7 +131,7 @@ def step_between(old: Known, item: Listed) -> str:
 def _arrived(
     old: Known | None, item: Listed, watched_since: datetime | None
 ) -> Iterable[tuple[datetime, int]]:
-    """Yield (hour, events) that were not known before."""
+    """Yield (hour, events) for events that were not known before."""
     if old is not None:
         yield hour_of(item.last_seen_at), max(0, item.count - old.count)
     elif trend := item.trend:

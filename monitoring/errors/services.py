@@ -1,7 +1,7 @@
-"""What people do with errors: resolve, ignore, reopen, assign. Behind the admin and the API.
+"""Changes to errors by people, for the admin and the API: resolve, ignore, reopen, assign.
 
-Sentry is asked first, and only what it confirms is written here, by compare-and-swap, with a
-transition and an audit entry. What it refuses is audited as a failure and raised.
+The change is sent to Sentry first. Only what Sentry confirms is written here, by compare-and-swap, with
+a transition and an audit entry. A refusal is audited as a failure and raised.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,9 +28,9 @@ from portal.core import sanitize
 from portal.core.http import Fault, UpstreamError
 
 TEXT_LIMIT = 1000
-# One version leaves the field out of its answer, a later one fails with HTTP 500.
+# One version omits the field from its response, a later one fails with HTTP 500.
 NO_ASSIGNEES = "GlitchTip cannot assign issues."
-# What leads to which status. The kinds are those of the transitions, and of the audit actions.
+# The status that each kind of action leads to. The kinds are those of transitions and audit actions.
 STATUS_OF: dict[str, str] = {
     IssueTransitionKind.RESOLVED: IssueStatus.RESOLVED,
     IssueTransitionKind.IGNORED: IssueStatus.IGNORED,
@@ -40,7 +40,7 @@ STATUS_OF: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How many errors an action changed, and why it left others alone."""
+    """How many errors an action changed, and why it left others unchanged."""
 
     changed: int
     unchanged: int = 0
@@ -65,7 +65,7 @@ def reopen(issues: Sequence[ErrorIssue], *, actor: Any, text: str = "") -> Resul
 
 
 def _set_status(issues: Sequence[ErrorIssue], kind: str, *, actor: Any, text: str) -> Result:
-    """Change those that Sentry still has and that are not so already. Raises UpstreamError."""
+    """Change the issues that Sentry still has and whose status differs. Raises UpstreamError."""
     status, changed = STATUS_OF[kind], 0
     for issue in issues:
         if issue.status == status or issue.gone_at is not None:
@@ -85,9 +85,9 @@ def _set_status(issues: Sequence[ErrorIssue], kind: str, *, actor: Any, text: st
 
 
 def assign(issues: Sequence[ErrorIssue], *, to: str, actor: Any, text: str = "") -> Result:
-    """Assign to an e-mail address, user name, `user:ID` or `team:ID` of Sentry; empty is nobody.
+    """Assign to an e-mail address, user name, `user:ID` or `team:ID` of Sentry; empty unassigns.
 
-    Raises ValidationError for what cannot be such a name, UpstreamError when Sentry refuses.
+    Raises ValidationError for an invalid name, UpstreamError when Sentry refuses.
     """
     name = to.strip()
     if len(name) > 200 or not name.isprintable():
@@ -119,7 +119,7 @@ def assign(issues: Sequence[ErrorIssue], *, to: str, actor: Any, text: str = "")
 def _ask(
     issue: ErrorIssue, kind: str, body: Mapping[str, Any], *, actor: Any, text: str, hint: str = ""
 ) -> Changed:
-    """Change an issue at its server; `hint` says what a failure within that server may mean."""
+    """Change an issue on its server; `hint` says what an internal error of that server may mean."""
     try:
         with Sentry(issue.upstream) as client:
             return client.change(issue.issue_id, body)
@@ -147,13 +147,13 @@ def _refused(
 def _write(
     issue: ErrorIssue, kind: str, fields: Mapping[str, str], *, actor: Any, text: str
 ) -> bool:
-    """Write what Sentry confirmed; False when a poll or somebody else has written it meanwhile.
+    """Write the confirmed change; False if a poll or another user has already written it.
 
-    The empty hash makes the next poll read the rest; `written_at` keeps a poll that was on its way
-    from undoing this.
+    The empty hash makes the next poll update the other columns; `written_at` keeps a poll that is already
+    running from undoing the change.
     """
     now = timezone.now()
-    point = dict(list(fields.items())[:1])  # what the change is about
+    point = dict(list(fields.items())[:1])  # the column that the change is about
     rows = ErrorIssue.objects.filter(pk=issue.pk).exclude(**point)
     changed = bool(rows.update(**fields, written_at=now, content_hash=b"", raw_hash=b""))
     if changed:

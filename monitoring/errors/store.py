@@ -1,7 +1,7 @@
 """Reads and writes issues in bulk: a fixed number of statements for a batch of any size.
 
-Rows travel by COPY into a temporary table that lives as long as the connection, and are merged
-from there, each with its transitions.
+Rows are copied into a temporary table, which exists as long as the connection, and are merged from
+there, each with its transitions.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -42,7 +42,7 @@ def load_known(upstream_id: int, issue_ids: Sequence[str]) -> dict[str, Known]:
 
 
 def load_same(upstream_id: int) -> dict[bytes, str]:
-    """Return the ids of all issues by the hash of their item as it was last sent."""
+    """Return the ids of all issues, keyed by the hash of their item as last sent."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT encode(raw_hash, 'hex'), issue_id FROM monitoring_errorissue WHERE upstream_id = %s"
@@ -53,10 +53,10 @@ def load_same(upstream_id: int) -> dict[bytes, str]:
 
 
 def write(upstream_id: int, plan: Plan, *, fetched_at: datetime, at: datetime) -> None:
-    """Write a plan; its caller holds the transaction. Nothing is written when it is empty.
+    """Write a plan, in the caller's transaction; an empty plan writes nothing.
 
-    What somebody has changed through the portal since `fetched_at` is newer than what was fetched,
-    and is left alone.
+    Issues changed through the portal since `fetched_at` are newer than the fetched data, and are not
+    overwritten.
     """
     if plan.entries:
         _fill(plan.entries)
@@ -78,7 +78,7 @@ def _fill(entries: Iterable[Entry]) -> None:
 
 
 def _copied(entry: Entry) -> tuple[Any, ...]:
-    """Return the columns in the order of the table, times and JSON as text PostgreSQL parses."""
+    """Return the columns in table order, with times and JSON as text for PostgreSQL."""
     listed, issue = entry.listed, entry.listed.issue
     return (
         entry.id,
@@ -136,7 +136,7 @@ WITH written AS (
 
 
 def _add(upstream_id: int, tallies: Mapping[TallyKey, int]) -> None:
-    """Add events to their hours; an hour that is there is raised."""
+    """Add events to their hours; the count of an existing hour is increased."""
     rows = [(upstream_id, *key, events) for key, events in tallies.items()]
     with connection.cursor() as cursor:
         cursor.executemany(_TALLY, rows)
@@ -147,8 +147,8 @@ INSERT INTO monitoring_errortally (upstream_id, project, service_id, hour, event
 ON CONFLICT (hour, upstream_id, project, (coalesce(service_id, 0)))
 DO UPDATE SET events = monitoring_errortally.events + excluded.events
 """
-# The hash may be right and the list complete, yet old issues fall out of Sentry's period: ask each
-# at most once a day.
+# Even in a complete list, old issues are missing once they leave Sentry's period, so request each of
+# them at most once a day.
 _EXPECTED = """
 SELECT issue_id FROM monitoring_errorissue
 WHERE upstream_id = %(upstream)s AND status <> 'resolved' AND gone_at IS NULL AND missing_since IS NULL
@@ -163,7 +163,7 @@ WHERE upstream_id = %(upstream)s AND issue_id = ANY(%(missing)s)
 
 
 def mark_missing(upstream_id: int, seen: Collection[str], *, began: datetime, at: datetime) -> int:
-    """Note the open issues that a reading of the whole list, begun at `began`, did not contain."""
+    """Mark the open issues that were missing from the whole list, whose reading began at `began`."""
     values: dict[str, Any] = {"upstream": upstream_id, "began": began, "at": at}
     with connection.cursor() as cursor:
         cursor.execute(_EXPECTED, values)

@@ -1,4 +1,4 @@
-"""Errors at a glance, of everything or of services: a fixed number of queries over partial indexes."""
+"""Summarises errors, overall or per service, with a fixed number of queries over partial indexes."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -27,10 +27,10 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class ErrorCounts:
-    """What is unresolved, and what the last 24 hours brought.
+    """Unresolved errors, and changes in the last 24 hours.
 
-    `users` is the sum over the issues: one person who met two of them counts twice. `last_seen_at`
-    is the latest event of an unresolved issue.
+    `users` is the sum over the issues: a user affected by two of them counts twice. `last_seen_at` is
+    the latest event of an unresolved issue.
     """
 
     unresolved: int = 0
@@ -60,7 +60,7 @@ class ServiceErrors(ErrorCounts):
 
 
 def error_summary(*, at: datetime, service_id: int | None = None) -> ErrorSummary:
-    """Return what is unresolved now, and what the last 24 hours brought."""
+    """Return the unresolved errors, and the changes in the last 24 hours."""
     wanted = Q() if service_id is None else Q(service_id=service_id)
     counts = ErrorIssue.objects.unresolved().filter(wanted).order_by().aggregate(**_counts(at))
     seen = ErrorIssue.objects.unresolved().filter(wanted, last_seen_at__gt=at - RECENT)
@@ -114,7 +114,7 @@ def _trend(at: datetime, known: dict[datetime, int]) -> tuple[Bar, ...]:
 
 
 def blind_sentence() -> str:
-    """Return why the list may be out of date, empty when every Sentry answered in time."""
+    """Return why the list may be out of date; empty when every Sentry answered in time."""
     now = timezone.now()
     sources = list(Upstream.objects.enabled().filter(kind=UpstreamKind.SENTRY))
     if not sources:
@@ -127,7 +127,7 @@ def blind_sentence() -> str:
 
 
 def bars(points: Iterable[tuple[datetime, int]]) -> tuple[Bar, ...]:
-    """Return points with heights; an hour with any event at all is seen."""
+    """Return points with heights; an hour with any event has a visible height."""
     pairs: list[tuple[datetime, int]] = list(points)
     most = max((events for _at, events in pairs), default=0)
 

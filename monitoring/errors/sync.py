@@ -1,8 +1,8 @@
-"""Polls a Sentry: what changed since the last poll, and from time to time the whole list.
+"""Polls a Sentry: reads what has changed since the last poll, and at intervals the whole list.
 
-The list comes latest event first. A poll reads it down to where the one before began; what somebody
-resolves in Sentry moves nothing to the top, and is found by reading everything (`full_sync_minutes`).
-Both go on at the next poll where time or the rate limit ended them.
+The list is ordered by latest event. A poll reads it down to where the previous one began. Resolving an
+issue in Sentry does not move it to the top, so such changes are found only by reading the whole list
+(`full_sync_minutes`). If time or the rate limit runs out, the next poll continues from there.
 """
 
 from collections import Counter
@@ -26,7 +26,7 @@ from portal.core.polling import Report
 # The lists of busy servers lag behind their events.
 OVERLAP = timedelta(minutes=5)
 DEFAULT_FULL_SYNC_MINUTES = 60
-# A server whose pages never end, or a pass that a week of failures has made meaningless.
+# For a server whose pages never end, or a pass made meaningless by a week of failures.
 LONGEST_PASS = timedelta(days=1)
 ASKED_PER_POLL = 20
 
@@ -39,12 +39,12 @@ def poll(upstream: Upstream) -> Report:
         try:
             run.everything()
         finally:
-            run.keep()  # a poll that fails half-way goes on from there
+            run.keep()  # a poll that fails half-way is continued from there
     return run.report()
 
 
 class Run:
-    """One poll: what it may still read, where in the list it is, what it has found."""
+    """The state of one poll: how much it may still read, its place in the list, and its results."""
 
     def __init__(self, upstream: Upstream, state: ErrorSync, client: Sentry) -> None:
         self.upstream, self.state, self.client = upstream, state, client
@@ -60,9 +60,9 @@ class Run:
             old_until=None if state.full_completed_at else state.full_started_at or self.began,
             found=self.found,
         )
-        self._listed: list[str] = []  # ids of all pages of this poll: the whole list's, too
-        self._same: dict[bytes, str] = {}  # what need not be decoded
-        self._asked: set[str | None] = set()  # pages of the list that is being read
+        self._listed: list[str] = []  # ids from all pages of this poll, including the full list
+        self._same: dict[bytes, str] = {}  # items that need not be decoded
+        self._asked: set[str | None] = set()  # pages already read of the current list
         self._before = self._facts()
 
     def everything(self) -> None:
@@ -77,7 +77,7 @@ class Run:
     # --- Reading ---------------------------------------------------------------------------------
 
     def _recent(self, bound: datetime) -> None:
-        """Read from the top until a page reaches back behind `bound`."""
+        """Read from the top until a page reaches back beyond `bound`."""
         query, newest = None, bound
         self._asked.clear()
         while True:
@@ -87,7 +87,7 @@ class Run:
             if query is None or (page.issues and page.issues[-1].last_seen_at < bound - OVERLAP):
                 break
             if not self.spent.may_go_on:
-                self._begin_full(query)  # too much for one poll: the rest is read as a whole
+                self._begin_full(query)  # too much for one poll: read the whole list
                 break
         self.state.newest_seen_at = min(newest, self.began)
 
@@ -105,7 +105,7 @@ class Run:
             self.state.full_started_at, self.state.full_cursor = self.began, query
 
     def _full(self) -> None:
-        """Read on in the whole list; at its end, note what it lacked."""
+        """Continue reading the whole list; at its end, record which issues were missing."""
         state = self.state
         if state.full_started_at is None:
             state.full_started_at, state.full_cursor, state.full_seen = self.began, "", []
@@ -130,7 +130,7 @@ class Run:
                 return
 
     def _read_at_cursor(self) -> Page:
-        """Read the next page; a cursor that the server no longer knows begins the list again."""
+        """Read the next page; start again if the server no longer accepts the cursor."""
         try:
             return self._read(self.state.full_cursor or None)
         except UpstreamError as error:
@@ -148,7 +148,7 @@ class Run:
             self.found["missing"] += store.mark_missing(
                 self.upstream.pk, self._seen(), began=state.full_started_at, at=at
             )
-        if state.newest_seen_at is None:  # an empty list: what appears in it from now on is new
+        if state.newest_seen_at is None:  # the list was empty, so all later issues are new
             behind = timedelta(seconds=min(self.skew_seconds or 0, 0))
             state.newest_seen_at = (state.full_started_at or self.began) + behind
         state.full_completed_at, state.full_started_at = timezone.now(), None
@@ -156,14 +156,14 @@ class Run:
         self.found["full"] = 1
 
     def _seen(self) -> list[str]:
-        """Return what this reading of the whole list has contained so far, over all its polls."""
+        """Return the ids found so far in this pass over the whole list, over all its polls."""
         return list({*self.state.full_seen, *self._listed})
 
     def _read(self, query: str | None) -> Page:
         self.merger.begin()
         page = self._ask(query)
         self._asked.add(query)
-        if page.next_query in self._asked:  # a server whose pages lead in a circle
+        if page.next_query in self._asked:  # the server's pages form a cycle
             page = replace(page, next_query=None)
         kept = [
             i for i in page.issues if not self.projects or i.issue.project.slug in self.projects
@@ -190,7 +190,7 @@ class Run:
     # --- Asking one by one ------------------------------------------------------------------------
 
     def _ask_for_missing(self) -> None:
-        """Ask for issues that the whole list lacked, one by one: only the server's "no" makes one gone."""
+        """Request the issues missing from the whole list one by one; only a "not found" marks one as gone."""
         missing = ErrorIssue.objects.filter(upstream=self.upstream, missing_since__isnull=False)
         rows = missing.select_related("upstream")
         for row in rows.order_by("missing_since", "id")[:ASKED_PER_POLL]:
@@ -224,7 +224,7 @@ class Run:
         )  # fmt: skip
 
     def keep(self) -> None:
-        """Store how far this poll came; what was read and not yet written is read again."""
+        """Store the progress of this poll; issues that were read but not yet written will be read again."""
         self.merger.flush()
         if self._facts() != self._before:
             if self.state.full_started_at is not None:
