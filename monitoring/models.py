@@ -1,4 +1,4 @@
-"""Scrape targets, the status of services with its changes, and chart panels."""
+"""Models for scrape targets, the status of services and its changes, and chart panels."""
 
 from datetime import datetime
 from typing import Any, NoReturn
@@ -28,7 +28,7 @@ from portal.core.models import Service, Upstream
 
 
 class Target(models.Model):
-    """A scrape target as its Prometheus sees it; written only when something about it changes."""
+    """A scrape target as Prometheus reports it; written only when something about it changes."""
 
     upstream = models.ForeignKey(Upstream, on_delete=models.CASCADE, related_name="targets")
     service = models.ForeignKey(
@@ -59,9 +59,9 @@ class Target(models.Model):
 
 
 class ServiceStatus(models.Model):
-    """The current status of a service, and the two parts it is made of: its targets and its checks.
+    """The current status of a service, and the two parts it is combined from: its targets and its checks.
 
-    A part that nothing feeds is empty. `checks_fresh_until` says how long the checks' part counts.
+    A part without a source is empty. `checks_fresh_until` says how long the checks' part is valid.
     """
 
     service = models.OneToOneField(
@@ -104,14 +104,14 @@ class ServiceStatus(models.Model):
 
     @property
     def stored(self) -> list[Part]:
-        """Return the parts as they were last found."""
+        """Return the parts as last observed."""
         return [
             Part(self.targets_status, self.targets_reason),
             Part(self.checks_status, self.checks_reason),
         ]
 
     def shown(self, *, at: datetime) -> tuple[str, str]:
-        """Return status and reason as far as they can be known at `at`: a blind part is unknown."""
+        """Return status and reason as known at `at`; a part without current data is unknown."""
         targets, checks = self.stored
         if targets.status and self.upstream is None:
             targets = Part("unknown", "The Prometheus that watched its targets was removed.")
@@ -175,7 +175,7 @@ class StatusChange(models.Model):
 
 
 class Unit(models.TextChoices):
-    """How values are written on axis and legend."""
+    """How values are formatted on axis and legend."""
 
     NUMBER = "number", "Number"
     PERCENT = "percent", "Percent (0–100)"

@@ -1,6 +1,6 @@
-"""The data of a chart: curve from Prometheus, alert episodes from the database, and what is wrong.
+"""Collects the data of a chart: the curve from Prometheus, alert episodes from the database, and errors.
 
-A failing upstream is part of the answer (`error`), not an exception: the chart says why it is empty.
+A failing upstream is part of the result (`error`), not an exception: the chart says why it is empty.
 """
 
 import hashlib
@@ -26,9 +26,9 @@ from portal.core.models import Freshness, Upstream, UpstreamKind
 
 log = logging.getLogger(__name__)
 CACHE_SECONDS = 5
-# Characters of an answer. Charts of twenty series have a tenth; an expression that explodes would fill Redis.
+# In characters. Charts of twenty series need a tenth; an expression with too many series would fill Redis.
 MOST_CACHED = 2_000_000
-# An upstream that did not answer its last poll gets less of a web thread's time.
+# An upstream that failed its last poll may block a web thread only for a shorter time.
 DOUBTFUL_TIMEOUT_SECONDS = 4.0
 NO_PROMETHEUS = "No Prometheus is connected, so there is no data to draw. Add one under Upstreams."
 
@@ -59,9 +59,9 @@ class PanelData:
 def panel_data(
     panel: Panel, *, start: float, end: float, step: int | None = None, at: datetime | None = None
 ) -> PanelData:
-    """Return the chart of `panel` between two Unix times. Raises ChartError for an impossible range.
+    """Return the chart of `panel` between two Unix times. Raises ChartError for an invalid range.
 
-    `panel` need not be saved: the form's preview passes one that is not.
+    `panel` need not be saved: the form's preview passes an unsaved one.
     """
     now = at or timezone.now()
     grid = window(start, end, step)
@@ -99,9 +99,9 @@ def default_prometheus() -> Upstream | None:
 
 
 def check_promql(promql: str, upstream: Upstream | None = None) -> str:
-    """Ask Prometheus whether it understands `promql`; return its objection, or nothing.
+    """Let Prometheus check `promql`; return its error message, or an empty string.
 
-    An upstream that cannot be reached objects to nothing: a chart may be written before it runs.
+    An unreachable upstream reports no error, so that a chart can be created before the server runs.
     """
     prometheus = upstream or default_prometheus()
     if prometheus is None:
@@ -127,7 +127,7 @@ def _curve(upstream: Upstream, promql: str, legend: str, grid: Window) -> tuple[
 
 
 def _answer(upstream: Upstream, promql: str, grid: Window) -> Any:
-    """Return the query's `data`, or a sentence. Both are kept some seconds for the next viewer."""
+    """Return the query's `data`, or an error message. Both are cached for a few seconds for other viewers."""
     key = _key(upstream, promql, grid)
     if (known := _from_cache(key)) is not None:
         return json.loads(known)
@@ -150,7 +150,7 @@ def _from_cache(key: str) -> str | None:
     try:
         known: str | None = cache.get(key)
     except (RedisError, OSError):
-        return None  # charts are drawn without Redis, only less cheaply
+        return None  # without Redis charts still work, but are not cached
     return known
 
 

@@ -1,4 +1,4 @@
-"""Prometheus's JSON as typed structs (pure): unknown fields ignored, bad items counted and kept out.
+"""Parses Prometheus's JSON into typed structs (pure); ignores unknown fields, and counts and skips bad items.
 
 https://prometheus.io/docs/prometheus/latest/querying/api/
 """
@@ -54,7 +54,7 @@ T = TypeVar("T")
 
 
 class PayloadError(ValueError):
-    """The answer has not the form of Prometheus's API; the text says where."""
+    """The answer does not have the format of Prometheus's API; the message says where."""
 
 
 def _each(items: Any, kind: type[T], what: str) -> tuple[list[T], int]:
@@ -91,7 +91,7 @@ def alerting_rules(data: Any) -> tuple[list[AlertingRule], int]:
 
 
 def info(data: Any, kind: type[T]) -> T:
-    """Return build or runtime information; what cannot be read is left at its default."""
+    """Return build or runtime information; unreadable fields keep their defaults."""
     try:
         return msgspec.convert(data, kind)
     except msgspec.ValidationError:

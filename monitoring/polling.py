@@ -1,4 +1,4 @@
-"""Which function polls which kind of upstream."""
+"""Maps each kind of upstream to the function that polls it."""
 
 from django.core.exceptions import ObjectDoesNotExist
 
@@ -19,11 +19,11 @@ POLLERS: dict[str, Poller] = {
 
 
 def poll(upstream_id: int) -> Outcome:
-    """Poll one upstream now; a row that was deleted meanwhile is skipped."""
+    """Poll one upstream now; skip it if the row was deleted meanwhile."""
     try:
         kind = Upstream.objects.values_list("kind", flat=True).get(pk=upstream_id)
     except ObjectDoesNotExist:
         return Outcome(name=str(upstream_id), skipped=True)
-    if kind not in POLLERS:  # one that another part of the portal polls
+    if kind not in POLLERS:  # another app of the portal polls this kind
         return Outcome(name=str(upstream_id), skipped=True)
     return polling.run(upstream_id, POLLERS[kind])

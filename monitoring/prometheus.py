@@ -11,12 +11,12 @@ from portal.core.http import Client, Fault, Reply, UpstreamError
 from portal.core.models import Upstream
 
 CHART_TIMEOUT_SECONDS = 20.0
-# How servers say that they do not know a call: 404, another 4xx, or a page.
+# Servers reject a call that they do not support with 404, another 4xx, or an HTML page.
 LACKING = frozenset({Fault.NOT_FOUND, Fault.REJECTED, Fault.NOT_JSON, Fault.MALFORMED})
 
 
 class Prometheus:
-    """One Prometheus server. Every method raises UpstreamError with a finished sentence."""
+    """One Prometheus server. Every method raises UpstreamError."""
 
     def __init__(self, upstream: Upstream, *, timeout_seconds: float | None = None) -> None:
         self.client: Client = client_for(
@@ -42,20 +42,20 @@ class Prometheus:
         return self._optional("/api/v1/status/runtimeinfo")
 
     def format_query(self, promql: str) -> str:
-        """Return `promql` as Prometheus would write it, without evaluating it (since 2.40)."""
+        """Return `promql` as formatted by Prometheus, without evaluating it (since 2.40)."""
         return str(
             self._unwrapped(self.client.post_form("/api/v1/format_query", {"query": promql}))
         )
 
     def query(self, promql: str, *, time: float | None = None) -> Any:
-        """Return `data` of an instant query; `time` is a Unix time."""
+        """Return `data` of an instant query; `time` is in Unix time."""
         parameters = {"query": promql} | ({"time": f"{time:.3f}"} if time is not None else {})
         return self._unwrapped(self.client.post_form("/api/v1/query", parameters))
 
     def query_range(self, promql: str, *, start: float, end: float, step: float) -> Any:
-        """Return `data` of a range query; `start` and `end` are Unix times, `step` is in seconds.
+        """Return `data` of a range query; `start` and `end` are in Unix time, `step` is in seconds.
 
-        Prometheus refuses more than 11,000 points per series.
+        Prometheus rejects more than 11,000 points per series.
         """
         parameters = {
             "query": promql,

@@ -1,4 +1,4 @@
-"""What one poll of a Prometheus means for targets and services (pure)."""
+"""Plans the changes to targets and services that follow from one poll of a Prometheus (pure)."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +21,7 @@ class KnownTarget:
 
 @dataclass(frozen=True, slots=True)
 class TargetPlan:
-    """New and changed targets, and the ids of those Prometheus no longer scrapes."""
+    """New and changed targets, and the ids of those that Prometheus no longer scrapes."""
 
     new: tuple[ActiveTarget, ...] = ()
     changed: tuple[tuple[int, ActiveTarget], ...] = ()
@@ -51,7 +51,7 @@ def plan_targets(
     service_of: Callable[[Mapping[str, str]], int | None],
     complete: bool = True,
 ) -> TargetPlan:
-    """Return what differs; with `complete` false (some could not be read) nothing is called gone."""
+    """Return the differences; unless `complete` (all targets were readable), none are treated as gone."""
     new, changed, listed = [], [], set()
     for target in seen:
         key = key_of(target)
@@ -89,10 +89,10 @@ def judge(
     *,
     service_of: Callable[[Mapping[str, str]], int | None],
 ) -> dict[int, Verdict]:
-    """Return a verdict per service that has targets or firing rules.
+    """Return a status for each service that has targets or firing rules.
 
-    Down: every target is down. Degraded: some are, or an urgent rule fires. Unknown: none was
-    scraped yet.
+    Down: all targets are down. Degraded: some are down, or an urgent rule is firing. Unknown: none has
+    been scraped yet.
     """
     health: dict[int, list[ActiveTarget]] = defaultdict(list)
     for target in targets:

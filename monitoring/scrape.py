@@ -32,7 +32,7 @@ from portal.core.http import Fault, UpstreamError
 from portal.core.models import Service, Upstream
 from portal.core.polling import Report
 
-# A server that names other jobs at each poll fills the catalogue so far, and no further.
+# Limits how far a server that reports different jobs at each poll can fill the catalogue.
 MOST_DISCOVERED = 2000
 
 
@@ -47,7 +47,7 @@ class Fetched:
 
 
 def poll(upstream: Upstream) -> Report:
-    """Bring targets and service statuses in line with what Prometheus says now. Raises UpstreamError."""
+    """Update targets and service statuses to what Prometheus reports now. Raises UpstreamError."""
     hold = partial(polling.hold, upstream)
     fetched = fetch(upstream, before_each=hold)
     hold()
@@ -76,7 +76,7 @@ def poll(upstream: Upstream) -> Report:
 
 
 def fetch(upstream: Upstream, *, before_each: Callable[[], None] = lambda: None) -> Fetched:
-    """Ask for targets, rules, build and runtime; `before_each` is called before each request."""
+    """Request targets, rules, build and runtime information; `before_each` is called before each request."""
     answers: list[Any] = []
     with Prometheus(upstream) as client:
         for ask in (client.targets, client.alerting_rules, client.build_info, client.runtime_info):
@@ -100,7 +100,7 @@ def fetch(upstream: Upstream, *, before_each: Callable[[], None] = lambda: None)
 
 
 def _discover(targets: list[ActiveTarget], catalogue: Catalogue) -> bool:
-    """Add a service for each scrape job that belongs to none; True when one was added."""
+    """Add a service for each scrape job that has none; True when one was added."""
     jobs = {
         job_of(t) for t in targets if catalogue.service_id(t.labels) is None and t.labels.get("job")
     }
@@ -155,10 +155,10 @@ def _apply_targets(
 
 
 def _apply_verdicts(upstream: Upstream, verdicts: dict[int, Verdict], at: datetime) -> int:
-    """Write what the targets say where it differs, and update the status of those services; return the flips.
+    """Write the targets' part of each status that differs, and update those services; return the flips.
 
-    A service this Prometheus no longer mentions becomes unknown: absence is no good news. What
-    another Prometheus watches is left to it.
+    A service that this Prometheus no longer reports becomes unknown, because absence proves nothing.
+    Services that another Prometheus watches are not changed.
     """
     stored = ServiceStatus.objects.exclude(targets_status="").exclude(upstream=None)
     rows = {row.service_id: row for row in stored}
@@ -169,7 +169,7 @@ def _apply_verdicts(upstream: Upstream, verdicts: dict[int, Verdict], at: dateti
     blind = _blind_since(upstream, at=at)
     differing = {n: v for n, v in wanted.items() if blind or _said(rows.get(n)) != v}
     ServiceStatus.objects.bulk_create(
-        # Locked in the same order as in status.update(), which rules out a deadlock.
+        # Locked in the same order as in status.update(), to avoid a deadlock.
         (
             _part(upstream, service_id, differing[service_id], at)
             for service_id in sorted(differing)
@@ -208,7 +208,7 @@ def _part(upstream: Upstream, service_id: int, verdict: Verdict, at: datetime) -
 
 
 def _blind_since(upstream: Upstream, *, at: datetime) -> datetime | None:
-    """Return the last success when it is so long ago that the time since then is unknown."""
+    """Return the time of the last success if it is so long ago that the status since then is unknown."""
     last = upstream.succeeded_at
     return last if last and at - last > upstream.stale_after else None
 

@@ -25,7 +25,7 @@ from portal.core.validators import SLUG
 PAGE_SIZE = 100
 TIMEOUT_SECONDS = 30.0
 API = "/api/0"
-# Sentry's word for "latest event first", then GlitchTip's, which refuses the former.
+# "Latest event first" in Sentry's notation, then in GlitchTip's, which rejects Sentry's.
 NOTHING: Mapping[bytes, str] = {}
 SORTS = ("date", "-last_seen")
 
@@ -34,7 +34,7 @@ SORTS = ("date", "-last_seen")
 class Page:
     """One page of the list. `next_query` is None on the last one.
 
-    `pause_until` is set when the rate limit is spent: ask nothing more before it.
+    `pause_until` is set when the rate limit is used up: send no request before that time.
     """
 
     issues: list[Listed]
@@ -46,7 +46,7 @@ class Page:
 
 
 class Sentry:
-    """One organisation of one server. Every method raises UpstreamError with a finished sentence."""
+    """One organisation on one server. Every method raises UpstreamError."""
 
     def __init__(self, upstream: Upstream, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self.organization = str(upstream.option("organization", "")).strip()
@@ -62,7 +62,7 @@ class Sentry:
                 f"{upstream.name} has the organisation {self.organization[:100]!r}, which is not a valid slug: letters,"
                 " digits, - and _. Take it from the address of the organisation's pages.",
             )
-        # People copy the address with and without its path.
+        # People copy the URL with and without this path.
         base = upstream.members[0].removesuffix(API)
         self.client: Client = client_for(upstream, base, timeout_seconds=timeout_seconds)
 
@@ -83,9 +83,9 @@ class Sentry:
         sort: str = SORTS[0],
         known: Mapping[bytes, str] = NOTHING,
     ) -> Page:
-        """Return a page of issues in any status; `query` is what the page before said comes next.
+        """Return a page of issues in any status; `query` is the `next_query` of the previous page.
 
-        Of items whose hash is in `known`, only the ids are returned, in `same`.
+        For items whose hash is in `known`, only the ids are returned, in `same`.
         """
         path = f"{self._organization_path}/issues/"
         first = {"query": "", "sort": sort, "limit": PAGE_SIZE, "groupStatsPeriod": "24h"}
@@ -118,7 +118,7 @@ class Sentry:
         return found if found.issue_id == issue_id else None
 
     def change(self, issue_id: str, body: Mapping[str, Any]) -> Changed:
-        """Change status or assignee of one issue; return what the server says it is now."""
+        """Change status or assignee of one issue; return its new state as reported by the server."""
         with self._explained(writing=True):
             path = f"{self._organization_path}/issues/{quote(issue_id, safe='')}/"
             reply = self.client.put(path, dict(body))
@@ -139,7 +139,7 @@ class Sentry:
         return self._of_issue(issue_id, "events/latest/").json()
 
     def _of_issue(self, issue_id: str, rest: str = "") -> Reply:
-        """Ask about one issue: GlitchTip knows only the short path, Sentry documents the long one."""
+        """Send a request about one issue: GlitchTip supports only the short path, Sentry documents the long one."""
         path = f"issues/{quote(issue_id, safe='')}/{rest}"
         try:
             return self.client.get(f"{API}/{path}")
@@ -154,7 +154,7 @@ class Sentry:
 
     @contextmanager
     def _explained(self, *, writing: bool = False) -> Iterator[None]:
-        """Say in Sentry's words what a refusal means."""
+        """Explain what a refusal means, in Sentry's terms."""
         try:
             yield
         except UpstreamError as error:
@@ -195,7 +195,7 @@ class Sentry:
 
 
 def _pause_until(reply: Reply) -> datetime | None:
-    """Return the end of the rate limit's window when nothing is left of it."""
+    """Return the end of the rate limit's window if the limit is used up."""
     if reply.headers.get("X-Sentry-Rate-Limit-Remaining", "").strip() != "0":
         return None
     return reset_at(reply.headers, skew_seconds=reply.skew_seconds or 0)

@@ -22,8 +22,8 @@ def update(
 ) -> int:
     """Recompute the checks' part and the overall status of services; return how many flipped.
 
-    `blind_since` holds, by service id, since when one part could not be observed until now. Unless the
-    other part was observed, the history shows that time as unknown. Call it in a transaction.
+    `blind_since` maps the id of a service to the time since which one part could not be observed. Unless
+    the other part was observed, the history shows that time as unknown. Call it in a transaction.
     """
     if not service_ids:
         return 0

@@ -17,8 +17,8 @@ class Part:
 def combine(parts: Iterable[Part]) -> tuple[str, str]:
     """Return the worst known status with its reasons.
 
-    Unknown does not outrank up, so that a part that cannot be seen does not hide one that can. The
-    reason mentions it all the same, and when every part is unknown, so is the whole.
+    Unknown does not outrank up, so that a part without data does not hide one with data. The reason still
+    mentions it, and if every part is unknown, so is the result.
     """
     said = [part for part in parts if part.status]
     if not said:

@@ -1,4 +1,4 @@
-"""What monitoring tells the timeline: services that flipped, deploys, and errors."""
+"""Provides the events of monitoring to the timeline: status flips of services, deploys, and errors."""
 
 from collections.abc import Sequence
 

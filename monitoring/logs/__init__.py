@@ -1,1 +1,1 @@
-"""Log search: its parameters, queries, replies and links to Kibana; no log line is stored."""
+"""Searches logs: parameters, queries, replies and links to Kibana; no log line is stored."""

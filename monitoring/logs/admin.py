@@ -1,4 +1,4 @@
-"""Saved log searches in the admin: kept under a name, one's own to change."""
+"""Admin for saved log searches; users can change only their own."""
 
 from typing import ClassVar
 

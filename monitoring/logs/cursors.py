@@ -1,4 +1,4 @@
-"""Where a page of lines ended, as a text that a link can hold (pure)."""
+"""Encodes the position where a page of lines ended, for use in a link (pure)."""
 
 import base64
 import binascii
@@ -11,10 +11,10 @@ TIED_IDS = 100
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a page ended: time and number of its last line, and the ids of that place already shown.
+    """Where a page ended: time and number of its last line, and the ids already shown at that position.
 
-    `_doc` is no tie-break over several shards and changes with merges, and sorting by `_id` may be
-    forbidden. Lines of two shards may have the same number; leaving out what was shown tells them apart.
+    `_doc` is not a tie-break across shards and changes with merges, and sorting by `_id` may be forbidden.
+    Lines of two shards may have the same number, so that those already shown must be excluded by id.
     """
 
     sort: int
@@ -27,7 +27,7 @@ class Cursor:
 
     @classmethod
     def read(cls, written: str) -> "Cursor":
-        """Raises ValueError for a text that `written` never gave."""
+        """Decode a cursor. Raises ValueError when it is invalid."""
         try:
             decoded = json.loads(base64.urlsafe_b64decode(written.encode()))
         except (binascii.Error, RecursionError) as error:

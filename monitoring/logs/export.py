@@ -1,4 +1,4 @@
-"""The lines of a search as CSV: page after page, as the reader takes them, up to a bound."""
+"""Exports the lines of a search as CSV: page by page, as fast as the client reads them, up to a limit."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -20,10 +20,10 @@ COLUMNS = ("at", "level", "service", "host", "message", "trace_id", "id", "index
 
 
 def download(wanted: LogRequest) -> StreamingHttpResponse:
-    """Return what `wanted` finds, newest first, as a download that is audited. Raises UpstreamError.
+    """Return the results of `wanted`, newest first, as an audited download. Raises UpstreamError.
 
-    The first page is requested at once, so that a refusal of the server is still an HTTP error. When a
-    later one fails, the download breaks off: a file that looks complete is complete.
+    The first page is requested at once, so that a refusal by the server is still an HTTP error. If a later
+    page fails, the download is aborted, so that a file that looks complete is complete.
     """
     reply = csv.response("logs", COLUMNS, map(_row, _lines(wanted)))
     named = audit.service_data(wanted.query.service)

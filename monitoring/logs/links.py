@@ -1,6 +1,6 @@
-"""Addresses of the same search in Kibana and in OpenSearch Dashboards (pure).
+"""Builds links to the same search in Kibana and in OpenSearch Dashboards (pure).
 
-Their Discover takes its state as rison after a `#`; each generation has its own names for it.
+Their Discover takes its state as rison after a `#`; each generation uses different names in it.
 """
 
 import re
@@ -13,9 +13,9 @@ FLAVOURS = ("kibana7", "kibana8", "opensearch1", "opensearch2")
 
 
 def flavour_of(distribution: str, version: str) -> str:
-    """Return the generation that belongs to a server; Kibana's of Elasticsearch 8 for unknown ones.
+    """Return the generation of dashboards for a server; for unknown ones, Kibana 8.
 
-    OpenSearch Dashboards has had its second Discover since 2.10.
+    OpenSearch Dashboards changed its Discover in 2.10.
     """
     major, _, minor = version.partition(".")
     if distribution == "OpenSearch":
@@ -25,9 +25,9 @@ def flavour_of(distribution: str, version: str) -> str:
 
 
 def discover_url(base: str, query: LogQuery, *, flavour: str, data_view: str = "") -> str:
-    """Return the page of Discover with this search, or nothing without `base`.
+    """Return the URL of Discover with this search; empty without `base`.
 
-    `base` may hold a space's prefix (`/s/ops`). Without the id of a data view, Discover takes its default.
+    `base` may contain the prefix of a space (`/s/ops`). Without a data view's id, Discover uses its default.
     """
     if not base:
         return ""

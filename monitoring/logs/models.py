@@ -1,4 +1,4 @@
-"""Log searches kept under a name: the parameters of the page, never a line."""
+"""Model for saved log searches: the parameters of the page, never log lines."""
 
 from urllib.parse import urlencode
 
@@ -9,7 +9,7 @@ from audit.saved_queries import SavedQuery
 
 
 class SavedSearch(SavedQuery):
-    """A log search under a name; its `query` holds the parameters of the page."""
+    """A named log search; `query` contains the parameters of the page."""
 
     shared = models.BooleanField(
         default=False, help_text="Available to everybody who may see the logs."

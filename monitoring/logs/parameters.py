@@ -1,4 +1,4 @@
-"""Parses the parameters of a log search, from the page or the API (pure); errors are named by field."""
+"""Parses the parameters of a log search, from the page or the API (pure); errors are keyed by field."""
 
 import math
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ class ParameterError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class LogRequest:
-    """A search and the wanted part of it; `context` is the id of a line whose neighbours are wanted."""
+    """A search and the requested part of its results; `context` is the id of a line whose neighbours to show."""
 
     query: LogQuery
     range: str = ""

@@ -1,4 +1,4 @@
-"""Polls an Elasticsearch or OpenSearch for how it does; no line is read."""
+"""Polls the health of an Elasticsearch or OpenSearch; reads no log line."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ NOTHING: dict[str, Any] = {"size": 0, "track_total_hits": False, "timeout": "5s"
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a cluster said of itself; `warning` is a sentence, or nothing."""
+    """The state that a cluster reports; `warning` is a sentence or empty."""
 
     distribution: str
     version: str
@@ -30,7 +30,7 @@ class Seen:
 
 
 def poll(upstream: Upstream) -> Report:
-    """Ask for version, health, and whether there is anything to search. Raises UpstreamError."""
+    """Request version and health, and check that there is something to search. Raises UpstreamError."""
     seen = look(upstream)
     return Report(
         summary=seen.sentence,
@@ -67,10 +67,10 @@ def look(upstream: Upstream) -> Seen:
 
 
 def health_warning(health: dict[str, Any]) -> str:
-    """Return what is wrong with the cluster in a sentence; a single node is always yellow, and well."""
+    """Return what is wrong with the cluster as a sentence; a single node is always yellow, which is fine."""
     waiting, nodes = health.get("unassigned_shards", 0), health.get("number_of_nodes", 1)
     if health.get("status") == "red":
-        # The other number counts copies as well; servers before 8.16, and OpenSearch, know only that.
+        # The other number includes replicas; Elasticsearch before 8.16 and OpenSearch report only that one.
         missing = health.get("unassigned_primary_shards", f"up to {waiting}")
         return (
             f"The cluster is red: {missing} of its shards are missing, so searches return incomplete results."

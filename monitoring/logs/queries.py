@@ -1,7 +1,7 @@
-"""Builds the bodies of searches (pure), in what Elasticsearch 7.10 to 9 and OpenSearch have in common.
+"""Builds search bodies (pure) that Elasticsearch 7.10 to 9 and OpenSearch all understand.
 
-The text is Lucene's `query_string`: `simple_query_string` would swallow a mistake and search for
-something else, while this one is refused by the server in words that can be shown.
+The text is a `query_string` in Lucene's syntax: `simple_query_string` would ignore a mistake and search
+for something else, whereas the server rejects this one with a message that can be shown.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from monitoring.logs.cursors import Cursor
 from portal.core.log_fields import Own
 
 TIME = "@timestamp"
-TIE = "_seq_no"  # what every server numbers each line of a shard by
-# Names that a thing has outside of ECS follow its ECS name. A field nobody has is no error.
+TIE = "_seq_no"  # every server numbers the lines of a shard by it
+# The ECS name first, then names used elsewhere. Searching for a field that does not exist is not an error.
 TEXT_FIELDS = (
     "message", "msg", "log", "event.original", "error.message", "error.type", "error.stack_trace", "url.path",
     "http.request.id", "trace.id", "user.name", "source.ip",
@@ -23,7 +23,7 @@ SERVICE_NAME = "service.name"
 SERVICE_FIELDS = ("service.name", "service", "app", "application", "kubernetes.container.name")
 HOST_FIELDS = ("host.name", "host.hostname", "hostname", "host", "kubernetes.pod.name")
 LEVEL_FIELDS = ("log.level", "level", "severity", "levelname", "loglevel")
-# Level: its spellings, and what pino and bunyan write for it.
+# Each level with its spellings, and the numbers that pino and bunyan use for it.
 LEVELS: dict[str, tuple[str, ...]] = {
     "critical": ("critical", "crit", "fatal", "emergency", "emerg", "alert", "panic", "60"),
     "error": ("error", "err", "severe", "50"),
@@ -59,7 +59,7 @@ STEPS = (
 
 @dataclass(frozen=True, slots=True)
 class LogQuery:
-    """What is searched: from `since` up to but not including `until`, newest first."""
+    """A search: from `since` up to but not including `until`, newest first."""
 
     since: datetime
     until: datetime
@@ -67,11 +67,11 @@ class LogQuery:
     service: str = ""
     host: str = ""
     levels: tuple[str, ...] = ()
-    own: Own = ()  # what the lines of `service` hold, where it says so; else they name it
+    own: Own = ()  # log fields of `service`; if empty, lines are found by its name
 
     @property
     def step_seconds(self) -> int:
-        """The width of a bar, so that there are at most about BARS of them."""
+        """Return the width of a bar, chosen so that there are at most about BARS of them."""
         wanted = (self.until - self.since).total_seconds() / BARS
         return next((step for step in STEPS if step >= wanted), STEPS[-1])
 
@@ -87,7 +87,7 @@ def stamp(at: datetime) -> str:
 def search(
     query: LogQuery, *, size: int, cursor: Cursor | None = None, histogram: bool = True
 ) -> dict[str, Any]:
-    """Return the body of one page; the histogram belongs to the first."""
+    """Return the body for one page; only the first page includes the histogram."""
     body = _body([_range(query), *_filters(query)], size=size, descending=True)
     if query.text:
         body["query"]["bool"]["must"] = [_text(query.text)]
@@ -106,14 +106,14 @@ def one(line_id: str) -> dict[str, Any]:
 def neighbours(
     place: Cursor, *, service: str, host: str, size: int, before: bool
 ) -> dict[str, Any]:
-    """Return the body for the lines just before or after that at `place`, of the same service and host."""
+    """Return the body for the lines just before or after the one at `place`, of the same service and host."""
     same = [
         _same(fields, value)
         for fields, value in ((SERVICE_FIELDS, service), (HOST_FIELDS, host))
         if value
     ]
     body = _body([{"exists": {"field": TIME}}, *same], size=size, descending=before)
-    # What another shard has at the very same place counts as after it.
+    # A line of another shard at the same position counts as after it.
     _continue(body, replace(place, ids=()) if before else place, descending=before)
     return body
 
@@ -130,7 +130,7 @@ def _body(filters: Sequence[dict[str, Any]], *, size: int, descending: bool) -> 
 
 
 def _continue(body: dict[str, Any], cursor: Cursor, *, descending: bool) -> None:
-    """Go on after the cursor: at its place again, but for the lines of it already shown."""
+    """Continue at the cursor's position, without the lines there that were already shown."""
     if not cursor.ids:
         body["search_after"] = [cursor.sort, cursor.tie]
         return
@@ -150,7 +150,7 @@ def _filters(query: LogQuery) -> list[dict[str, Any]]:
 
 
 def service_pairs(query: LogQuery) -> Own:
-    """Return what the lines of the service hold: its own fields, else its name."""
+    """Return the fields that identify lines of the service: its log fields, else its name."""
     return query.own or (((SERVICE_NAME, (query.service,)),) if query.service else ())
 
 
@@ -165,17 +165,17 @@ def _text(written: str) -> dict[str, Any]:
             "query": written,
             "fields": list(TEXT_FIELDS),
             "default_operator": "AND",
-            "lenient": True,  # a word in a field of numbers is no match, rather than an error
+            "lenient": True,  # a word does not match a numeric field; without this it is an error
             "allow_leading_wildcard": False,
         }
     }
 
 
 def _same(fields: Sequence[str], value: str) -> dict[str, Any]:
-    """Return a filter for fields that are the value as a whole.
+    """Return a filter for fields whose whole value is `value`.
 
-    What is mapped by itself is a text with a twin of type keyword, and only the twin tells "shop" from
-    "shop-api". A field without one is a keyword, or a text of which all words have to be there.
+    Dynamic mapping creates a text field with a keyword subfield, and only the subfield distinguishes "shop"
+    from "shop-api". A field without a subfield is a keyword itself, or a text that must contain all words.
     """
     twins = {"query": value, "fields": [f"{field}.keyword" for field in fields], "lenient": True}
     return _either([{"multi_match": twins}, *(_without_twin(field, value) for field in fields)])

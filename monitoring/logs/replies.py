@@ -1,6 +1,6 @@
-"""Reads the replies of searches (pure): lines, histogram, what is missing, and the server's words.
+"""Parses search replies (pure): lines, histogram, what is missing, and the server's error messages.
 
-A reply of 200 may be a part of the truth: `timed_out` and `_shards.failed` say so.
+A reply with status 200 may be incomplete: `timed_out` and `_shards.failed` say so.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,14 +33,14 @@ _CANONICAL = {spelling: level for level, words in LEVELS.items() for spelling in
 
 
 class ReplyError(ValueError):
-    """The reply has not the form of a search; the text says where."""
+    """The reply does not have the format of a search reply; the message says where."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One line. `level` is one of LEVELS, or empty; `fields` has everything, flat, as text.
+    """One line. `level` is one of LEVELS, or empty; `fields` has all fields, flattened, as text.
 
-    `sort` and `tie` are its place: its time as the server sorts by it, and its number in its shard.
+    `sort` and `tie` are its position: its time as the server sorts it, and its number in its shard.
     """
 
     id: str
@@ -58,7 +58,7 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Lines from `at` on for one step of the histogram, and how many of them are errors or worse."""
+    """The number of lines in the step of the histogram that starts at `at`, and how many are errors or worse."""
 
     at: datetime
     lines: int
@@ -79,7 +79,7 @@ class Found:
 
 
 def found(decoded: Any, query: LogQuery, *, size: int, cursor: Cursor | None = None) -> Found:
-    """Return what a search answered. Raises ReplyError; single lines that cannot be read are counted."""
+    """Return the result of a search. Raises ReplyError; single unreadable lines are only counted."""
     hits = decoded.get("hits") if isinstance(decoded, dict) else None
     listed = hits.get("hits") if isinstance(hits, dict) else None
     if not isinstance(decoded, dict) or not isinstance(hits, dict) or not isinstance(listed, list):
@@ -98,7 +98,7 @@ def found(decoded: Any, query: LogQuery, *, size: int, cursor: Cursor | None = N
 
 
 def words(decoded: Any) -> str:
-    """Return in one sentence why the server refused, as deep as it explained; empty when it did not."""
+    """Return the server's most specific reason for its refusal, in one sentence; empty when it gave none."""
     error = decoded.get("error") if isinstance(decoded, dict) else None
     if isinstance(error, str):
         return sanitize.line(error, 300)
@@ -117,7 +117,7 @@ def kind_of_error(decoded: Any) -> str:
 
 
 def flat(source: Mapping[str, Any], prefix: str = "", depth: int = 8) -> Iterator[tuple[str, str]]:
-    """Yield (dotted name, text) of a document, whether it was written nested or dotted."""
+    """Yield (dotted name, text) for each field of a document, whether its names are nested or dotted."""
     for name, value in source.items():
         path = f"{prefix}{name}"
         if isinstance(value, dict) and value and depth:
@@ -136,7 +136,7 @@ def _as_text(value: Any) -> str:
 
 
 def _line(hit: Any) -> LogLine | None:
-    """Return the line of a hit, None when it has no id, document or time."""
+    """Return the line of a hit; None when it has no id, document or time."""
     if not isinstance(hit, dict) or not isinstance(hit.get("_source"), dict):
         return None
     sort = hit.get("sort")
@@ -198,12 +198,12 @@ def _next(lines: Sequence[LogLine], cursor: Cursor | None) -> Cursor:
     tied = [line.id for line in lines if (line.sort, line.tie) == (sort, tie)]
     if cursor is not None and (cursor.sort, cursor.tie) == (sort, tie):
         tied = [*cursor.ids, *tied]
-    # One per shard at most. Where a server numbers nothing, what a link cannot hold is passed over.
+    # At most one per shard. If the server does not number lines, ids that do not fit into a link are skipped.
     return Cursor(sort, tie, tuple(tied) if len(tied) <= TIED_IDS else ())
 
 
 def _buckets(decoded: Mapping[str, Any], query: LogQuery) -> Iterator[Bucket]:
-    """Yield the whole range step by step; where nothing was counted, with zero."""
+    """Yield a bucket for each step of the whole range, with zero where nothing was counted."""
     counted = {}
     for bucket in _listed(decoded, "aggregations", "over_time", "buckets"):
         if isinstance(bucket, dict) and type(bucket.get("key")) is int:
@@ -243,7 +243,7 @@ def _notes(decoded: Mapping[str, Any], *, unreadable: int) -> Iterator[str]:
 
 
 def has_no_index(decoded: Any) -> bool:
-    """Return whether no index matched the pattern, which a search with wildcards does not call an error."""
+    """Return whether no index matched the pattern; with wildcards, the server does not report that as an error."""
     shards = decoded.get("_shards") if isinstance(decoded, dict) else None
     return isinstance(shards, dict) and type(shards.get("total")) is int and shards["total"] == 0
 
@@ -261,7 +261,7 @@ def _failed_shard(error: Mapping[str, Any]) -> Any:
 
 
 def _deepest(error: Any) -> str:
-    """Return the most particular reason of a chain of causes."""
+    """Return the most specific reason in a chain of causes."""
     said = ""
     for _ in range(20):
         if not isinstance(error, dict):

@@ -1,4 +1,4 @@
-"""Writes of saved log searches, for the admin and the API."""
+"""Writes saved log searches, for the admin and the API."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -44,7 +44,7 @@ def checked(query: Mapping[str, Any]) -> dict[str, str]:
 def save(
     saved: SavedSearch, *, name: str, query: Mapping[str, Any], shared: bool, actor: Any
 ) -> SavedSearch:
-    """Create or change a search. Raises ValidationError, or PermissionDenied for another's."""
+    """Create or change a search. Raises ValidationError, or PermissionDenied for another user's search."""
     is_new = saved_queries.write(
         saved, name=name, query=query, shared=shared, actor=actor, check=checked
     )
@@ -55,7 +55,7 @@ def save(
 
 @transaction.atomic
 def delete(saved: SavedSearch, *, actor: Any) -> None:
-    """Delete a search. Raises PermissionDenied for another's."""
+    """Delete a search. Raises PermissionDenied for another user's search."""
     saved_queries.require_deletable(saved, actor=actor)
     audit.record("search.deleted", actor=actor, target=saved)
     saved.delete()

@@ -1,4 +1,4 @@
-"""Searches logs where they are kept, and finds the lines around one of them."""
+"""Searches logs in Elasticsearch or OpenSearch, and finds the lines around one of them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from portal.core.models import Upstream, UpstreamKind
 PAGE_SIZE = 100
 LARGEST_PAGE = 500
 CONTEXT_LINES = 25
-# Somebody waits, and so does the thread that serves the page. The server itself stops before it.
+# A user is waiting, and occupies a web thread. The server stops its own search before that.
 INTERACTIVE_SECONDS = 8.0
 NOT_CONFIGURED = (
     "No Elasticsearch or OpenSearch is connected. Set ELASTICSEARCH_URL and ELASTICSEARCH_INDEX, or add an"
@@ -27,7 +27,7 @@ NOT_CONFIGURED = (
 
 
 class NotConfiguredError(UpstreamError):
-    """There is nowhere to search."""
+    """No log server is configured."""
 
     def __init__(self) -> None:
         super().__init__(Fault.NOT_FOUND, NOT_CONFIGURED)
@@ -44,7 +44,7 @@ class Context:
 
 
 def default_elasticsearch() -> Upstream | None:
-    """Return the upstream that is searched: the environment's, else the first by name."""
+    """Return the upstream to search: that of the environment, else the first by name."""
     servers = Upstream.objects.enabled().filter(kind=UpstreamKind.ELASTICSEARCH)
     return servers.order_by("-managed", "name").first()
 
@@ -52,7 +52,7 @@ def default_elasticsearch() -> Upstream | None:
 def search(
     query: LogQuery, *, size: int = PAGE_SIZE, cursor: Cursor | None = None, histogram: bool = True
 ) -> Found:
-    """Return one page, newest first. Raises UpstreamError: QueryRefusedError, NotConfiguredError among them."""
+    """Return one page, newest first. Raises UpstreamError, including QueryRefusedError and NotConfiguredError."""
     with _client() as client:
         body = queries.search(query, size=size, cursor=cursor, histogram=histogram)
         decoded = client.search(body)
@@ -91,7 +91,7 @@ def context(line_id: str, *, lines: int = CONTEXT_LINES) -> Context | None:
 
 @contextmanager
 def _client() -> Iterator[Elasticsearch]:
-    """Open the client for one search of somebody who waits; a server that hangs is left alone for a while."""
+    """Open the client for one interactive search; the circuit breaker skips a hanging server for a while."""
     upstream = default_elasticsearch()
     if upstream is None:
         raise NotConfiguredError

@@ -1,4 +1,4 @@
-"""Adds to a log search which fields identify the lines of its service, as the catalogue says."""
+"""Adds to a log search the fields by which the catalogue identifies the lines of its service."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from portal.core.models import Service
 
 
 def with_service_fields(wanted: LogRequest) -> LogRequest:
-    """Return the request with the log fields of the service it names; without any, its slug is searched."""
+    """Return the request with the log fields of its service; without any, lines are found by its slug."""
     name = wanted.query.service
     if not name:
         return wanted

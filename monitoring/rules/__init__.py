@@ -1,1 +1,1 @@
-"""Alert rules as rows: written, checked, previewed and exported for Prometheus."""
+"""Alert rules stored as rows: editing, validation, preview, and export for Prometheus."""

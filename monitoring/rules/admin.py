@@ -1,4 +1,4 @@
-"""Alert rules in the admin: list with what Prometheus says, form with a preview, export."""
+"""Admin for alert rules: a list with their state in Prometheus, a form with a preview, and the export."""
 
 from typing import Any
 
@@ -98,7 +98,7 @@ class RuleAdmin(RuleColumns, SearchedFieldsMixin, ModelAdmin):
 
 
 def preview_of(request: HttpRequest) -> HttpResponse:
-    """Answer a part of a page: what the rule in the form would do now."""
+    """Return part of a page: what the rule in the form would do now."""
     form = PreviewForm(request.POST)
     shown = {} if not form.is_valid() else {"preview": preview(form.instance)}
     return TemplateResponse(request, "monitoring/rule_firing.html", {"form": form, **shown})

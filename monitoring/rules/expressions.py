@@ -1,6 +1,6 @@
-"""Asks a Prometheus whether it understands an expression, and whether a rule can consist of it.
+"""Lets a Prometheus check that an expression is valid, and usable in a rule.
 
-It is parsed, not evaluated: an expression that touches every series costs nothing here.
+The expression is parsed, not evaluated, so that one that selects every series costs nothing here.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ NOT_A_VECTOR = (
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`accepted` means a Prometheus said yes. Otherwise it objected, or nobody could be asked (`unasked`)."""
+    """`accepted`: a Prometheus accepted it. Otherwise it reported an error, or none was available (`unasked`)."""
 
     accepted: bool = False
     objection: str = ""
@@ -29,7 +29,7 @@ class Verdict:
 
 
 def examine(expr: str, upstream: Upstream | None = None) -> Verdict:
-    """Return what the Prometheus `upstream`, else the first enabled one, says of `expr`."""
+    """Return the verdict on `expr` of the Prometheus `upstream`, or of the first enabled one."""
     server = upstream or default_prometheus()
     if server is None:
         return Verdict(unasked="No Prometheus is connected. Add one under Upstreams.")
@@ -62,7 +62,7 @@ def _examined(prometheus: Prometheus, expr: str) -> Verdict:
 
 
 def _evaluated(prometheus: Prometheus, expr: str) -> Verdict:
-    """Ask a Prometheus older than 2.40, which parses only what it evaluates."""
+    """Ask a Prometheus older than 2.40, which can only parse an expression by evaluating it."""
     data = prometheus.query(expr)
     kind = data.get("resultType") if isinstance(data, dict) else None
     if kind not in ("vector", "scalar"):
@@ -71,5 +71,5 @@ def _evaluated(prometheus: Prometheus, expr: str) -> Verdict:
 
 
 def is_objection(error: UpstreamError) -> bool:
-    """True when the server read the expression and refused it."""
+    """True when the server parsed the expression and rejected it."""
     return error.status in (400, 422)

@@ -1,4 +1,4 @@
-"""The form of a rule: asks a Prometheus about the expression before it is stored."""
+"""The form of a rule, which lets a Prometheus check the expression before it is stored."""
 
 from typing import Any, ClassVar
 
@@ -37,9 +37,9 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class PreviewForm(RuleForm):
-    """The same fields without a question: the preview asks for itself, and stores nothing.
+    """The same fields without that check: the preview runs its own query, and stores nothing.
 
-    Without the group, the database is not asked whether the name is free: it may be that very rule.
+    Leaving out the group also skips the check for a duplicate name, which may be that of the rule itself.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

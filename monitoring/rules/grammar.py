@@ -1,4 +1,4 @@
-"""What Prometheus accepts as names, durations and labels of a rule (pure); each refusal says what to write.
+"""Checks names, durations and labels of a rule as Prometheus does (pure); each error says what to write.
 
 https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/
 """
@@ -11,7 +11,7 @@ from monitoring.rules.templates import TemplateError, parse
 from portal.core import sanitize
 
 LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.A)
-# Prometheus's own order of units; each at most once.
+# Units in Prometheus's order, each at most once.
 _DURATION = re.compile(
     r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.A
 )
@@ -19,7 +19,7 @@ _UNIT_SECONDS = (365 * 86400, 7 * 86400, 86400, 3600, 60, 1, 0.001)
 MAX_DURATION_SECONDS = 365 * 86400
 MAX_LABELS = 30
 MAX_TEXT = 4000
-# The portal writes these from fields of their own.
+# The portal fills these from separate fields.
 OWN_LABELS = {
     "alertname": "the name of the rule",
     "severity": "the field severity",
@@ -29,11 +29,11 @@ OWN_ANNOTATIONS = ("summary", "description", "runbook_url")
 
 
 class GrammarError(ValueError):
-    """Prometheus would refuse this; the message says what to write instead."""
+    """Prometheus would reject this; the message says what to write instead."""
 
 
 def duration_seconds(written: str) -> float:
-    """Return the seconds of a Prometheus duration such as `5m` or `1h30m`; `0` is none. Raises GrammarError."""
+    """Return the seconds of a Prometheus duration such as `5m`, `1h30m` or `0`. Raises GrammarError."""
     found = _DURATION.fullmatch(written) if len(written) <= 40 else None
     if written == "0":
         return 0
@@ -48,7 +48,7 @@ def duration_seconds(written: str) -> float:
 
 
 def check_line(written: str) -> None:
-    """Refuse a name that is empty, hidden or broken over lines. Raises GrammarError."""
+    """Reject a name that is empty, invisible or spread over several lines. Raises GrammarError."""
     if not written.strip() or not written.isprintable():
         raise GrammarError("Write a name of letters, digits and punctuation on one line.")
 
@@ -65,7 +65,7 @@ def check_label_name(name: str) -> None:
 
 
 def check_text(name: str, written: Any) -> None:
-    """Refuse what is no text, too long, or no template. Raises GrammarError."""
+    """Reject what is not a string, too long, or not a valid template. Raises GrammarError."""
     if not isinstance(written, str):
         raise GrammarError(f"The value of {name} must be a string; put it in quotes.")
     if len(written) > MAX_TEXT:
@@ -80,7 +80,7 @@ def check_text(name: str, written: Any) -> None:
 
 
 def check_labels(labels: Any) -> None:
-    """Check the further labels of a rule. Raises GrammarError."""
+    """Check the additional labels of a rule. Raises GrammarError."""
     _check_map(labels, "Labels", '{"team": "payments"}')
     for name in labels:
         if name in OWN_LABELS:
@@ -88,7 +88,7 @@ def check_labels(labels: Any) -> None:
 
 
 def check_annotations(annotations: Any) -> None:
-    """Check the further annotations of a rule. Raises GrammarError."""
+    """Check the additional annotations of a rule. Raises GrammarError."""
     _check_map(annotations, "Annotations", '{"dashboard": "https://grafana.example/d/shop"}')
     for name in annotations:
         if name in OWN_ANNOTATIONS:

@@ -1,4 +1,4 @@
-"""Writes down what a poll of Prometheus says of our rules; nothing when nothing changed."""
+"""Stores the state of our rules as reported by a poll of Prometheus, if it has changed."""
 
 from collections.abc import Iterable
 
@@ -13,7 +13,7 @@ from portal.core.models import Upstream
 
 
 def note(upstream: Upstream, seen: Iterable[AlertingRule]) -> int:
-    """Bring the state of the rules that `upstream` evaluates in line with `seen`; return what changed."""
+    """Update the state of the rules that `upstream` evaluates to `seen`; return what changed."""
     first = default_prometheus()
     mine = Q(upstream=upstream)
     if first is not None and first.pk == upstream.pk:

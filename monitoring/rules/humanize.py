@@ -1,4 +1,4 @@
-"""Prometheus's functions for values in templates (pure), as far as a preview needs them.
+"""Implements Prometheus's template functions for values (pure), as far as a preview needs them.
 
 https://prometheus.io/docs/prometheus/latest/configuration/template_reference/#numbers
 """
@@ -16,7 +16,7 @@ def _number(text: str) -> float | None:
 
 
 def _of_number(write: Callable[[float], str]) -> Callable[[str], str]:
-    """Return `write` for texts; what is no finite number stays as it is."""
+    """Wrap `write` for use on text; anything but a finite number is returned unchanged."""
 
     def written(text: str) -> str:
         value = _number(text)

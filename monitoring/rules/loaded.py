@@ -1,11 +1,11 @@
-"""What a Prometheus says of our rules (pure): which are loaded, how they are, and what changed."""
+"""Finds out which of our rules a Prometheus has loaded, their state, and what has changed (pure)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from monitoring.payloads import AlertingRule
 
-# The worst of several rules of one name is shown.
+# Of several rules with one name, the worst state is shown.
 ORDER = ("", "inactive", "pending", "firing", "broken")
 
 
@@ -26,7 +26,7 @@ class Change:
 
 
 def changes(known: Iterable[Known], seen: Iterable[AlertingRule]) -> list[Change]:
-    """Return the rules whose state differs from what is stored, found by name and severity."""
+    """Return the rules whose state differs from the stored one; they are matched by name and severity."""
     said: dict[tuple[str, str], tuple[str, str]] = {}
     for rule in seen:
         key = rule.name, rule.labels.get("severity", "")

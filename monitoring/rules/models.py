@@ -1,4 +1,4 @@
-"""An alerting rule of Prometheus as a row."""
+"""Model for alerting rules of Prometheus."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ def validate_annotations(value: Any) -> None:
 
 
 class LoadedState(models.TextChoices):
-    """What its Prometheus says of a rule; a rule it does not list is not loaded."""
+    """The state of a rule in its Prometheus; a rule that it does not list is not loaded."""
 
     NOT_LOADED = "", "Not loaded"
     INACTIVE = "inactive", "Inactive"
@@ -57,10 +57,10 @@ class LoadedState(models.TextChoices):
 
 
 class Rule(models.Model):
-    """When to alert, in Prometheus's own words. The portal exports it; Prometheus evaluates it.
+    """An alerting rule in Prometheus's terms. The portal exports it; Prometheus evaluates it.
 
-    `accepted_at` is when a Prometheus last understood the expression. Until then the rule is left
-    out of exports: one wrong expression makes Prometheus refuse the whole file.
+    `accepted_at` is when a Prometheus last accepted the expression. Until then the rule is left out of
+    exports, because one invalid expression makes Prometheus reject the whole file.
     """
 
     group = models.CharField(
@@ -152,7 +152,7 @@ class Rule(models.Model):
             models.CheckConstraint(
                 condition=Q(loaded_state__in=LoadedState.values), name="rule_loaded_state_known"
             ),
-            # Prometheus would evaluate both and send one alert.
+            # Prometheus would evaluate both, but send only one alert.
             models.UniqueConstraint(
                 "group",
                 "name",
@@ -170,7 +170,7 @@ class Rule(models.Model):
         return reverse("admin:monitoring_rule_change", args=[self.pk])
 
     def clean(self) -> None:
-        """Refuse texts that no rule file can carry; line ends are those of Unix."""
+        """Reject text that a rule file cannot contain, and normalise line ends to those of Unix."""
         self.expr = self.expr.replace("\r\n", "\n").strip()
         self.description = self.description.replace("\r\n", "\n")
         for name, value in (("severity", self.severity), ("expr", self.expr)):

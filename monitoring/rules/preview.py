@@ -1,7 +1,7 @@
-"""What a rule would do now: the series it fires for, with labels and annotations filled in.
+"""Previews what a rule would do now: the series it would fire for, with labels and annotations filled in.
 
-The number of series is asked first, and at most PREVIEWED of them are fetched: an expression that
-explodes costs a number, not megabytes.
+It requests the number of series first, and fetches at most PREVIEWED of them, so that an expression with
+too many series does not transfer megabytes.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Firing:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """`error` says why there is nothing to show; `warning` what to think of before saving."""
+    """`error` says why there is nothing to show; `warning` what to consider before saving."""
 
     count: int = 0
     firing: tuple[Firing, ...] = ()
@@ -82,7 +82,7 @@ def _result(data: Any) -> Any:
 
 
 def _count(result: Any) -> int:
-    """Return the number of series; 0 where there are none, or the answer is no number."""
+    """Return the number of series; 0 when there are none, or the answer is not a number."""
     try:
         return max(int(float(_value(result[0]))), 0) if isinstance(result, list) and result else 0
     except (ValueError, OverflowError):
@@ -97,7 +97,7 @@ def _value(sample: Any) -> str:
 
 
 def _firing(name: str, labels: Any, annotations: Any, sample: Any) -> Firing:
-    """Return the alert of one sample: labels of the rule win over those of the series."""
+    """Return the alert for one sample: labels of the rule override those of the series."""
     metric = sample.get("metric") if isinstance(sample, dict) else None
     labelled = metric if isinstance(metric, dict) else {}
     series = {k: str(v) for k, v in labelled.items() if k != "__name__"}

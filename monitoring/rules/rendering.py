@@ -1,7 +1,7 @@
-"""Rules as a file of Prometheus (pure): YAML of which every text is double-quoted.
+"""Renders rules as a Prometheus rule file (pure): YAML in which every string is double-quoted.
 
-The emitter is ours because it is thirty lines: the form is fixed, and quoting every text with all
-that is not printable escaped leaves nothing for a YAML reader to interpret.
+We write it without a library, in thirty lines: the structure is fixed, and with every string quoted and
+all non-printable characters escaped, a YAML parser has nothing to interpret.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ HEADER = "# Written by the DevOps Portal. Edit the rules there: the next export 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """One alerting rule in the words of a rule file; empty durations are left out."""
+    """One alerting rule with the fields of a rule file; empty durations are left out."""
 
     group: str
     alert: str
@@ -33,7 +33,7 @@ def quoted(text: str) -> str:
 def _escaped(c: str) -> str:
     if c in _ESCAPES:
         return _ESCAPES[c]
-    # The byte order mark is printable to nobody, and other marks move the text around them.
+    # Escape invisible characters, such as the byte order mark and those that change the direction of text.
     if c.isprintable():
         return c
     code = ord(c)
@@ -45,9 +45,9 @@ def _escaped(c: str) -> str:
 
 
 def rule_file(rules: Iterable[Exported], *, left_out: Iterable[str] = ()) -> str:
-    """Return the file: groups in order of their names, rules in the order given."""
+    """Return the file: groups ordered by name, rules in the given order."""
     lines = [HEADER, *(f"# Left out: {quoted(words)}" for words in left_out)]
-    ordered = sorted(rules, key=lambda rule: rule.group)  # stable: the order inside a group stays
+    ordered = sorted(rules, key=lambda rule: rule.group)  # stable: keeps the order within a group
     lines.append("groups:" if ordered else "groups: []")
     for group, members in groupby(ordered, key=lambda rule: rule.group):
         lines += [f"  - name: {quoted(group)}", "    rules:"]

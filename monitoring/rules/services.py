@@ -1,4 +1,4 @@
-"""What people do with rules: save, export. Behind the admin, the API and the command."""
+"""Saves and exports rules, for the admin, the API and the command."""
 
 import hashlib
 import os
@@ -22,7 +22,7 @@ from portal.core.models import Upstream
 
 @dataclass(frozen=True, slots=True)
 class RuleFile:
-    """The file as text; `etag` changes with it. `left_out` names rules no Prometheus has accepted yet."""
+    """The file as text; `etag` changes with it. `left_out` lists rules that no Prometheus has accepted yet."""
 
     text: str
     count: int
@@ -34,14 +34,14 @@ class RuleFile:
 
 
 def save(rule: Rule, *, verdict: expressions.Verdict) -> Rule:
-    """Store a rule with what a Prometheus said of its expression; its diff is audited by the tracked model."""
+    """Store a rule with Prometheus's verdict on its expression; model tracking audits the diff."""
     rule.accepted_at = timezone.now() if verdict.accepted else None
     rule.save()
     return rule
 
 
 def ask_again(rules: Iterable[Rule]) -> None:
-    """Ask for the rules nobody could be asked about when they were saved."""
+    """Check the rules for which no Prometheus was available when they were saved."""
     for rule in rules:
         if expressions.examine(rule.expr, rule.upstream).accepted:
             rule.accepted_at = timezone.now()
@@ -49,7 +49,7 @@ def ask_again(rules: Iterable[Rule]) -> None:
 
 
 def of_prometheus(upstream: Upstream | None = None) -> list[Rule]:
-    """Return the enabled rules that `upstream` evaluates; of all without one."""
+    """Return the enabled rules that `upstream` evaluates; without an upstream, all enabled ones."""
     rules = Rule.objects.filter(enabled=True).select_related("service", "upstream")
     if upstream is not None:
         rules = rules.filter(Q(upstream=upstream) | Q(upstream=None))
@@ -70,7 +70,7 @@ def export(upstream: Upstream | None = None) -> RuleFile:
 
 
 def exported(rule: Rule) -> Exported:
-    """Return a rule in the words of a rule file."""
+    """Return a rule with the fields of a rule file."""
     service = {"service": rule.service.slug} if rule.service else {}
     runbook = rule.runbook_url or (rule.service.runbook_url if rule.service else "")
     own = {"summary": rule.summary, "description": rule.description, "runbook_url": runbook}
@@ -90,9 +90,9 @@ def _written(duration: str) -> str:
 
 
 def write(path: Path, upstream: Upstream | None, *, actor: Any = None) -> tuple[RuleFile, bool]:
-    """Put the rule file at `path` in one step; return it, and whether it differs from what was there.
+    """Write the rule file to `path` atomically; return it, and whether it differs from the old one.
 
-    A Prometheus that reloads meanwhile reads the old file or the new one, never half of one.
+    A Prometheus that reloads meanwhile reads either the old or the new file, never a part of one.
     """
     file = export(upstream)
     if path.exists() and path.read_text(encoding="utf-8") == file.text:
@@ -102,7 +102,7 @@ def write(path: Path, upstream: Upstream | None, *, actor: Any = None) -> tuple[
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as temporary:
             temporary.write(file.text)
-        Path(name).chmod(0o644)  # Prometheus runs under another account
+        Path(name).chmod(0o644)  # Prometheus runs as another user
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

@@ -1,8 +1,8 @@
-"""The templates of labels and annotations (pure): checked as Prometheus parses them, rendered for a preview.
+"""Checks templates of labels and annotations as Prometheus parses them, and renders them for a preview (pure).
 
-Prometheus refuses a whole file of rules for one template it cannot parse, so only what this
-module understands is let through: pipelines of variables, texts, numbers and Prometheus's
-functions, and the blocks if, with, range, else and end. Declarations and comments are refused.
+Prometheus rejects a whole rule file for one template that it cannot parse. So only what this module
+understands is accepted: pipelines of variables, strings, numbers and Prometheus's functions, and the
+blocks if, with, range, else and end. Declarations and comments are rejected.
 https://prometheus.io/docs/prometheus/latest/configuration/template_reference/
 """
 
@@ -23,7 +23,7 @@ KNOWN_FUNCTIONS = frozenset(
 BLOCKS = frozenset({"if", "with", "range"})
 MAX_DEPTH = 20
 _END = re.compile(r"(?:(?<=[ \t\r\n])-)?\}\}")
-# Inside an action a quoted text may hold braces, so actions are found token by token.
+# A quoted string in an action may contain braces, so actions are parsed token by token.
 _TOKEN = re.compile(
     r"""(?P<space>[ \t\r\n]+)
     |(?P<text>"(?:[^"\\\n]|\\["\\nrt])*"|`[^`]*`)
@@ -41,7 +41,7 @@ _SIMPLE = re.compile(
 
 
 class TemplateError(ValueError):
-    """Not a template that Prometheus parses; the message says where and what to write."""
+    """Prometheus could not parse the template; the message says where, and what to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def parse(written: str) -> None:
 
 
 def _action(written: str, start: int) -> tuple[list[Token], int]:
-    """Return the tokens of the action at `start`, and where the text goes on."""
+    """Return the tokens of the action at `start`, and the position after it."""
     position, tokens = start + 2, list[Token]()
     if re.match(r"-[ \t\r\n]", written[position : position + 2]):
         position += 1
@@ -116,14 +116,14 @@ def _check_else(tokens: list[Token], count: int, blocks: list[_Block]) -> None:
 
 
 def _after(tokens: list[Token]) -> list[Token]:
-    """Return what follows the first word, the space between them included."""
+    """Return what follows the first word, including the space before it."""
     first = next(n for n, token in enumerate(tokens) if token.kind != "space")
     return tokens[first + 1 :]
 
 
 @dataclass(slots=True)
 class _Command:
-    """Where a pipeline stands: what came first in this command, and whether a pipe stands before it."""
+    """State while parsing a pipeline: the first token of this command, and whether it follows a pipe."""
 
     first: str = ""
     after_pipe: bool = False
@@ -155,7 +155,7 @@ def _check_pipeline(tokens: list[Token]) -> None:
 def _takes(command: _Command, kind: str = "") -> bool:
     """True when an operand may come next: first a value or a function, then arguments of a function.
 
-    What stands behind a pipe is a function, and a function among arguments needs parentheses.
+    After a pipe there must be a function; a function among arguments needs parentheses.
     """
     if not command.first:
         return kind == "word" or not command.after_pipe
@@ -180,7 +180,7 @@ def _need(condition: bool, token: Token) -> None:
 
 
 def render(written: str, labels: Mapping[str, str], value: str) -> str:
-    """Return `written` with labels and value put in; what needs a Prometheus to render stays as it is."""
+    """Return `written` with labels and value filled in; parts that only Prometheus can render are left as they are."""
 
     def put(found: re.Match[str]) -> str:
         text = value if found["what"] == "$value" else labels.get(found["label"] or "", "")

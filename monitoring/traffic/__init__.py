@@ -1,1 +1,1 @@
-"""Traffic by route: requests, errors and latencies of every service that exposes them."""
+"""Reads traffic by route: requests, errors and latencies of every service that exposes them."""

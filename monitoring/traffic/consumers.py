@@ -1,6 +1,6 @@
-"""Which metrics tell who asks (pure): the portal's own, and families by route with a label for it.
+"""Defines which metrics identify consumers (pure): the portal's own, and metrics by route with such a label.
 
-A family is read with that label in the place of the route, so that queries and rows are the same.
+The label takes the place of the route, so that the same queries and rows can be used.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ OWN = Profile(
 
 
 def candidates(families: Iterable[Profile], labels: Sequence[str]) -> list[Profile]:
-    """Return the portal's own metric, and each family once for each label that may name a consumer."""
+    """Return the portal's own metric, and each family once for every label that may name a consumer."""
     return [OWN, *(_by(family, label) for label in labels for family in families)]
 
 
@@ -34,6 +34,6 @@ def _by(family: Profile, label: str) -> Profile:
 
 
 def added(rows: dict[Key, RouteRow], more: dict[Key, RouteRow]) -> dict[Key, RouteRow]:
-    """Return `rows` with those of services that had none: one label names the consumers of a service."""
+    """Return `rows` plus those of services that had none, because only one label may name a service's consumers."""
     covered = {service for service, _consumer, _method in rows}
     return rows | {key: row for key, row in more.items() if key[0] not in covered}

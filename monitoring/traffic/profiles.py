@@ -1,4 +1,4 @@
-"""Which metrics tell of requests by route, and how to ask for them (pure)."""
+"""Defines which metrics report requests by route, and how to query them (pure)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Profile:
 
 
 def _plain() -> Iterator[Profile]:
-    """Yield the spellings of `http_request_duration_seconds` that client libraries use."""
+    """Yield the variants of `http_request_duration_seconds` that client libraries use."""
     for route, status in (
         ("route", "status_code"), ("route", "status"), ("route", "code"),
         ("path", "status_code"), ("path", "status"), ("path", "code"), ("handler", "code"),
@@ -55,7 +55,7 @@ def _plain() -> Iterator[Profile]:
 
 
 def _spans() -> Iterator[Profile]:
-    """Yield span metrics of the Collector's connector, with its namespace and without one, and of Tempo."""
+    """Yield the span metrics of the OpenTelemetry Collector, with and without its namespace, and of Tempo."""
     collector = ("service_name", "http_request_method")
     for count, duration, scale, (service, method) in (
         ("traces_span_metrics_calls", "traces_span_metrics_duration_seconds", 1.0, collector),
@@ -112,7 +112,7 @@ PROFILES: tuple[Profile, ...] = (
 
 
 def detection(profiles: Sequence[Profile] = PROFILES) -> str:
-    """Return one expression whose series say, by the label `profile`, which of the families exist."""
+    """Return an expression with one series for each family that exists, named by the label `profile`."""
     return " or ".join(
         f'label_replace(count({profile.present}), "profile", "{number}", "", "")'
         for number, profile in enumerate(profiles)
@@ -120,7 +120,7 @@ def detection(profiles: Sequence[Profile] = PROFILES) -> str:
 
 
 def queries(profile: Profile, window: int) -> dict[str, str]:
-    """Return the instant queries of a window of `window` seconds, by what they give."""
+    """Return the instant queries for a window of `window` seconds, keyed by the value they return."""
     by = f"sum by ({profile.labels})"
     count, failed = profile.series(profile.count), profile.series(profile.count, profile.errors)
     buckets = profile.series(profile.bucket)
@@ -136,7 +136,7 @@ def queries(profile: Profile, window: int) -> dict[str, str]:
 
 
 def curve(profile: Profile, window: int) -> tuple[str, int]:
-    """Return the range query of requests per second, and its step in seconds."""
+    """Return the range query for requests per second, and its step in seconds."""
     step = max(window // CURVE_POINTS, 15)
     count = profile.series(profile.count)
     return f"sum by ({profile.labels}) (rate({count}[{max(4 * step, 60)}s]))", step

@@ -1,4 +1,4 @@
-"""Asks Prometheus for the traffic of a window: which metrics exist, then their numbers."""
+"""Queries Prometheus for the traffic of a window: first which metrics exist, then their values."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -65,7 +65,7 @@ def report(
 ) -> Report:
     """Return the traffic of `window` (a key of WINDOWS), of one service's slug or of all.
 
-    `by` consumer, the route of a row is who asked.
+    With `by` consumer, the route of a row is the name of the consumer.
     """
     server = upstream or default_prometheus()
     if server is None:
@@ -101,7 +101,7 @@ Rows = dict[Key, RouteRow]
 
 
 def _first_wins(rows: Rows, more: Rows) -> Rows:
-    """Of families that share a counter, the one whose histogram a service has knows more of it."""
+    """Merge rows of families that share a counter; those with latencies from a histogram take precedence."""
     better = {
         key: row
         for key, row in more.items()
@@ -118,7 +118,7 @@ def _ask(
     curves: bool,
     add: Callable[[Rows, Rows], Rows],
 ) -> Rows:
-    """Return the rows of all profiles; what two of them tell of is shown once."""
+    """Return the rows of all profiles; traffic that two of them report is shown once."""
     now, rows = time.time(), Rows()
     for profile in profiles:
         asked = queries(profile, window)
@@ -132,7 +132,7 @@ def _ask(
 
 
 def _named(rows: Any) -> list[RouteRow]:
-    """Tie each row to a service of the catalogue, by the labels `job` and `service`."""
+    """Assign each row to a service of the catalogue, by the labels `job` and `service`."""
     catalogue = Catalogue.load()
     slugs = dict(Service.objects.values_list("pk", "slug"))
     named = list(rows)

@@ -1,4 +1,4 @@
-"""Rows by route from the answers of Prometheus (pure)."""
+"""Builds rows by route from Prometheus's answers (pure)."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -9,13 +9,13 @@ from monitoring.traffic.profiles import Profile
 
 MAX_ROWS = 1000
 TEXT_LIMIT = 300
-LARGEST = 1e18  # no counter of requests is beyond it, and sums of such numbers stay finite
+LARGEST = 1e18  # no real counter exceeds it, and sums of such numbers stay finite
 Key = tuple[str, str, str]
 
 
 @dataclass(slots=True)
 class RouteRow:
-    """One route of one service in the window. Latencies are seconds; None where nothing is known."""
+    """One route of one service in the window. Latencies are in seconds; None if unknown."""
 
     service: str
     route: str
@@ -35,13 +35,13 @@ class RouteRow:
 
     @property
     def change(self) -> float | None:
-        """Return the growth against the window before: 0.5 is half as much again."""
+        """Return the growth compared to the previous window: 0.5 means 50 % more."""
         growth = (self.requests - self.before) / self.before if self.before else math.inf
         return growth if math.isfinite(growth) else None
 
 
 def merge(profile: Profile, vectors: Mapping[str, Any], matrix: Any = None) -> dict[Key, RouteRow]:
-    """Return rows by key; routes without a request in the window are left out."""
+    """Return rows by key, without routes that had no request in the window."""
     rows: dict[Key, RouteRow] = {}
     for key, value in _vector(profile, vectors.get("requests")):
         if value > 0:
@@ -63,7 +63,7 @@ def merge(profile: Profile, vectors: Mapping[str, Any], matrix: Any = None) -> d
 
 
 def top(rows: Iterable[RouteRow], order: str) -> list[RouteRow]:
-    """Return the rows by `order`, the most first; at most MAX_ROWS."""
+    """Return at most MAX_ROWS rows, ordered by `order`, highest first."""
     keys: dict[str, Any] = {
         "requests": lambda row: row.requests,
         "errors": lambda row: (row.error_ratio, row.requests),
