@@ -42,7 +42,7 @@ class AlertSerializer(serializers.ModelSerializer[Alert]):
         read_only_fields = fields
         extra_kwargs = described(
             fingerprint="Alertmanager's fingerprint of the label set, in hexadecimal.",
-            severity="Value of the `severity` label; empty if there is none.",
+            severity="Value of the `severity` label in lower case; empty if there is none.",
             starts_at="When the alert started firing.",
             ends_at="Best known end of the episode; null while the alert is open.",
             resolved_after="Earliest possible end. Equal to `resolved_before` if the end is exact.",
