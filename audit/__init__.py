@@ -1,1 +1,1 @@
-"""The cellar: what happened, append-only, in PostgreSQL and in a daily JSON-lines file."""
+"""The audit trail: append-only, in PostgreSQL and in a daily JSON-lines file."""

@@ -1,4 +1,4 @@
-"""The audit trail in the admin: to read, to filter and to search, never to change."""
+"""Admin for the audit trail: read, filter and search, but never change."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -18,8 +18,8 @@ from audit.export_models import SavedFilter
 from audit.models import AuditEntry
 from portal.core.links import logs_url, trace_url
 
-__all__ = ["AuditEntryAdmin", "admin_saved_filters"]  # the other is imported to register its model
-# Its rows go on into the trail and are gone (audit/receivers.py): a list of them would always be empty.
+__all__ = ["AuditEntryAdmin", "admin_saved_filters"]  # imported to register their models
+# Its rows are moved into the trail (audit/receivers.py), so its list would always be empty.
 if admin.site.is_registered(LogEntry):
     admin.site.unregister(LogEntry)
 
@@ -118,7 +118,7 @@ class AuditEntryAdmin(TrailColumns, ModelAdmin):
 
 
 def bar(request: HttpRequest) -> dict[str, Any]:
-    """Return what stands above the list: saved filters, the filter form, the export."""
+    """Return what is shown above the list: saved filters, the filter form, the export."""
     shown = filters.given(request.GET)
     saved = list(SavedFilter.objects.visible_to(request.user).order_by("name", "id")[:30])
     groups = [("", "Any"), *((name, name) for name in sorted(taxonomy.GROUPS))]
@@ -137,7 +137,7 @@ def bar(request: HttpRequest) -> dict[str, Any]:
 
 
 def _export_url(request: HttpRequest) -> str:
-    """Return where an export is made, for who may."""
+    """Return the URL to create an export; empty without the permission."""
     try:
         url = reverse("admin:audit_exportrecord_create")
     except NoReverseMatch:

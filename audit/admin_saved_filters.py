@@ -1,4 +1,4 @@
-"""The admin of saved filters of the audit trail."""
+"""Admin for saved filters of the audit trail."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""The admin of saved queries: users see shared ones and their own, and change only their own.
+"""Admin for saved queries: users see shared ones and their own, and change only their own.
 
 Base classes for filters of the audit trail and for log searches.
 """

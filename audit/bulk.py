@@ -1,4 +1,4 @@
-"""Writes many entries at once: their lines in one opening of the file of the day, their rows by one COPY."""
+"""Writes many entries at once: opens the day's file once for their lines, and inserts their rows by one COPY."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -11,18 +11,18 @@ from django.db import connection, models
 from audit import ecs, logfile
 from audit.models import AuditEntry
 
-# What PostgreSQL gives an entry itself: its number, and the time of recording.
+# Columns that PostgreSQL sets itself: the id, and the time of recording.
 GIVEN = {"id", "recorded_at"}
 
 
 def _array(items: Sequence[str]) -> str:
-    """Return a list of texts as PostgreSQL spells an array."""
+    """Return a list of strings as a PostgreSQL array literal."""
     quoted = (item.replace("\\", "\\\\").replace('"', '\\"') for item in items)
     return "{" + ",".join(f'"{item}"' for item in quoted) + "}"
 
 
 def _text_of(field: "models.Field[Any, Any]") -> Callable[[Any], Any]:
-    """Return how a value of the field is written; half the time of a batch was adapting objects."""
+    """Return a function that formats values of the field; adapting objects took half the time of a batch."""
     if isinstance(field, ArrayField):
         return _array
     if isinstance(field, models.JSONField):
@@ -41,7 +41,7 @@ COPY = f"COPY audit_entry ({', '.join(column for _, column, _ in _COLUMNS)}) FRO
 
 
 def write(entries: Sequence[AuditEntry], *, at: datetime) -> None:
-    """Append the lines to the file of `at`, then the rows, in the caller's transaction."""
+    """Append the lines to the file for the day of `at`, then insert the rows, in the caller's transaction."""
     if not entries:
         return
     logfile.write_all([ecs.document(entry) for entry in entries], at=at)

@@ -1,7 +1,7 @@
-"""The list of the trail by keyset: a page deep in the past costs what the newest one costs.
+"""Pages through the list of the trail by keyset, so that an old page costs no more than the newest one.
 
-There are no page numbers and no count; "older" and "newer" carry the place of the last and of the
-first entry shown, and a moment is reached by the filter on time.
+There are no page numbers and no count. The links "older" and "newer" contain the position of the last
+and first entry shown; the filter on time leads to any moment.
 """
 
 import re
@@ -17,7 +17,7 @@ from audit.filters import NAMES, TrailFilter, given
 from audit.models import AuditEntry, AuditEntryQuerySet
 
 OLDER, NEWER = "older", "newer"
-# What the form above the list calls a filter, where it is another word.
+# Labels of filters in the form above the list, where they differ from the name.
 LABELS = {"q": "Find exactly", "last": "Time", "since": "From", "until": "Until", "group": "Group",
           "outcome": "Outcome", "action": "Action", "service": "Service", "source_ip": "Address"}  # fmt: skip
 _PLACE = re.compile(r"(\d{8}T\d{12})-(\d{1,18})")
@@ -28,7 +28,7 @@ def place_of(entry: AuditEntry) -> str:
 
 
 def parse_place(written: str) -> tuple[datetime, int] | None:
-    """Return the time and number of an entry, or None for anything that `place_of` does not write."""
+    """Return the time and id of an entry; None for anything that `place_of` cannot have written."""
     match = _PLACE.fullmatch(written)
     try:
         moment = datetime.strptime(match[1], "%Y%m%dT%H%M%S%f") if match else None
@@ -38,7 +38,7 @@ def parse_place(written: str) -> tuple[datetime, int] | None:
 
 
 class Pager:
-    """What unfold's footer asks of a paginator; the template links to the neighbours."""
+    """The parts of a paginator that unfold's footer needs; the template links to the adjacent pages."""
 
     template_name = "audit/pager.html"
     older = newer = ""
@@ -53,7 +53,7 @@ class TrailChangeList(ChangeList):
         return {name: value for name, value in left.items() if name not in (*NAMES, OLDER, NEWER)}
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> Any:
-        self.query = ""  # `q` is a filter like the others
+        self.query = ""  # here `q` is an ordinary filter
         entries = super().get_queryset(request, exclude_parameters)
         found = TrailFilter(request.GET, queryset=entries)
         self.trail_filter = found
@@ -90,13 +90,13 @@ class TrailChangeList(ChangeList):
         self.can_show_all = self.multi_page = False
 
     def _page(self, request: HttpRequest) -> list[AuditEntry]:
-        """Return the entries of one page and set the pager's links."""
+        """Return the entries of one page, and set the links of the pager."""
         size = self.list_per_page
         older = parse_place(request.GET.get(OLDER, ""))
         newer = parse_place(request.GET.get(NEWER, ""))
         if newer and not older:
             rows = list(_after(self.queryset, *newer)[: size + 1])
-            if len(rows) > size:  # else the newest page holds them all
+            if len(rows) > size:  # otherwise they all fit on the newest page
                 return self._linked(rows[:size][::-1], has_newer=True, has_older=True)
             older = None
         entries = _before(self.queryset, *older) if older else self.queryset
@@ -117,12 +117,12 @@ class TrailChangeList(ChangeList):
 
 
 def _before(entries: Any, moment: datetime, number: int) -> AuditEntryQuerySet:
-    """Entries older than a place: the first condition is what the index begins at."""
+    """Return entries older than a position; the first condition lets the index be used."""
     rows: AuditEntryQuerySet = entries.filter(recorded_at__lte=moment)
     return rows.exclude(recorded_at=moment, id__gte=number)
 
 
 def _after(entries: Any, moment: datetime, number: int) -> AuditEntryQuerySet:
-    """Entries newer than a place, oldest first."""
+    """Return entries newer than a position, oldest first."""
     rows: AuditEntryQuerySet = entries.filter(recorded_at__gte=moment)
     return rows.exclude(recorded_at=moment, id__lte=number).order_by("recorded_at", "id")

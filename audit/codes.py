@@ -1,7 +1,7 @@
-"""A number for each action of the portal, for rules of a SIEM that must outlive a change of words (pure).
+"""Gives each action a number, so that rules in a SIEM do not depend on names (pure).
 
-A number belongs to its action for ever: none is changed, and that of an action that is gone is given
-to no other. The first two digits are the group.
+A number never changes, and that of a removed action is never reused. The first two digits are the
+group.
 """
 
 CODES: dict[str, int] = {
@@ -38,5 +38,5 @@ CODES: dict[str, int] = {
 
 
 def code(action: str) -> str:
-    """Return the code of an action of the portal; empty for what it does not know."""
+    """Return the code of an action of the portal; empty for an unknown one."""
     return str(CODES.get(action, ""))

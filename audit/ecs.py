@@ -1,11 +1,11 @@
-"""An audit entry as one flat ECS document with dotted names (pure)."""
+"""Converts an audit entry to a flat ECS document with dotted names (pure)."""
 
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from audit.taxonomy import OWASP
 
-# entry attribute -> ECS name; what ECS has no name for is under `portal.`
+# entry attribute -> ECS name; attributes without an ECS name are under `portal.`
 FIELDS: dict[str, str] = {
     "uid": "event.id",
     "kind": "event.kind",
@@ -69,7 +69,7 @@ def document(entry: Entry) -> dict[str, Any]:
     if word := OWASP.get(entry.action):
         fields["labels.owasp"] = word
     if application := _application(entry.data):
-        # Also outside of `data`, which a line that is too long loses: it would pass for one of ours.
+        # Also outside `data`, which is dropped from a line that is too long: it would then look like our own.
         fields["event.provider"] = application
     return fields
 

@@ -1,4 +1,4 @@
-"""What auditors keep: filters by name, and one row for each export of the trail."""
+"""Models for saved filters of the trail, and for its exports."""
 
 from urllib.parse import urlencode
 
@@ -11,7 +11,7 @@ from audit.saved_queries import SavedQuery
 
 
 class SavedFilter(SavedQuery):
-    """A filter of the trail under a name; its `query` holds the parameters of the list."""
+    """A named filter of the trail; `query` contains the parameters of the list."""
 
     shared = models.BooleanField(
         default=False, help_text="Available to everybody who may read the audit trail."
@@ -36,9 +36,9 @@ class ExportState(models.TextChoices):
 
 
 class ExportRecord(models.Model):
-    """One export of the trail: what was asked, who took it, and what left the house.
+    """One export of the trail: its filter, who downloaded it, and what was sent.
 
-    It is downloaded once. The hash is that of the bytes sent, known when the last one is out.
+    It can be downloaded once. The hash is that of the bytes sent, so it is known only after the last one.
     """
 
     State = ExportState
@@ -73,7 +73,7 @@ class ExportRecord(models.Model):
             ),
         )
         indexes = (
-            # "How many run?", asked before each download
+            # Counts the running exports before each download
             models.Index(
                 fields=["heartbeat_at"],
                 condition=Q(state=ExportState.RUNNING),

@@ -1,7 +1,7 @@
-"""Exports of the trail: asked for, streamed once straight from COPY, hashed on the way, audited.
+"""Creates exports of the trail; each is streamed once, directly from COPY, with a hash, and is audited.
 
-Nothing is stored but the row that says what left the house. A download has a connection of its own,
-so that its end, whatever it is, ends the COPY too.
+Only a row that describes what was sent is stored, not the data. A download uses a separate database
+connection, so that the COPY ends with it, however it ends.
 """
 
 import hashlib
@@ -26,26 +26,26 @@ AT_ONCE = 2
 LONGEST_SECONDS = 3600
 BEAT_SECONDS = 1.0
 STALE = timedelta(minutes=2)
-# By the clock of the database: who sends and who looks for the lost may be two machines.
+# By the database's clock, because the sender and the search for lost downloads may run on different machines.
 BEAT = ClockTimestamp()
 BLOCK_ROWS = 256
-_LOCK = 0x61756469  # any number that nobody else takes
+_LOCK = 0x61756469  # key of the advisory lock; any number that is not used elsewhere
 
 
 class BusyError(Exception):
-    """As many exports run as may."""
+    """The maximum number of exports is already running."""
 
 
 class SpentError(Exception):
-    """The export was downloaded, or ended, before."""
+    """The export was already downloaded, or has ended."""
 
 
 class CancelledError(Exception):
-    """Somebody cancelled it while it ran."""
+    """The export was cancelled while it was running."""
 
 
 def create(query: Mapping[str, Any], *, actor: Any) -> ExportRecord:
-    """Ask for an export. Raises ValidationError for a filter that is none."""
+    """Create an export. Raises ValidationError for an invalid filter."""
     kept = filters.fixed(filters.checked(query), at=timezone.now())
     return ExportRecord.objects.create(
         requested_by=services.actor_of(actor).name,
@@ -55,7 +55,7 @@ def create(query: Mapping[str, Any], *, actor: Any) -> ExportRecord:
 
 
 def begin(export: ExportRecord, *, actor: Any) -> Generator[bytes, None, None]:
-    """Claim the export and return its bytes, to be sent as they come. Raises BusyError, SpentError."""
+    """Claim the export, and return its bytes as a stream. Raises BusyError, SpentError."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
@@ -76,23 +76,23 @@ def begin(export: ExportRecord, *, actor: Any) -> Generator[bytes, None, None]:
 
 
 class _Download:
-    """The bytes of one export, and what is told of them."""
+    """Streams the bytes of one export, and records the result."""
 
     def __init__(self, export: ExportRecord, actor: Any) -> None:
         self.export, self.actor = export, services.actor_of(actor)
-        self.context = request_context.current()  # the request is over when the last byte is out
+        self.context = request_context.current()  # the request ends before the stream does
         self.digest, self.bytes, self.rows = hashlib.sha256(), 0, 0
         self.beaten_at = time.monotonic()
 
     def stream(self) -> Generator[bytes, None, None]:
-        """Yield the CSV. However it ends, the row and the trail say so."""
+        """Yield the CSV. However it ends, the result is written to the row and the trail."""
         try:
             with _own_cursor() as cursor:
                 with cursor.copy(*export_sql.copy_statement(self.export.query)) as rows:
                     for block, count in _blocks(rows):
                         self._count(block, count)
                         yield block
-                self.rows = cursor.rowcount  # as PostgreSQL says
+                self.rows = cursor.rowcount  # the exact number, from PostgreSQL
         except GeneratorExit:
             self._end(ExportState.FAILED, "The client disconnected before the end.")
             raise
@@ -137,10 +137,10 @@ class _Download:
 
 @contextmanager
 def _own_cursor() -> Iterator[Any]:
-    """Open a connection for one export; closing it ends the COPY at once."""
+    """Open a connection for one export; closing it stops the COPY at once."""
     own = connections.create_connection("default")
     try:
-        # What COPY raises is psycopg's own: Django wraps the errors of other statements only.
+        # COPY raises psycopg's exceptions, because Django wraps only those of other statements.
         with own.wrap_database_errors, own.cursor() as cursor:
             cursor.execute(
                 "SELECT set_config('statement_timeout', %s, false), set_config('TimeZone', 'UTC', false),"
@@ -153,15 +153,15 @@ def _own_cursor() -> Iterator[Any]:
 
 
 def _blocks(rows: Iterable[Any]) -> Iterator[tuple[bytes, int]]:
-    """Join rows to blocks; the number beside each is its rows, of which the first is the header."""
+    """Join rows into blocks; yield each with its number of rows, including the header."""
     source, header = iter(rows), 1
-    while pending := list(islice(source, BLOCK_ROWS)):  # no step of ours per row
+    while pending := list(islice(source, BLOCK_ROWS)):  # no Python code per row
         yield b"".join(pending), len(pending) - header
         header = 0
 
 
 def cancel(export: ExportRecord, *, actor: Any) -> bool:
-    """Cancel a waiting or running export; False when it had ended."""
+    """Cancel a waiting or running export; False when it has already ended."""
     open_ones = ExportRecord.objects.filter(
         pk=export.pk, state__in=[ExportState.WAITING, ExportState.RUNNING]
     )
@@ -178,7 +178,7 @@ def cancel(export: ExportRecord, *, actor: Any) -> bool:
 
 
 def end_lost() -> int:
-    """Close the rows of downloads whose process died; return how many."""
+    """Mark downloads whose process died as failed; return how many."""
     running = ExportRecord.objects.filter(state=ExportState.RUNNING)
     lost = running.filter(heartbeat_at__lt=BEAT - STALE)
     reason = "The process that was sending it has ended."

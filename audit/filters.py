@@ -1,6 +1,6 @@
-"""The filters of the trail: one set for the admin's list, the API, saved filters and exports.
+"""Defines the filters of the trail: one set for the admin's list, the API, saved filters and exports.
 
-Each is served by an index of migration 0003 (tests/audit/test_filters.py asks PostgreSQL).
+Each uses an index of migration 0003 (tests/audit/test_filters.py checks PostgreSQL's plans).
 """
 
 import re
@@ -31,7 +31,7 @@ GROUP = RegexValidator(
 
 
 def parse_address(word: str) -> str:
-    """Return an address as PostgreSQL writes it, or an empty text."""
+    """Return an address in PostgreSQL's notation, or an empty string."""
     try:
         return "" if "%" in word else str(ip_address(word.strip()))
     except ValueError:
@@ -112,7 +112,7 @@ class TrailFilter(filters.FilterSet):
     def by_impersonator(
         self, queryset: AuditEntryQuerySet, _name: str, name: str
     ) -> AuditEntryQuerySet:
-        # Said twice, because the index holds only entries that have one.
+        # Repeats the condition of the partial index, so that it can be used.
         return queryset.exclude(impersonator_name="").filter(impersonator_name=name)
 
     def by_service(self, queryset: AuditEntryQuerySet, _name: str, slug: str) -> AuditEntryQuerySet:
@@ -132,12 +132,12 @@ NAMES: tuple[str, ...] = tuple(TrailFilter.base_filters)
 
 
 def given(query: Mapping[str, Any]) -> dict[str, str]:
-    """Return those members of `query` that are filters and say something."""
+    """Return those items of `query` that are filters with a value."""
     return {name: str(query[name]).strip() for name in NAMES if str(query.get(name, "")).strip()}
 
 
 def checked(query: Mapping[str, Any]) -> dict[str, str]:
-    """Return `query` as it can be kept. Raises ValidationError naming what is no filter or no value."""
+    """Return `query` in normal form. Raises ValidationError for unknown filters and invalid values."""
     if unknown := sorted(set(query) - set(NAMES)):
         raise ValidationError(
             f"{unknown[0][:50]!r} is not a filter of the audit trail. Available filters: {', '.join(NAMES)}."
@@ -151,7 +151,7 @@ def checked(query: Mapping[str, Any]) -> dict[str, str]:
 
 
 def apply(query: Mapping[str, Any]) -> AuditEntryQuerySet:
-    """Return the entries of a checked query, newest first."""
+    """Return the entries that match a checked query, newest first."""
     found = TrailFilter(dict(query), queryset=AuditEntry.objects.order_by("-recorded_at", "-id"))
     entries = found.qs
     assert isinstance(entries, AuditEntryQuerySet)
@@ -159,7 +159,7 @@ def apply(query: Mapping[str, Any]) -> AuditEntryQuerySet:
 
 
 def fixed(query: Mapping[str, str], *, at: datetime) -> dict[str, str]:
-    """Return a checked query with `last` as the moment it means at `at`, for what must be repeatable."""
+    """Return a checked query with `last` replaced by a fixed time, relative to `at`, so that it is repeatable."""
     kept = {name: value for name, value in query.items() if name != "last"}
     if "last" in query:
         since = at - WINDOWS[query["last"]]

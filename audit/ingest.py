@@ -1,7 +1,7 @@
 """Writes audit entries that other applications send, marked with the sender, each at most once.
 
-Sending a batch again is harmless: the `uid`s of a week are kept per application, and claimed in the
-transaction that writes the entries.
+Sending a batch again is harmless: the `uid`s of the last week are stored per application, in the same
+transaction as the entries.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from portal.core import request_context
 from portal.core.request_context import Actor, Context
 
 UIDS_KEPT = timedelta(days=7)
-# A larger difference, from a wrong clock or a late entry, is noted in the entry.
+# A larger difference, due to a wrong clock or a late entry, is recorded in the entry.
 NOTED_SKEW = timedelta(minutes=5)
 
 CLAIM = """
@@ -62,7 +62,7 @@ def write(items: Sequence[dict[str, Any]], *, by: Sender, at: datetime) -> list[
     `items` are validated by audit/ingest_serializers.py, and each has a `uid`.
     """
     with connection.cursor() as cursor:
-        # Claimed in order of uid, so that two senders of the same batch cannot deadlock.
+        # Inserted in order of uid, so that two senders of the same batch cannot deadlock.
         cursor.execute(CLAIM, [by.application, at, list({facts["uid"] for facts in items})])
         unwritten = {row[0] for row in cursor.fetchall()}
     entries, is_new = [], []
@@ -76,7 +76,7 @@ def write(items: Sequence[dict[str, Any]], *, by: Sender, at: datetime) -> list[
 
 
 def _entry(facts: dict[str, Any], by: Sender, at: datetime) -> AuditEntry:
-    """Build an entry as `record` does, from the data sent instead of from the current request."""
+    """Build an entry like `record`, but from the received data instead of the current request."""
     actor = Actor(
         facts["actor_type"], facts["actor_id"], facts["actor_name"] or by.application,
         tuple(facts["actor_roles"]),

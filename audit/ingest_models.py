@@ -1,4 +1,4 @@
-"""Which entries of other applications have been written: what makes sending them again harmless."""
+"""Model for the ids of entries received from other applications, so that sending them again is harmless."""
 
 from django.db import models
 from django.utils import timezone
@@ -7,8 +7,8 @@ from django.utils import timezone
 class IngestedUid(models.Model):
     """One `uid` of one application.
 
-    The trail is partitioned by the time of recording, so no unique index over it can hold `uid`
-    alone; this small table can, and forgets after a week.
+    The trail is partitioned by the time of recording, so it cannot have a unique index on `uid` alone.
+    This small table can; its rows are deleted after a week.
     """
 
     application = models.CharField(max_length=200)
@@ -18,11 +18,11 @@ class IngestedUid(models.Model):
     class Meta:
         default_permissions = ()
         constraints = (
-            # "Has this been written?", and the answer to two that ask at once
+            # Finds entries already written, also when two requests send the same one at once
             models.UniqueConstraint(fields=["application", "uid"], name="ingested_once"),
         )
         indexes = (
-            # What the hourly tick forgets
+            # Rows that the hourly tick deletes
             models.Index(fields=["recorded_at"], name="ingested_age"),
         )
 

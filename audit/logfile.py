@@ -1,8 +1,8 @@
-"""The second copy of the trail: `audit-YYYY-MM-DD.jsonl`, safe with any number of processes.
+"""Writes the second copy of the trail, `audit-YYYY-MM-DD.jsonl`, safely from any number of processes.
 
-A file named by date needs no rotation, so no process ever renames a file under another
-(TimedRotatingFileHandler loses most lines that way). O_APPEND and one `write` per line keep
-lines whole.
+A file named by date needs no rotation, so that no process renames a file that others are writing to
+(TimedRotatingFileHandler loses most lines that way). With O_APPEND and one `write` per line, lines do
+not mix.
 """
 
 import json
@@ -28,7 +28,7 @@ def path_for(moment: datetime) -> Path:
 
 
 def encode(fields: dict[str, Any]) -> bytes:
-    """Return one line. ASCII escapes leave nothing that could break or forge a line."""
+    """Return one line. It is escaped to ASCII, so that no content can break or forge a line."""
     line = json.dumps(fields, ensure_ascii=True, separators=(",", ":"), default=str)
     if len(line) >= LINE_LIMIT_BYTES:
         slim = {
@@ -46,12 +46,12 @@ def encode(fields: dict[str, Any]) -> bytes:
 
 
 def write(fields: dict[str, Any], *, at: datetime) -> bool:
-    """Append one line; False (logged, counted) when the disk refuses: the row is still written."""
+    """Append one line; False (logged and counted) if that fails, in which case the row is still written."""
     return write_all([fields], at=at)
 
 
 def write_all(documents: Iterable[dict[str, Any]], *, at: datetime) -> bool:
-    """Append a line for each, the file opened once; False when the disk refuses one of them."""
+    """Append a line for each entry, opening the file once; False if writing any of them fails."""
     path = path_for(at)
     lines = [encode(fields) for fields in documents]
     written = 0
@@ -59,7 +59,7 @@ def write_all(documents: Iterable[dict[str, Any]], *, at: datetime) -> bool:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
         try:
-            for line in lines:  # a call for each: one of many lines may be torn between processes
+            for line in lines:  # one call per line: a larger write could be split between processes
                 if os.write(descriptor, line) != len(line):
                     raise OSError("only a part of a line could be written")
                 written += 1

@@ -1,4 +1,4 @@
-"""One append-only table; an entry keeps no foreign key, so nothing that is deleted takes it along."""
+"""Model of the append-only trail; entries have no foreign keys, so that deleting an object deletes no entry."""
 
 from datetime import datetime
 from typing import Any, NoReturn
@@ -13,7 +13,7 @@ from audit import export_models, ingest_models  # noqa: F401 - Django finds mode
 
 
 class Outcome(models.TextChoices):
-    """ECS `event.outcome`; a denial is a failure whose `type` holds "denied"."""
+    """ECS `event.outcome`; a denial is a failure whose `type` contains "denied"."""
 
     SUCCESS = "success", "Success"
     FAILURE = "failure", "Failure"
@@ -21,7 +21,7 @@ class Outcome(models.TextChoices):
 
 
 class ClockTimestamp(Now):
-    """PostgreSQL's clock at this moment, not at the start of the transaction."""
+    """PostgreSQL's current time, not that of the start of the transaction."""
 
     template = "clock_timestamp()"
 
@@ -31,7 +31,7 @@ class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):
         return self.filter(target_type=target_type, target_id=str(target_id))
 
     def of_service(self, slug: str) -> "AuditEntryQuerySet":
-        """Entries about the service itself and what belongs to it, and those its application told."""
+        """Return entries about the service and what belongs to it, and those that its application sent."""
         return self.filter(data__has_key="service", data__service=slug)
 
     def since(self, moment: datetime) -> "AuditEntryQuerySet":
@@ -45,7 +45,7 @@ class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):
 
 
 class AuditEntry(models.Model):
-    """Who did what, to what, from where, when, and how it ended. Names follow ECS, with underscores.
+    """Who did what, to what, from where, when, and with which outcome. Names follow ECS, with underscores.
 
     The table is partitioned by month of `recorded_at` and guarded by a trigger (migration 0001).
     """

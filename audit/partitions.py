@@ -1,4 +1,4 @@
-"""Monthly partitions of the audit table, made ahead of time."""
+"""Creates the monthly partitions of the audit table ahead of time."""
 
 import logging
 from datetime import date, datetime
@@ -12,7 +12,7 @@ MONTHS_AHEAD = 3
 
 
 def month_starts(first: date, count: int) -> list[date]:
-    """Return `count` first days of months, beginning with the month of `first`."""
+    """Return the first days of `count` months, starting with the month of `first`."""
     return [
         date(first.year + (first.month - 1 + n) // 12, (first.month - 1 + n) % 12 + 1, 1)
         for n in range(count)
@@ -22,10 +22,10 @@ def month_starts(first: date, count: int) -> list[date]:
 def ensure(*, at: datetime, months_back: int = 0) -> list[str]:
     """Create the missing partitions from `months_back` ago to three months ahead; return their names.
 
-    Rows outside any month land in the default partition, from where they cannot be dropped by
-    month; being ahead keeps it empty. A month that has rows there already, because nothing ran
-    when it began, stays there: the later ones are made all the same. One whose lock is not to be had
-    at once is made by a later tick.
+    Rows without a monthly partition go to the default partition, which cannot be dropped by month;
+    creating partitions ahead keeps it empty. A month that already has rows there, because the portal was
+    not running when it began, stays there, and the later months are still created. If the lock is not
+    available at once, a later tick creates the partition.
     """
     first = month_starts(at.date().replace(day=1), 1)[0]
     for _ in range(months_back):
@@ -46,15 +46,15 @@ def ensure(*, at: datetime, months_back: int = 0) -> list[str]:
 
 
 def _create(start: date, end: date) -> str:
-    """Create the partition of one month; return its name, empty when it is there or cannot be made."""
+    """Create the partition of one month; return its name, or empty if it exists or cannot be created."""
     name = f"audit_entry_{start:%Y_%m}"
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT to_regclass(%s)", [name])
             if cursor.fetchone()[0] is not None:
                 return ""
-            # The table is locked against all others: behind an export of an hour, every request that
-            # writes an entry would wait with us.
+            # This locks the whole table: if we waited behind an export of an hour, every request that
+            # writes an entry would wait behind us.
             cursor.execute("SET LOCAL lock_timeout = '2s'")
             cursor.execute(
                 f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF audit_entry"

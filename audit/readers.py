@@ -1,6 +1,6 @@
-"""Who follows the trail, and how far each has read: retention asks before it drops a month.
+"""Registers the readers of the trail and how far each has read; retention checks it before it drops a month.
 
-Readers belong to apps above this one; each registers how its own are found when it is loaded.
+Readers belong to apps above this one; each app registers a finder for its own when it is loaded.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,7 +11,7 @@ from audit.stream import Position
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """One that must have read an entry before it may go; `name` continues a sentence."""
+    """A reader that must have read an entry before it is deleted; `name` is used within a sentence."""
 
     name: str
     position: Position
@@ -22,10 +22,10 @@ _finders: dict[str, Finder] = {}
 
 
 def register(name: str, finder: Finder) -> None:
-    """Say how the readers of one kind are found. A finder takes a fixed number of statements."""
+    """Register a finder for one kind of readers. It must use a fixed number of statements."""
     _finders[name] = finder
 
 
 def every() -> list[Reader]:
-    """Return all readers that there are now."""
+    """Return all current readers."""
     return [reader for finder in _finders.values() for reader in finder()]

@@ -1,7 +1,7 @@
-"""Model diffs of django-auditlog become audit entries in the same transaction, and are kept only there.
+"""Turns model diffs of django-auditlog into audit entries, in the same transaction, and keeps only those.
 
-auditlog's own middleware is not installed: it trusts the left-most address and can be made to
-fail by a header. The actor comes from the request context instead.
+auditlog's own middleware is not installed, because it trusts the left-most address, and a header can make
+it fail. The actor comes from the request context instead.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ def connect() -> None:
 def on_log_entry(
     sender: Any, instance: LogEntry, created: bool, raw: bool = False, **_kwargs: Any
 ) -> None:
-    """Record the diff as `object.created|updated|deleted`; accounts and roles have names of their own."""
+    """Record the diff as `object.created|updated|deleted`; accounts and roles have their own action names."""
     verb = VERBS.get(instance.action)
     if raw or not created or verb is None:
         return
@@ -47,12 +47,12 @@ def on_log_entry(
     )
     if model == "auth.user" and verb == "created" and _becomes(diff, "is_superuser") == "True":
         services.record(GRANTED, target=target, changes={"is_superuser": [False, True]})
-    # The trail has it. A second copy would outlive what retention drops, and anybody could change it.
+    # The diff is in the trail now. A second copy would outlive retention, and would not be tamper-proof.
     LogEntry.objects.filter(pk=instance.pk).delete()
 
 
 def _action(model: str, verb: str, diff: Mapping[str, Any]) -> str:
-    """Return what to call a change; of an account, what it may do is told from who it is."""
+    """Return the action name of a change; for accounts, changes of permissions have separate names."""
     if model == "auth.user" and verb == "updated":
         relations = [diff[name] for name in ("groups", "user_permissions") if name in diff]
         if superuser := _becomes(diff, "is_superuser"):
@@ -63,18 +63,18 @@ def _action(model: str, verb: str, diff: Mapping[str, Any]) -> str:
 
 
 def _becomes(diff: Mapping[str, Any], name: str) -> str:
-    """Return the new value of a field as auditlog writes it, or an empty text when it did not change."""
+    """Return the new value of a field in auditlog's notation, or an empty string if it did not change."""
     return str(diff[name][-1]) if name in diff else ""
 
 
 def _service_of(entry: LogEntry, diff: dict[str, Any]) -> str:
-    """Return the slug of the service that was changed, or that the changed row belongs to."""
+    """Return the slug of the changed service, or of the service that the changed row belongs to."""
     model = entry.content_type.model_class()
     if model is None or not (model is Service or hasattr(model, "service")):
         return ""
     if entry.action != LogEntry.Action.DELETE:
         return services.service_of(model._base_manager.filter(pk=entry.object_pk).first())
-    if model is Service:  # the row is gone; its last values are in the diff
+    if model is Service:  # the row may be deleted; its last values are in the diff
         return str(diff["slug"][0]) if "slug" in diff else ""
     number = str(diff.get("service", ("",))[0])
     return services.service_of(

@@ -1,4 +1,4 @@
-"""Keeps secrets out of the trail (pure): by name of the key, and by the look of the value."""
+"""Keeps secrets out of the trail (pure): by the name of the key, and by the format of the value."""
 
 import re
 from collections.abc import Callable
@@ -9,7 +9,7 @@ SECRET_KEY_NAME = re.compile(
     r"pass(word|wd|phrase)?|secret|token|api_?key|dsn|authorization|cookie|credential|otp|seed|private",
     re.I,
 )
-# Texts are hostile: bounded or possessive repeats keep the work in proportion to the length.
+# Input may be hostile: bounded or possessive quantifiers keep the time linear in its length.
 _SECRET_VALUES = re.compile(
     r"dop_[a-z]+_[0-9A-Za-z]{20,}"
     r"|gh[pousr]_[0-9A-Za-z]{30,}"
@@ -40,9 +40,9 @@ def text(value: str) -> str:
 
 
 def value(item: Any, fingerprint: Fingerprint, *, key: str = "") -> Any:
-    """Return a copy of a JSON value; what a secret key holds becomes its fingerprint.
+    """Return a copy of a JSON value, with the values of secret keys replaced by fingerprints.
 
-    Equal secrets have equal fingerprints, so "was it changed?" stays answerable.
+    Equal secrets have equal fingerprints, so that changes of a secret remain visible.
     """
     if (
         key

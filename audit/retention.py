@@ -1,8 +1,8 @@
-"""Ends the keeping of old entries: whole months, by the policy AUDIT_RETENTION_MONTHS, audited.
+"""Deletes old entries by whole months, according to AUDIT_RETENTION_MONTHS; each deletion is audited.
 
-The trigger that refuses DELETE guards rows; a partition is dropped as a table, by its owner. The
-default partition, which holds what no month covers, is never touched. A month that a reader of the
-trail (audit/readers.py) has not read to its end is kept until it has, or until that reader is gone.
+A trigger refuses DELETE of rows, but the owner can drop a partition as a table. The default partition,
+with rows outside any month, is never dropped. A month that a reader of the trail (audit/readers.py) has
+not completely read is kept until it has been read, or the reader is removed.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from audit.models import AuditEntry
 from audit.readers import Reader
 from audit.services import Target
 
-# That a month is kept is said once a day, not at each tick.
+# That a month is kept is recorded once a day, not at each tick.
 SAID_AGAIN = timedelta(days=1)
 EXPIRED = """
 SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
@@ -28,7 +28,7 @@ ORDER BY c.relname
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """A partition that is past the policy, and what it holds."""
+    """A partition past the retention period, and what it contains."""
 
     name: str
     rows: int
@@ -39,20 +39,20 @@ class Month:
 
 @dataclass(frozen=True, slots=True)
 class Pruning:
-    """Which months went, and which are past the policy but stay, because somebody has not read them."""
+    """The months that were dropped, and those that are kept past the period because they have unread entries."""
 
     dropped: list[Month]
     kept: list[Month]
 
 
 def oldest_kept(*, at: datetime, months: int) -> str:
-    """Return the name of the oldest partition that `months` full months before this one keep."""
+    """Return the name of the oldest partition to keep, `months` full months before this one."""
     number = at.astimezone(UTC).year * 12 + at.astimezone(UTC).month - 1 - months
     return f"audit_entry_{number // 12:04d}_{number % 12 + 1:02d}"
 
 
 def _names(*, at: datetime, months: int) -> list[str]:
-    """Return the partitions past the policy, oldest first; none for 0 months, which keeps all."""
+    """Return the partitions past the retention period, oldest first; none for 0 months, which keeps all."""
     if months <= 0:
         return []
     with connection.cursor() as cursor:
@@ -61,13 +61,13 @@ def _names(*, at: datetime, months: int) -> list[str]:
 
 
 def expired(*, at: datetime, months: int) -> list[Month]:
-    """Return the months past the policy, oldest first, each with the readers that lack some of it."""
+    """Return the months past the retention period, oldest first, with the readers that have not read all of each."""
     names, followers = _names(at=at, months=months), readers.every()
     return [_month(name, _unread_by(name, followers)) for name in names]
 
 
 def holding(*, at: datetime, months: int) -> dict[str, list[str]]:
-    """Return for each reader that keeps months past the policy from being dropped, which ones."""
+    """Return, for each reader that prevents expired months from being dropped, those months."""
     found: dict[str, list[str]] = {}
     followers = readers.every()
     for name in _names(at=at, months=months):
@@ -78,14 +78,14 @@ def holding(*, at: datetime, months: int) -> dict[str, list[str]]:
 
 def _month(name: str, unread_by: tuple[str, ...]) -> Month:
     with connection.cursor() as cursor:
-        # The name is one of those that EXPIRED matches.
+        # Safe to interpolate: EXPIRED returns only names that match its pattern.
         cursor.execute(f"SELECT count(*), min(recorded_at), max(recorded_at) FROM {name}")  # noqa: S608
         rows, first, last = cursor.fetchone()
     return Month(name, rows, first, last, unread_by)
 
 
 def _unread_by(name: str, followers: Sequence[Reader]) -> tuple[str, ...]:
-    """Return the names of those that have something of the partition still to read."""
+    """Return the names of readers that have unread entries in the partition."""
     unread = f"SELECT EXISTS (SELECT FROM {name} WHERE (txid, id) > (%s::text::xid8, %s))"  # noqa: S608
     behind = []
     with connection.cursor() as cursor:
@@ -97,9 +97,9 @@ def _unread_by(name: str, followers: Sequence[Reader]) -> tuple[str, ...]:
 
 
 def prune(*, at: datetime, months: int) -> Pruning:
-    """Drop what is expired and read by all, each month in a transaction with its entry.
+    """Drop the expired months that all readers have read, each in one transaction with its audit entry.
 
-    A month whose lock is not to be had at once waits for the next tick: writers go first.
+    If the lock is not available at once, the month waits for the next tick, so that writers are not blocked.
     """
     past = expired(at=at, months=months)
     kept = [month for month in past if month.unread_by]
@@ -120,7 +120,7 @@ def prune(*, at: datetime, months: int) -> Pruning:
 
 
 def _say_kept(month: Month, *, at: datetime) -> None:
-    """Record that a month stays, and because of whom; once a day."""
+    """Record, once a day, that a month is kept, and because of which readers."""
     said = AuditEntry.objects.since(at - SAID_AGAIN).filter(action="audit.prune_withheld")
     if said.of_target("audit.partition", month.name).exists():
         return

@@ -1,4 +1,4 @@
-"""Writes of saved filters, for the admin and the API."""
+"""Writes saved filters, for the admin and the API."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from audit.export_models import SavedFilter
 
 
 def checked(query: Mapping[str, Any]) -> dict[str, str]:
-    """Return the query in the form in which it is stored. Raises ValidationError."""
+    """Return the query in the form to store. Raises ValidationError."""
     if found := filters.checked(query):
         return found
     raise ValidationError(
@@ -23,7 +23,7 @@ def checked(query: Mapping[str, Any]) -> dict[str, str]:
 def save(
     saved: SavedFilter, *, name: str, query: Mapping[str, Any], shared: bool, actor: Any
 ) -> SavedFilter:
-    """Create or change a filter. Raises ValidationError, or PermissionDenied for another's."""
+    """Create or change a filter. Raises ValidationError, or PermissionDenied for another user's filter."""
     is_new = saved_queries.write(
         saved, name=name, query=query, shared=shared, actor=actor, check=checked
     )
@@ -34,7 +34,7 @@ def save(
 
 @transaction.atomic
 def delete(saved: SavedFilter, *, actor: Any) -> None:
-    """Delete a filter. Raises PermissionDenied for another's."""
+    """Delete a filter. Raises PermissionDenied for another user's filter."""
     saved_queries.require_deletable(saved, actor=actor)
     services.record("audit.filter_deleted", actor=actor, target=saved)
     saved.delete()

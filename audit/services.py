@@ -1,4 +1,4 @@
-"""`record()`: the one path into the audit trail, file line first, then the row."""
+"""Writes audit entries: `record()` is the only way into the trail; it writes the file's line before the row."""
 
 import itertools
 import os
@@ -28,7 +28,7 @@ SLUG_LIMIT = 100
 
 
 class _Writer:
-    """Numbers the entries of this process; a fork gets a number line of its own."""
+    """Numbers the entries of this process; a fork starts its own sequence."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -50,7 +50,7 @@ _writer = _Writer()
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What an entry is about, as text that survives the object."""
+    """What an entry is about, as text that outlives the object."""
 
     type: str
     id: str = ""
@@ -58,7 +58,7 @@ class Target:
 
 
 def actor_of(who: Any) -> Actor:
-    """Return the Actor for a user, an Actor, or None (whoever the current request belongs to)."""
+    """Return the Actor for a user or an Actor; for None, that of the current request."""
     if isinstance(who, Actor):
         return who
     if isinstance(who, AnonymousUser):
@@ -71,7 +71,7 @@ def actor_of(who: Any) -> Actor:
 
 
 def target_of(thing: Any) -> Target:
-    """Return the Target for a model instance or a Target; None is no target."""
+    """Return the Target for a model instance or a Target; empty for None."""
     if thing is None:
         return Target("")
     if isinstance(thing, Target):
@@ -82,7 +82,7 @@ def target_of(thing: Any) -> Target:
 
 
 def service_of(thing: Any) -> str:
-    """Return the slug of the service that a row is or belongs to, or an empty text."""
+    """Return the slug of the service that a row is or belongs to, or an empty string."""
     try:
         service = thing if isinstance(thing, Service) else getattr(thing, "service", None)
     except ObjectDoesNotExist:  # deleted since the row was read
@@ -91,12 +91,12 @@ def service_of(thing: Any) -> str:
 
 
 def service_data(slug: str) -> dict[str, Any]:
-    """Return the `data` of an entry that concerns the service of this slug, empty without one."""
+    """Return the `data` of an entry that concerns the service with this slug; empty without one."""
     return {"service": slug} if slug else {}
 
 
 def _with_service(target: Any, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the data with the service of the target, or the one they name: indexed, so a short text."""
+    """Return the data with the service that they name, else that of the target; cut, because it is indexed."""
     facts = {**service_data(service_of(target)), **data}
     named = facts.get("service", "")
     if isinstance(named, str):
@@ -110,7 +110,7 @@ def _fingerprint(value: str) -> str:
 
 
 def _bounded(value: Any) -> Any:
-    """Return JSON without secrets, cut to about DATA_LIMIT characters; a cut value says so."""
+    """Return JSON without secrets, cut to about DATA_LIMIT characters; a cut value is marked."""
     clean = redaction.value(sanitize.json(value, limit=2000), _fingerprint)
     if len(str(clean)) <= DATA_LIMIT:
         return clean
@@ -137,7 +137,7 @@ def build(
     severity: int | None = None,
     http_status: int | None = None,
 ) -> AuditEntry:
-    """Return an unsaved entry: the caller's facts joined with those of the current request."""
+    """Return an unsaved entry: the caller's facts combined with those of the current request."""
     who, what = actor_of(actor), target_of(target)
     writer_id, writer_seq = _writer.next()
     return AuditEntry(
@@ -182,7 +182,7 @@ def _taxonomy_columns(action: str, outcome: str, severity: int | None) -> dict[s
 
 
 def _request_columns() -> dict[str, Any]:
-    """Return the columns about the request in which the entry was written."""
+    """Return the columns that describe the current request."""
     context = request_context.current()
     location = geoip.location(context.source_ip)
     return {
@@ -209,9 +209,9 @@ def _request_columns() -> dict[str, Any]:
 def record(action: str, *, actor: Any = None, target: Any = None, **facts: Any) -> AuditEntry:
     """Write one entry and return it.
 
-    A success is written in the caller's transaction: the change and its record stand or fall
-    together. A failure or denial is written outside of it, so that a rollback does not erase
-    it. Hostile text never makes this fail: everything is bounded and sanitised first.
+    A success is written in the caller's transaction, so that the change and its entry are committed or
+    rolled back together. A failure or denial is written outside it, so that a rollback does not erase
+    it. Hostile text cannot make this fail, because everything is cut and sanitised first.
     """
     entry = build(action, actor=actor, target=target, **facts)
     logfile.write(ecs.document(entry), at=entry.occurred_at)
@@ -221,6 +221,6 @@ def record(action: str, *, actor: Any = None, target: Any = None, **facts: Any) 
 
 
 def record_each(action: str, *, targets: Iterable[Any], actor: Any = None, **facts: Any) -> None:
-    """Write an entry about a success for each target, in the caller's transaction, by one COPY."""
+    """Write an entry about a success for each target, in the caller's transaction, with one COPY."""
     entries = [build(action, actor=actor, target=target, **facts) for target in targets]
     bulk.write(entries, at=datetime.now(UTC))

@@ -1,8 +1,8 @@
-"""The trail as a stream that a reader follows without loss, however late a transaction commits.
+"""Reads the trail as a stream without missing entries, however late a transaction commits.
 
-Numbers are given at insert but appear at commit: a cursor over `id` alone skips what a slow
-transaction wrote (5 % of the rows were measured). The order here is (transaction, id), read only up
-to the oldest transaction that still runs: everything below that horizon is finished and final.
+Ids are assigned at insert but become visible at commit: a cursor over `id` alone skips the rows of slow
+transactions (5 % of the rows in a measurement). The order here is (transaction, id), read only up to the
+oldest transaction that is still running: below that horizon, no more entries can appear.
 """
 
 from collections.abc import Sequence
@@ -16,21 +16,21 @@ from audit.models import AuditEntry
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """Where a reader stands: everything up to and including it has been read."""
+    """The position of a reader: everything up to and including it has been read."""
 
     txid: int = 0
     entry_id: int = 0
 
 
 def horizon() -> Position:
-    """Return the position before which nothing more can appear. Read it before the rows."""
+    """Return the position below which no more entries can appear. Read it before the rows."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
         return Position(int(cursor.fetchone()[0]))
 
 
 def cluster() -> str:
-    """Return the id of the database cluster: transaction numbers of another one mean nothing here."""
+    """Return the id of the database cluster; transaction ids of another cluster are meaningless here."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT system_identifier::text FROM pg_control_system()")
         return str(cursor.fetchone()[0])
@@ -46,8 +46,8 @@ def read(
 ) -> list[AuditEntry]:
     """Return up to `limit` entries after `after` and before `before`, in the order of the stream.
 
-    `actions` and `since` (by `recorded_at`) leave others out. Take the next position of each entry
-    from `position_of`.
+    `actions` and `since` (by `recorded_at`) restrict the entries. `position_of` returns the position of
+    each entry, from which to continue.
     """
     rows = AuditEntry.objects.raw(
         """

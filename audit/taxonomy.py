@@ -1,7 +1,7 @@
-"""What each action means in ECS terms (pure): category, type and severity.
+"""Maps each action to ECS terms (pure): category, type and severity.
 
 https://www.elastic.co/guide/en/ecs/current/ecs-category-field-values-reference.html
-and, where there is one, the word of OWASP's Application Logging Vocabulary:
+and, where one exists, to the term of OWASP's Application Logging Vocabulary:
 https://cheatsheetseries.owasp.org/cheatsheets/Logging_Vocabulary_Cheat_Sheet.html
 """
 
@@ -121,7 +121,7 @@ OWASP: dict[str, str] = {
 
 
 def meaning(action: str) -> Meaning:
-    """Return the ECS meaning of `object.verb_past`; an unknown object is a change in a database."""
+    """Return the ECS terms for `object.verb_past`; an unknown object counts as a change in a database."""
     group, _, verb = action.partition(".")
     category = GROUPS.get(group, ("database",))
     kinds = _VERBS.get(verb) or _VERBS.get(verb.rpartition("_")[2]) or ("change",)

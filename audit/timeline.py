@@ -1,4 +1,4 @@
-"""What the audit trail tells the timeline: actions of people and programs."""
+"""Provides the events of the audit trail to the timeline: actions of people and programs."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ _FIELDS = (
 
 
 def acted(wanted: Slice) -> Sequence[Event]:
-    """Return entries of the trail; of one service, those about it, what belongs to it, and its application's."""
+    """Return entries of the trail; for one service, those about it and its objects, and those its application sent."""
     rows = AuditEntry.objects.only(*_FIELDS)
     if wanted.service:
         rows = rows.of_service(wanted.service.slug)
@@ -36,7 +36,7 @@ def _event(entry: AuditEntry) -> Event:
 
 
 def _noun(target_type: str) -> str:
-    """Return "scrape target" for monitoring.scrapetarget; what is no model of ours keeps its own word."""
+    """Return "scrape target" for monitoring.scrapetarget; anything but a model of ours is returned unchanged."""
     try:
         return str(apps.get_model(target_type)._meta.verbose_name)
     except (LookupError, ValueError):

@@ -1,11 +1,11 @@
-"""Which models are diffed field by field, by django-auditlog; an allow-list, never "everything"."""
+"""Lists the models whose changes django-auditlog records field by field; an allow-list, never "everything"."""
 
 from auditlog.registry import auditlog
 from django.apps import apps
 
 from portal.core.crypto import fingerprint
 
-# model: fields left out of the diff, because they change by themselves or hold a secret.
+# model: fields left out of the diff, because they change automatically or contain a secret.
 FRESHNESS = [
     "next_run_at",
     "lease_until",
@@ -78,9 +78,9 @@ MASKED: dict[str, list[str]] = {
 
 
 def masked(value: str) -> str:
-    """Return what the diff of a secret shows: whether there is one, and whether it is another one.
+    """Return what the diff shows for a secret: whether there is one, and whether it has changed.
 
-    auditlog's own mask leaves the second half readable.
+    auditlog's own mask leaves the second half of the value readable.
     """
     return f"[secret {fingerprint('diff', value)[:8]}]" if value not in ("", "{}", "None") else ""
 
@@ -90,7 +90,7 @@ def register_all() -> None:
         model = apps.get_model(label)
         auditlog.register(
             model,
-            # Named one by one: left to itself, auditlog also diffs what refers to the row.
+            # Listed explicitly, because by default auditlog also diffs rows that refer to this one.
             include_fields=[f.name for f in model._meta.concrete_fields if f.name not in excluded],
             mask_fields=MASKED.get(label, []),
             mask_callable="audit.tracked.masked",

@@ -1,4 +1,4 @@
-"""What an action is called in a sentence for people (pure). The trail itself keeps the names."""
+"""Converts action names to phrases for people (pure). The trail itself stores the names."""
 
 _PHRASES: dict[str, str] = {
     "audit.exported": "Audit trail exported",
@@ -24,7 +24,7 @@ _SUBJECTS: dict[str, str] = {
     "rule": "alert rules",
     "search": "saved search",
 }
-# What went wrong by its own name needs no "failed" behind it.
+# Actions whose names already express a failure need no "failed" appended.
 _UNHAPPY = (
     "failed",
     "denied",
@@ -39,7 +39,7 @@ _UNHAPPY = (
 
 
 def phrase(action: str, *, noun: str = "", failed: bool = False) -> str:
-    """Return "Alert acknowledged" for `alert.acknowledged`; `noun` names what `object.updated` is about."""
+    """Return "Alert acknowledged" for `alert.acknowledged`; `noun` names the object of `object.updated`."""
     group, _, verb = action.partition(".")
     subject = noun if noun and group == "object" else _SUBJECTS.get(group, group)
     words = f"{subject} {verb}".replace("_", " ").replace(".", " ").strip()
