@@ -1,1 +1,1 @@
-"""The hall: what needs attention. Alert episodes, their transitions, and silences."""
+"""Alert episodes with their transitions, silences, routing and notifications."""

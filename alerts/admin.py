@@ -1,4 +1,4 @@
-"""The alert desk in the admin: lists with filters and actions. What it does is in services."""
+"""Admin for the alert desk: lists with filters and actions, which call the services."""
 
 from functools import partial
 from typing import Any

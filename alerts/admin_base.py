@@ -1,4 +1,4 @@
-"""What the lists of the desk share: rows that the portal writes and people look at."""
+"""Base class for the admin lists of rows that only the portal writes."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from portal.core.paginator import CappedPaginator
 
 
 class ReadOnlyAdmin(ModelAdmin):
-    """Rows that the portal writes: people look at them, and act through the verbs."""
+    """Rows that the portal writes: people view them, and change them only through actions."""
 
     paginator = CappedPaginator
     show_full_result_count = False

@@ -1,4 +1,4 @@
-"""The filters of the alert desk. Without a choice it shows what is open."""
+"""The filters of the alert desk; by default it shows open alerts."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -27,7 +27,7 @@ class StateFilter(ChosenFilter):
         return [*State.choices, ("all", "All")]
 
     def choices(self, changelist: Any) -> Iterator[Any]:
-        """Call the unfiltered choice what it is: the open ones."""
+        """Label the default choice "open" rather than "all"."""
         for number, choice in enumerate(super().choices(changelist)):
             yield {**choice, "display": "Open"} if number == 0 else choice
 

@@ -1,6 +1,6 @@
 """Client of the Alertmanager API v2: the calls the portal needs.
 
-`/api/v2/alerts` and never `/alerts/groups`, which held a lock in older versions.
+It uses `/api/v2/alerts` and never `/alerts/groups`, which held a lock in older versions.
 https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml
 """
 
@@ -14,7 +14,7 @@ WRITE_TIMEOUT_SECONDS = 15.0
 
 
 class Alertmanager:
-    """One member of a cluster. Every method raises UpstreamError with a finished sentence."""
+    """One member of a cluster. Every method raises UpstreamError."""
 
     def __init__(
         self, upstream: Upstream, member: str, *, timeout_seconds: float | None = None

@@ -1,6 +1,6 @@
-"""How alerts behave: how often each rule, service, team or severity fires, how long until somebody acts, what is noise.
+"""Computes figures about alerts: how often rules, services, teams and severities fire, response times, and noise.
 
-One statement over the episodes that began within a window, whatever their number.
+It takes one statement over the episodes that began within a window, whatever their number.
 """
 
 from collections.abc import Iterator
@@ -18,10 +18,10 @@ WINDOWS: dict[str, timedelta] = {
 }
 DEFAULT_WINDOW, DEFAULT_GROUP = "7d", "rule"
 MOST_GROUPS = 500
-# An alert that begins again so soon after its end was not over: it flaps.
+# An alert that starts again this soon after its end is flapping.
 FLAPPING = timedelta(hours=1)
 
-# What an episode is counted under; labels of its own win over the catalogue, as in routing.
+# The group that an episode is counted in; its own labels override the catalogue, as in routing.
 GROUPS: dict[str, str] = {
     "rule": "a.alertname",
     "service": "coalesce(s.slug, a.labels ->> 'service', '')",
@@ -52,10 +52,10 @@ ORDER BY grouping(name) DESC, count(*) DESC, name
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The episodes of one rule, service, team or severity. Times are means in seconds, None without any.
+    """The episodes of one rule, service, team or severity. Times are means in seconds, or None.
 
-    `mtta_seconds` is from the beginning to the acknowledgement, of those acknowledged; `mttr_seconds`
-    to the end, of those that ended. `flapping` began within an hour after the end of the one before.
+    `mtta_seconds` is the time to acknowledgement, over acknowledged episodes; `mttr_seconds` the time to
+    the end, over ended ones. `flapping` counts episodes that began within an hour after the previous end.
     """
 
     name: str
@@ -91,7 +91,7 @@ def report(
     service: str = "",
     most: int = MOST_GROUPS,
 ) -> Report:
-    """Return what the alerts of a window before `at` were like; of one service, when its slug is given."""
+    """Return figures about the alerts of a window before `at`; of one service, if its slug is given."""
     since = at - WINDOWS[window]
     facts = {"since": since, "until": at, "service": service, "flapping": FLAPPING}
     (_, total), *groups = _rows(group_by, facts)
@@ -101,7 +101,7 @@ def report(
 
 
 def _rows(group_by: str, facts: dict[str, Any]) -> Iterator[tuple[bool, Group]]:
-    """Yield the total first, then each group, those with the most episodes first."""
+    """Yield the total, then each group, ordered by the number of episodes."""
     with connection.cursor() as cursor:
         cursor.execute(_SQL.format(group=GROUPS[group_by]), facts)
         for (

@@ -1,4 +1,4 @@
-"""Judges an attempt to deliver (pure): delivered, retryable or failed for good; and when to retry."""
+"""Assesses a delivery attempt (pure): delivered, retryable or failed permanently; and when to retry."""
 
 import re
 from collections.abc import Callable
@@ -11,7 +11,7 @@ MAX_ATTEMPTS = 8
 GIVE_UP_AFTER = timedelta(hours=6)
 FIRST_WAIT = timedelta(seconds=15)
 LONGEST_WAIT = timedelta(minutes=15)
-# A longer Retry-After is cut to this, or a provider could mute a channel for days.
+# A longer Retry-After is reduced to this; otherwise a provider could mute a channel for days.
 LONGEST_RETRY_AFTER = timedelta(hours=1)
 CUT_OFF = "The worker of an earlier attempt ended before the answer was recorded: the message may have arrived twice."
 _SMTP_CODE = re.compile(r"\(([2-5]\d\d), b?['\"]")
@@ -19,7 +19,7 @@ _SMTP_CODE = re.compile(r"\(([2-5]\d\d), b?['\"]")
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What was observed. `status` is that of the last HTTP response, `words` the provider's error text."""
+    """What was observed. `status` is from the last HTTP response, `words` is the provider's error text."""
 
     delivered: bool
     status: int | None = None
@@ -41,9 +41,9 @@ class Verdict:
 
 
 def judge(attempt: Attempt, *, now: datetime) -> Verdict:
-    """Return whether an attempt is worth repeating, and a sentence that says what to do.
+    """Return whether an attempt should be retried, and a sentence that says what to do.
 
-    The sentence promises no repetition: a test message is judged here as well, and has none.
+    The sentence does not promise a retry, because it is also used for test messages, which have none.
     """
     said = f" It said: {attempt.words}" if attempt.words else ""
     if attempt.delivered:
@@ -70,7 +70,7 @@ def judge(attempt: Attempt, *, now: datetime) -> Verdict:
 
 
 def cut_off_verdict(attempts: int) -> Verdict:
-    """Return the verdict on a message whose worker died at each attempt, before the answer was stored."""
+    """Return the verdict on a message whose worker died in each attempt before storing the answer."""
     sentence = (
         f"Given up after {attempts} attempts, because its worker ended each time: it was killed, or ran out of"
         " memory. Check the logs of the worker and of the system."
@@ -101,7 +101,7 @@ def _of_http(attempt: Attempt, said: str, now: datetime) -> Verdict:
 
 
 def retry_after(header: str, *, now: datetime) -> timedelta | None:
-    """Return the wait a Retry-After header asks for, an hour at most; None when it cannot be read."""
+    """Return the delay from a Retry-After header, an hour at most; None when it is invalid."""
     until = retry_at({"Retry-After": header}, now=now)
     return None if until is None else min(until - now, LONGEST_RETRY_AFTER)
 
@@ -117,5 +117,5 @@ def backoff(failures: int, *, jitter: Callable[[], float]) -> timedelta:
 
 
 def should_give_up(attempts: int, *, queued_at: datetime, now: datetime) -> bool:
-    """True when a message has been tried often enough, or is too old to be of use."""
+    """True when a message has been tried often enough, or is too old to be useful."""
     return attempts >= MAX_ATTEMPTS or now - queued_at >= GIVE_UP_AFTER

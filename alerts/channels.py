@@ -1,4 +1,4 @@
-"""Writes on channels: save, delete, test, send again. Behind the admin, the API and the environment."""
+"""Changes to channels (save, delete, test, resend), for the admin, the API and the environment."""
 
 import uuid
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ DELIVERYS = ("sent_at",)
 
 
 def check_url(url: str) -> tuple[str, str]:
-    """Return service and masked URL. Raises ValidationError with a sentence; asks nobody."""
+    """Return service and masked URL without sending a request. Raises ValidationError."""
     try:
         return sender.describe(url)
     except sender.ChannelUrlError as error:
@@ -30,15 +30,15 @@ def check_url(url: str) -> tuple[str, str]:
 
 @transaction.atomic
 def save(channel: Channel, *, url: str = "", actor: Any) -> Channel:
-    """Store a channel; an empty `url` keeps what is stored. Raises ValidationError.
+    """Store a channel; an empty `url` keeps the stored one. Raises ValidationError.
 
-    What waits for a channel that is switched off is withheld, with that reason. A worker may be
-    delivering at this moment: of the columns it writes, only what a new URL makes untrue is written.
+    Messages that wait for a disabled channel are withheld, with that reason. A worker may be delivering
+    at the same time: of the columns that it writes, only those that a new URL invalidates are changed.
     """
     if url:
         channel.service, channel.shown_url = check_url(url)
         channel.url = url
-        # What went wrong was the old address's fault; a worker that still sends there stops.
+        # Earlier failures concern the old URL; a worker that is still sending there will stop.
         channel.failures, channel.error, channel.failing_since = 0, "", None
         channel.not_before = channel.lease_until = None
     if not channel.url:
@@ -58,7 +58,7 @@ def save(channel: Channel, *, url: str = "", actor: Any) -> Channel:
 
 @transaction.atomic
 def delete(channel: Channel, *, actor: Any) -> None:
-    """Delete a channel; its log stays, with its name. Raises ValidationError for a managed one."""
+    """Delete a channel; its log is kept, with its name. Raises ValidationError for a managed one."""
     if channel.managed:
         raise ValidationError("This channel is set by NOTIFY_URLS. Remove it there.")
     _withhold_waiting(channel)
@@ -67,7 +67,7 @@ def delete(channel: Channel, *, actor: Any) -> None:
 
 
 def _end_alert(channel: Channel, reason: str) -> None:
-    """End the alert of a channel that fails: what it told of is no longer so, or no longer asked."""
+    """Clear the alert about a failing channel, because it no longer fails or is no longer used."""
     clear_alert(alertname=ALERTNAME, labels={"channel": channel.name}, reason=reason)
 
 
@@ -81,7 +81,7 @@ def _withhold_waiting(channel: Channel) -> int:
 
 
 def test(channel: Channel, *, actor: Any) -> Notification:
-    """Send a real message now and return its line in the log, with the provider's answer in words."""
+    """Send a real message now, and return its log row with a description of the provider's answer."""
     name = audit.actor_of(actor).name or "the portal"
     row = Notification(
         batch=f"test:{uuid.uuid4()}",
@@ -118,12 +118,12 @@ def test(channel: Channel, *, actor: Any) -> Notification:
 
 @transaction.atomic
 def send_again(notifications: Iterable[Notification], *, actor: Any) -> int:
-    """Put failed messages back into the queue of their channel; return how many."""
+    """Requeue failed messages; return how many."""
     done = 0
     now = timezone.now()
     for row in notifications:
         if row.kind == Kind.DIGEST and _has_open_digest(row):
-            continue  # the one that waits will be sent; the failed one's messages are in the log
+            continue  # the waiting digest will be sent; the messages of the failed one are in the log
         failed = Notification.objects.filter(
             pk=row.pk, outcome=Outcome.FAILED, channel__enabled=True
         ).exclude(kind=Kind.TEST)

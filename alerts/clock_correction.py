@@ -13,7 +13,7 @@ from alerts.attempts import LONGEST_RETRY_AFTER
 
 MARGIN = timedelta(minutes=1)
 # A group that was never flushed is due after its route's group wait; for one that was, `flushed_at` tells.
-# Locked in the order of routing and dispatch (alerts.router), which rules out a deadlock.
+# Locked in the same order as in routing and dispatch (alerts.router), to avoid a deadlock.
 _GROUPS = """
 WITH late AS (
     SELECT g.id FROM alerts_notificationgroup g JOIN alerts_route r ON r.id = g.route_id

@@ -1,4 +1,4 @@
-"""Members of one Alertmanager cluster seen as one (pure): alerts merged by fingerprint.
+"""Merges the alerts of the members of one Alertmanager cluster, by fingerprint (pure).
 
 Alertmanager gossips silences and notifications, not alerts: a member may miss some.
 """
@@ -11,7 +11,7 @@ from alerts.payloads import AlertStatus, ListedAlert, moment_of
 def union(lists: Iterable[Iterable[ListedAlert]]) -> dict[str, ListedAlert]:
     """Merge the lists of a cluster's members, and duplicates within one.
 
-    An alert is active when any member says so, and began at the earliest start.
+    An alert is active if any member says so, and its start is the earliest one.
     """
     merged: dict[str, ListedAlert] = {}
     for alerts in lists:
@@ -23,7 +23,7 @@ def union(lists: Iterable[Iterable[ListedAlert]]) -> dict[str, ListedAlert]:
 
 
 def _merge(first: ListedAlert, second: ListedAlert) -> ListedAlert:
-    """Keep the body that was refreshed last, so that the order of the answers does not matter."""
+    """Keep the body that was updated last, so that the order of the answers does not matter."""
     newest, other = (first, second) if _freshness(first) >= _freshness(second) else (second, first)
     active = [alert.status for alert in (newest, other) if alert.status.state != "suppressed"]
     status = active[0] if active else AlertStatus(

@@ -1,8 +1,8 @@
-"""Delivers waiting notifications, one worker per channel, and writes down how each attempt ended.
+"""Delivers waiting notifications, with one worker per channel, and records the result of each attempt.
 
-The order is: send, then write the result. A worker that dies in between leaves a row that is still
-waiting: the message may be sent twice, and is never lost. Whoever takes over counts the attempt that
-was cut off (alerts.leases).
+It sends first, then writes the result. A worker that dies in between leaves a row that is still waiting,
+so that the message may be sent twice, but is never lost. The next worker counts the interrupted attempt
+(alerts.leases).
 """
 
 import logging
@@ -27,7 +27,7 @@ ALERTNAME = "PortalNotificationFailing"
 
 
 def deliver(channel_id: int, *, seconds: float = RUN_SECONDS) -> int:
-    """Deliver what waits for one channel, for at most so long; return how many were sent."""
+    """Deliver the messages that wait for one channel, for a limited time; return how many were sent."""
     channel = leases.take(channel_id, seconds)
     if channel is None:
         return 0
@@ -40,7 +40,7 @@ def deliver(channel_id: int, *, seconds: float = RUN_SECONDS) -> int:
 
 
 def _deliver(channel: Channel, ends_at: float) -> int:
-    """Deliver until nothing waits, the time is over, or the channel needs a rest."""
+    """Deliver until nothing waits, the time is over, or the channel must pause."""
     sent = 0
     while time.monotonic() < ends_at:
         queue = storm.messages_to_send(channel, at=timezone.now(), limit=CHUNK)
@@ -52,30 +52,30 @@ def _deliver(channel: Channel, ends_at: float) -> int:
             if not goes_on or time.monotonic() >= ends_at:
                 return sent
             if not verdict.delivered:
-                break  # others may have been given up with it: look again at what waits
+                break  # other messages may have been given up too, so read the queue again
     return sent
 
 
 @contextmanager
 def _not_waiting_for_the_disk() -> Iterator[None]:
-    """Let commits inside the block return before they are on the disk.
+    """Let commits inside the block return before they are written to disk.
 
-    The noted answers need not wait: what a crash of PostgreSQL forgets of the last half second is
-    sent again, as after a crash of the worker. Waiting would cost as much as the sending. The
-    connection is the worker's own, and what else it writes must be durable: hence the way back.
+    Results need not be durable at once: if PostgreSQL crashes, those of the last half second are lost, and
+    the messages are sent again, as after a crash of the worker. Waiting would take as long as sending. The
+    worker's other writes on this connection must be durable, so the setting is restored.
     """
     with connection.cursor() as cursor:
         cursor.execute("SET synchronous_commit TO off")
     try:
         yield
     finally:
-        # A connection that broke is replaced by one with the server's own setting.
+        # A lost connection is replaced by one with the server's default setting.
         with suppress(DatabaseError), connection.cursor() as cursor:
             cursor.execute("RESET synchronous_commit")
 
 
 def _attempt(channel: Channel, notification: Notification) -> tuple[Verdict, bool]:
-    """Try one message once; return what came of it, and whether this worker may go on."""
+    """Try to send one message once; return the result, and whether this worker may continue."""
     was_cut_off = notification.attempts > 0 and not notification.answer
     if notification.attempts >= attempts.MAX_ATTEMPTS:
         verdict = attempts.cut_off_verdict(notification.attempts)
@@ -114,9 +114,9 @@ RETURNING c.enabled AND c.lease_until IS NOT DISTINCT FROM %s
 
 
 def _finish(channel: Channel, notification: Notification, outcome: str, now: datetime) -> bool:
-    """Write the end of a notification, unless somebody else did; True when the channel is still ours.
+    """Write the result of a notification, unless it has one; True when we still hold the channel.
 
-    It is not when it was switched off, or given another URL, while this message was on its way.
+    We do not if it was disabled, or its URL changed, while this message was being sent.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -145,7 +145,7 @@ def _recovered(channel: Channel) -> None:
 
 
 def _failed(channel: Channel, notification: Notification, verdict: Verdict, now: datetime) -> bool:
-    """Let the channel rest, or give the message up, which raises an alert; True when the next may be tried."""
+    """Pause the channel, or give up the message, which raises an alert; True when the next one may be tried."""
     channel.failures += 1
     channel.failing_since = channel.failing_since or now
     channel.error = verdict.sentence
@@ -157,7 +157,7 @@ def _failed(channel: Channel, notification: Notification, verdict: Verdict, now:
     log.warning("Channel %s: %s", channel.name, verdict.sentence)
     with transaction.atomic():
         if not leases.note_state(channel):
-            return False  # the message waits for whoever holds the channel now
+            return False  # the message waits for the worker that now holds the channel
         if verdict.retryable and not hopeless:
             Notification.objects.filter(pk=notification.pk, outcome=Outcome.PENDING).update(
                 attempts=notification.attempts,
@@ -169,12 +169,12 @@ def _failed(channel: Channel, notification: Notification, verdict: Verdict, now:
             _finish(channel, notification, Outcome.FAILED, now)
             _give_up_old(channel, now)
             _raise(channel)
-    # After what may pass by itself, the next message would fare the same: the channel rests first.
+    # After a temporary failure, the next message would fail as well, so the channel pauses first.
     return not verdict.retryable
 
 
 def _give_up_old(channel: Channel, now: datetime) -> None:
-    """What waited behind the failed message for hours is no news any more either."""
+    """Give up messages that have waited behind the failed one for hours, because they are outdated as well."""
     channel.notifications.filter(
         outcome=Outcome.PENDING, queued_at__lte=now - attempts.GIVE_UP_AFTER
     ).update(outcome=Outcome.FAILED, answer=channel.error, finished_at=now, next_attempt_at=None)

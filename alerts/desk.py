@@ -1,4 +1,4 @@
-"""The pages of the alert desk that are not lists: one alert, what is done to it, and its silence."""
+"""The pages of one alert: its details, its actions, and the form to silence it."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -25,7 +25,7 @@ PREVIEW_LENGTH = 20
 
 
 def alert_page(request: HttpRequest, alert_id: str, context: dict[str, Any]) -> HttpResponse:
-    """Show an episode with its labels, its history, and what can be done."""
+    """Show an episode with its labels, its history, and the available actions."""
     related = Alert.objects.select_related("upstream", "service", "assigned_to")
     alert = row_or_404(related, alert_id)
     earlier = Alert.objects.filter(alertname=alert.alertname, upstream=alert.upstream_id).exclude(
@@ -53,19 +53,19 @@ def alert_page(request: HttpRequest, alert_id: str, context: dict[str, Any]) -> 
 
 
 def _timeline_url(alert: Alert) -> str:
-    """Return the timeline that ends where the alert began, of its service if it has one."""
+    """Return the URL of the timeline up to the start of the alert, of its service if it has one."""
     until = {"until": f"{alert.starts_at:%Y-%m-%dT%H:%M:%S}"}
     of = {"service": alert.service.slug} if alert.service else {}
     return f"{reverse('admin:timeline')}?{urlencode(of | until)}"
 
 
 def _web_link(url: str) -> str:
-    """Return `url` when it is one a browser may follow; an upstream may have sent anything."""
+    """Return `url` if it is a web link; an upstream may send any text, such as a script."""
     return url if url.startswith(("http://", "https://")) else ""
 
 
 def act(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
-    """Do one thing to one alert and return to its page with a sentence."""
+    """Apply one action to one alert, and return to its page with a message."""
     if not request.user.has_perm("alerts.change_alert"):
         raise PermissionDenied
     alert = get_object_or_404(Alert, pk=pk)
@@ -101,7 +101,7 @@ def _perform(request: HttpRequest, alert: Alert, verb: str) -> tuple[int, str]:
 
 
 def silence_page(request: HttpRequest, alert_id: str, context: dict[str, Any]) -> HttpResponse:
-    """Ask for matchers, duration and reason; show what the silence would hit before it is made."""
+    """Show the form for matchers, duration and reason, with a preview of the alerts the silence would hit."""
     if not request.user.has_perm("alerts.add_silence"):
         raise PermissionDenied
     alert = get_object_or_404(Alert.objects.select_related("upstream"), pk=alert_id)
@@ -114,7 +114,7 @@ def silence_page(request: HttpRequest, alert_id: str, context: dict[str, Any]) -
             done = _silence(request, alert, form)
             if done:
                 return done
-        hit = form.cleaned_data.get("matchers")  # what was typed, also without a reason
+        hit = form.cleaned_data.get("matchers")  # previewed even without a reason
     count, shown = silences.preview(alert.upstream, hit, most=PREVIEW_LENGTH) if hit else (0, [])
     context |= {
         "title": f"Silence {alert.alertname}",
@@ -128,7 +128,7 @@ def silence_page(request: HttpRequest, alert_id: str, context: dict[str, Any]) -
 
 
 def _silence(request: HttpRequest, alert: Alert, form: SilenceForm) -> HttpResponse | None:
-    """Create the silence and go back to the alert; None leaves the form with its error."""
+    """Create the silence, and redirect to the alert; None means that the form has an error to show."""
     data = form.cleaned_data
     try:
         made = services.silence(

@@ -1,8 +1,8 @@
 """Flushes due alert groups: writes which message each channel gets, or why it gets none.
 
 A flush is one transaction: claim groups, read their alerts, decide (alerts.group_flush), write
-notifications, and store in the group what was sent. A pending notification is a promise; sending it
-is the work of alerts.delivery.
+notifications, and store in the group what was sent. alerts.delivery then sends the pending
+notifications.
 """
 
 import json

@@ -20,7 +20,7 @@ from alerts.plans import Absence, Closed, Known, Resolution
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A transition on its way into the table."""
+    """A transition that is about to be written."""
 
     alert_id: int
     kind: str
@@ -30,7 +30,7 @@ class Step:
 
 
 def load_known(upstream_id: int, *, with_labels: bool = False) -> dict[str, Known]:
-    """Return the open episodes by fingerprint; labels cost most of the bytes and are rarely needed."""
+    """Return the open episodes by fingerprint; labels are most of the bytes and rarely needed, so optional."""
     labels = "labels" if with_labels else "NULL"
     with connection.cursor() as cursor:
         cursor.execute(
@@ -63,8 +63,8 @@ def load_closed(
 def insert(upstream_id: int, rows: Sequence[Row], *, source: str, at: datetime) -> int:
     """Insert new episodes with their first transitions; return how many were new.
 
-    A fingerprint that has an open episode already is left alone: somebody else was first. Rows
-    with `ends_at` are episodes that were over before the portal heard of them.
+    A fingerprint that already has an open episode is skipped, because another worker was first. Rows
+    with `ends_at` are episodes that had ended before the portal learned of them.
     """
     if not rows:
         return 0
@@ -102,7 +102,7 @@ SELECT count(*) FROM new
 
 
 def update(rows: Sequence[Row]) -> None:
-    """Overwrite what the upstream says of listed episodes; the earliest start is kept."""
+    """Overwrite the upstream's data of listed episodes, but keep the earliest start."""
     if not rows:
         return
     incoming.fill(rows)
@@ -128,7 +128,7 @@ def mark_returned(ids: Sequence[int]) -> None:
 
 
 def mark_missing(absences: Sequence[Absence], *, at: datetime) -> None:
-    """Note the first poll (`at`, the upstream's clock) that did not list these episodes."""
+    """Record the first poll (`at`, by the upstream's clock) that did not list these episodes."""
     if not absences:
         return
     with connection.cursor() as cursor:
@@ -146,7 +146,7 @@ def mark_missing(absences: Sequence[Absence], *, at: datetime) -> None:
 
 
 def close(resolutions: Sequence[Resolution], *, source: str, at: datetime) -> int:
-    """Close open episodes with their bounds and a transition; return how many were still open."""
+    """Close open episodes, with the bounds of their end and a transition; return how many were still open."""
     if not resolutions:
         return 0
     with connection.cursor() as cursor:
@@ -201,7 +201,7 @@ def step_of_state(known_state: str, new_state: str) -> str | None:
 
 
 def make_exact(ends: Sequence[tuple[int, datetime]], *, source: str) -> None:
-    """Replace the bounds of episodes that were closed by absence by the end now known."""
+    """Replace the bounds of episodes that were closed by absence with the exact end that is now known."""
     if not ends:
         return
     with connection.cursor() as cursor:

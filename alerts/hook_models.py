@@ -1,4 +1,4 @@
-"""Received webhooks, until they are worked on."""
+"""Model for received webhooks that wait to be processed."""
 
 from django.db import models
 from django.db.models import Q
@@ -8,7 +8,7 @@ from portal.core.models import Upstream
 
 
 class HookDelivery(models.Model):
-    """A received webhook body: the queue between the quick answer and the work."""
+    """A received webhook body; the rows are the queue between the quick answer and the processing."""
 
     upstream = models.ForeignKey(Upstream, on_delete=models.CASCADE, related_name="+")
     received_at = models.DateTimeField(default=timezone.now)
@@ -20,7 +20,7 @@ class HookDelivery(models.Model):
     class Meta:
         default_permissions = ()
         constraints = (
-            # A replayed delivery finds its twin still waiting, or done within the last minutes.
+            # Finds the original of a repeated delivery, waiting or processed within the last minutes.
             models.UniqueConstraint(fields=["upstream", "digest"], name="hook_delivery_once"),
         )
         indexes = (

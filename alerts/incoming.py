@@ -1,6 +1,6 @@
-"""Episodes on their way into the database: rows that travel by COPY into a temporary table.
+"""Copies episodes into a temporary table, from which they are merged.
 
-The table lives as long as the connection, and is empty again after each transaction.
+The table exists as long as the connection, and is emptied after each transaction.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,13 +26,13 @@ _INCOMING_COLUMNS = (
 )
 
 
-# Numbers as numbers, all else as text that PostgreSQL parses into the column's type.
+# Numbers are sent as numbers, everything else as text that PostgreSQL converts to the column's type.
 _COPY_TYPES = ["int8", "text", "text", "text", "int8", *["text"] * 12]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An episode on its way into the table; `id` is None for a new one."""
+    """An episode that is about to be written; `id` is None for a new one."""
 
     id: int | None
     fingerprint: str
@@ -53,9 +53,9 @@ class Row:
     ends_at: datetime | None = None
 
     def copied(self) -> tuple[Any, ...]:
-        """Return the columns in the order of the COPY, spelt as PostgreSQL reads them.
+        """Return the columns in the order of the COPY, in PostgreSQL's text format.
 
-        Text instead of adapted objects: half of the time of a large batch was adaptation.
+        Text, because adapting objects took half of the time of a large batch.
         """
         return (
             self.id,

@@ -1,6 +1,6 @@
-"""Who holds a channel: its lease is taken by compare-and-swap, by the clock of the database.
+"""Manages the leases of channels: taken by compare-and-swap, and timed by the database's clock.
 
-Clocks of workers may differ; what they wrote under a lease that is no longer theirs is not kept.
+The workers' clocks may differ; results of a worker that has lost its lease are not stored.
 """
 
 from datetime import datetime, timedelta
@@ -13,12 +13,12 @@ from django.utils import timezone
 from alerts.notification_models import Channel
 
 MARGIN = timedelta(seconds=15)
-# What a delivering worker writes of how the channel does.
+# The columns in which a delivering worker records the state of the channel.
 STATE = ("failures", "error", "failing_since", "not_before")
 
 
 def due_channels(*, at: datetime) -> list[int]:
-    """Return the channels that have something to deliver and are held by nobody."""
+    """Return the channels that have something to deliver and are not leased."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT c.id FROM alerts_channel c WHERE c.enabled"
@@ -32,10 +32,10 @@ def due_channels(*, at: datetime) -> list[int]:
 
 
 def take(channel_id: int, seconds: float) -> Channel | None:
-    """Take the channel for this worker; None when another one has it, or it rests.
+    """Lease the channel for this worker; None when another one holds it, or it is pausing.
 
-    The lease covers the run and the one message begun before its end, and hardly more: what a worker
-    held that was killed waits until it is over.
+    The lease covers the run and one message that starts before its end, and little more, because the
+    channel of a killed worker has to wait until its lease expires.
     """
     free = Q(lease_until__isnull=True) | Q(lease_until__lt=Now())
     rested = Q(not_before__isnull=True) | Q(not_before__lte=timezone.now())
@@ -59,17 +59,17 @@ UPDATE alerts_notification SET attempts = attempts + 1, answer = '' WHERE id = (
 
 
 def _count_cut_off(channel_id: int) -> None:
-    """Count the attempt of a holder that never gave its lease back: it was at the first of what waits.
+    """Count the attempt of a worker that never released its lease: it was sending the first waiting message.
 
-    An attempt without an answer is how the log shows it; and a message that ends its worker each time is
-    given up like any other.
+    The log shows it as an attempt without an answer; and a message that kills its worker each time is
+    eventually given up like any other.
     """
     with connection.cursor() as cursor:
         cursor.execute(_CUT_OFF, [channel_id])
 
 
 def note_state(channel: Channel) -> bool:
-    """Write how the channel does; False when it is another worker's, is off, or has another URL by now."""
+    """Store the channel's state; False when another worker holds it, it is disabled, or its URL has changed."""
     state = {name: getattr(channel, name) for name in STATE}
     return bool(_mine(channel).filter(enabled=True).update(**state))
 

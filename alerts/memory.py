@@ -1,4 +1,4 @@
-"""What the last poll saw but is no change: each alert's endsAt, packed (pure).
+"""Packs the endsAt of each alert in the last poll, which is remembered but not stored as a change (pure).
 
 Alertmanager moves `endsAt` at every resend. Written per alert it would cost 10,000 row versions a
 minute; packed under one key of the cache it costs one write. When the cache has lost it, the
@@ -17,13 +17,13 @@ _decoder = msgspec.msgpack.Decoder(Memory)
 
 
 def pack(alerts: Iterable[ListedAlert]) -> bytes:
-    """Return the packed ends, in whole seconds rounded up; what has no readable end is left out."""
+    """Return the packed ends, in whole seconds rounded up, without alerts that have no valid end."""
     ends = {a.fingerprint: int(end.timestamp()) + 1 for a in alerts if (end := instant(a.endsAt))}
     return msgspec.msgpack.encode(ends)
 
 
 def unpack(packed: bytes | None) -> Memory:
-    """Return the ends by fingerprint; anything unreadable is an empty memory."""
+    """Return the ends by fingerprint; empty if the data is unreadable."""
     if not packed:
         return {}
     try:
@@ -41,8 +41,8 @@ def latest_end(
 ) -> datetime:
     """Return the last endsAt of an alert that is no longer listed.
 
-    Exact when remembered. Otherwise the later of the end last written and `last_seen` plus the
-    time to live it had then: as if it had been resent the moment before it vanished.
+    It is exact if remembered. Otherwise it is the later of the last stored end, and `last_seen` plus the
+    time to live at that time, as if the alert had been resent just before it disappeared.
     """
     if remembered is not None:
         return datetime.fromtimestamp(remembered, UTC)

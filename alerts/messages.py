@@ -1,4 +1,4 @@
-"""The text of a notification (pure): a subject that is enough on its own, and a body with links."""
+"""Builds the text of a notification (pure): a self-contained subject, and a body with links."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 MAX_ALERTS = 10
 SUBJECT_LENGTH = 200
-# Labels that the subject or the links repeat, or that do not help whoever is on call.
+# Labels that are already in the subject or the links, or that do not help the person on call.
 LEFT_OUT = frozenset({"alertname", "severity", "service", "prometheus", "replica"})
 SEVERITIES = ("critical", "error", "warning", "info")
 
@@ -94,7 +94,7 @@ def _time(moment: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class WithheldMessage:
-    """A message that was over the storm budget."""
+    """A message that exceeded the storm budget."""
 
     subject: str
     firing: int

@@ -1,4 +1,4 @@
-"""Alert episodes and the transitions that are their history. Django finds the other models from here."""
+"""Models for alert episodes and their transitions; also imports the app's other models for Django."""
 
 from datetime import datetime
 from typing import Any, NoReturn
@@ -25,7 +25,7 @@ class State(models.TextChoices):
 
 
 class Source(models.TextChoices):
-    """Where the knowledge of a transition came from."""
+    """How the portal learned of a transition."""
 
     POLL = "poll", "Poll"
     WEBHOOK = "webhook", "Webhook"
@@ -63,8 +63,8 @@ class AlertQuerySet(models.QuerySet["Alert"]):
 class Alert(models.Model):
     """One episode of one alert: from its first firing until it is resolved.
 
-    Identity is (upstream, fingerprint); at most one episode of it is open. `ends_at` is the best
-    known end; `resolved_after` (last seen) and `resolved_before` (first missed) bound the truth.
+    Its identity is (upstream, fingerprint), with at most one open episode. `ends_at` is the best known
+    end; the real end lies between `resolved_after` (last seen) and `resolved_before` (first missed).
     """
 
     State = State
@@ -136,7 +136,7 @@ class Alert(models.Model):
         indexes = (
             # The desk and the API's list, newest first, all states.
             models.Index(fields=["-starts_at", "-id"], name="alert_newest"),
-            # Dashboard and default desk filter: open alerts by severity. Few rows, whatever the history.
+            # Dashboard and default desk filter: open alerts by severity. Few rows, however long the history.
             models.Index(
                 fields=["severity", "-starts_at"], name="alert_open", condition=~Q(state="resolved")
             ),
@@ -179,7 +179,7 @@ class Alert(models.Model):
 
     @property
     def runbook_url(self) -> str:
-        """Return the alert's own runbook, else the service's; only http(s) links are links."""
+        """Return the alert's own runbook, else the service's; only http(s) URLs are returned."""
         url = str(
             self.annotations.get("runbook_url")
             or (self.service.runbook_url if self.service else "")
@@ -188,14 +188,14 @@ class Alert(models.Model):
 
     @property
     def last_seen_at(self) -> datetime | None:
-        """Return when the upstream last listed it: for a listed one, the upstream's last success."""
+        """Return when the upstream last listed it; for one that is still listed, the last successful poll."""
         if self.last_listed_at:
             return self.last_listed_at
         return max(self.first_seen_at, self.upstream.succeeded_at or self.first_seen_at)
 
 
 class Transition(models.Model):
-    """One step in the life of an episode, with who or what caused it. Append-only."""
+    """One change in an episode, with who or what caused it. Append-only."""
 
     Kind = TransitionKind
 
@@ -223,7 +223,7 @@ class Transition(models.Model):
             ),
         )
         indexes = (
-            # The queue of routing. A claim, not a cursor over ids: late commits are not skipped.
+            # The queue of routing. Rows are claimed, because a cursor over ids would skip late commits.
             models.Index(
                 fields=["id"], name="transition_unrouted", condition=Q(routed_at__isnull=True)
             ),

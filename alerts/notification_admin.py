@@ -1,4 +1,4 @@
-"""Channels, routes and the delivery log in the admin. What they do is in services."""
+"""Admin for channels, routes and the delivery log; the actions call the services."""
 
 from typing import Any
 
@@ -54,7 +54,7 @@ class ChannelColumns:
 
 
 def send_test(request: HttpRequest, pk: int) -> HttpResponse:
-    """Send a test message now and return to the channel's page with the answer."""
+    """Send a test message now, and return to the channel's page with the result."""
     if not request.user.has_perm("alerts.change_channel"):
         raise PermissionDenied
     channel = get_object_or_404(Channel, pk=pk)

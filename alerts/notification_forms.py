@@ -14,7 +14,7 @@ NAME_LIMIT = 200
 
 
 class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]
-    """The URL is write-only: an empty field leaves what is stored."""
+    """The URL is write-only: an empty field keeps the stored one."""
 
     new_url = forms.CharField(
         label="Apprise URL", required=False, max_length=2000,

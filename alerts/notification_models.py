@@ -1,4 +1,4 @@
-"""What is told about alerts: the groups that routes form, and the delivery log."""
+"""Models for notifications: the alert groups that routes form, and the delivery log."""
 
 from datetime import datetime
 
@@ -18,7 +18,7 @@ REASONS = [(reason.value, REASON_TEXTS[reason]) for reason in Reason]
 
 
 class NotificationGroup(models.Model):
-    """Alerts that share a message: one set of group labels on one route, and what was last said of it."""
+    """Alerts that share a message: one set of group labels on one route, and what was last sent about it."""
 
     route = models.ForeignKey(Route, on_delete=models.CASCADE, related_name="groups")
     key = models.CharField(max_length=32)
@@ -49,7 +49,7 @@ class NotificationGroup(models.Model):
 
 
 class GroupMember(models.Model):
-    """An alert in a group, with its transitions that no look at the group has seen yet."""
+    """An alert in a group, with its transitions that no flush has handled yet."""
 
     group = models.ForeignKey(NotificationGroup, on_delete=models.CASCADE, related_name="members")
     alert = models.ForeignKey("alerts.Alert", on_delete=models.CASCADE, related_name="+")
@@ -87,7 +87,7 @@ class NotificationQuerySet(models.QuerySet["Notification"]):
 
 
 class Notification(models.Model):
-    """One message to one channel, sent or not: the queue of deliveries and their log."""
+    """One message to one channel, sent or not; the rows are both the delivery queue and its log."""
 
     batch = models.CharField(
         max_length=100,
@@ -129,7 +129,7 @@ class Notification(models.Model):
         verbose_name, verbose_name_plural = "delivery", "deliveries"
         default_permissions = ("view",)
         constraints = (
-            # The same look at a group is one message per channel, whoever looks, and however often.
+            # One flush of a group creates at most one message per channel, even if it is repeated.
             models.UniqueConstraint(fields=["batch", "channel"], name="notification_once"),
             models.CheckConstraint(
                 condition=Q(outcome__in=Outcome.values), name="notification_outcome_known"
@@ -149,7 +149,7 @@ class Notification(models.Model):
             models.Index(
                 fields=["channel", "id"], name="notification_waiting", condition=Q(outcome="pending")
             ),
-            # The storm budget: what a channel got within the window.
+            # The storm budget: messages sent to a channel within the window.
             models.Index(
                 fields=["channel", "finished_at"], name="notification_sent", condition=Q(outcome="sent")
             ),
@@ -157,7 +157,7 @@ class Notification(models.Model):
             models.Index(fields=["outcome", "-id"], name="notification_by_outcome"),
             models.Index(fields=["channel", "-id"], name="notification_by_channel"),
             models.Index(fields=["-created_at"], name="notification_by_time"),
-            # "What was said about this alert?"
+            # All messages about one alert.
             GinIndex(fields=["alert_ids"], name="notification_alerts"),
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""`NOTIFY_URLS` becomes managed channels and a route that takes what no other route has taken."""
+"""Creates managed channels from `NOTIFY_URLS`, and a route for alerts that no other route has matched."""
 
 import logging
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ LAST = 1000
 
 @transaction.atomic
 def synchronise(urls: Sequence[str]) -> list[str]:
-    """Create or correct the managed channels and their route; return the names of what changed.
+    """Create or update the managed channels and their route; return the names of those that changed.
 
-    A channel whose URL was taken out is switched off, never deleted: it carries the log.
+    A channel whose URL was removed is disabled, never deleted, because its log refers to it.
     """
     wanted = {f"notify-{number}": url for number, url in enumerate(urls, 1)}
     changed = [name for name, url in wanted.items() if _keep(name, url)]
@@ -31,7 +31,7 @@ def synchronise(urls: Sequence[str]) -> list[str]:
 
 
 def _keep(name: str, url: str) -> bool:
-    """Create or correct one channel; True when something changed."""
+    """Create or update one channel; True when something changed."""
     channel = Channel.objects.filter(name=name).first() or Channel(name=name, managed=True)
     if not channel.managed:
         log.warning(
@@ -45,7 +45,7 @@ def _keep(name: str, url: str) -> bool:
     try:
         channels.save(channel, url=url, actor=None)
     except ValidationError as error:
-        # A wrong value never stops the portal: the channel's page says what is wrong.
+        # An invalid value must not stop the portal: the channel's page says what is wrong.
         channel.enabled, channel.url = False, ""
         channel.error = f"Its URL in NOTIFY_URLS cannot be used. {' '.join(error.messages)}"
         channel.save()

@@ -1,7 +1,7 @@
-"""Opsgenie closes what it opened: by an alias of ours, which survives restarts and other workers.
+"""Closes Opsgenie alerts by our own alias, which works across restarts and workers.
 
-Apprise remembers the ids of requests in a file of one machine, so its "close" would find nothing
-after a restart, and say that all went well.
+Apprise stores the ids of requests in a local file, so that its "close" would find nothing after a
+restart, and still report success.
 https://docs.opsgenie.com/docs/alert-api (create alert: alias; close alert: identifierType)
 """
 
@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 
 def opsgenie_plugin(plugin: Any) -> Any:
-    """Return the plugin, closing by alias when it is Opsgenie's."""
+    """Return the plugin; if it is Opsgenie's, change it to close by alias."""
     if type(plugin).__name__ == "NotifyOpsgenie":
         plugin.send = _Send(plugin, plugin.send)
     return plugin

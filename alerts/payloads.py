@@ -1,4 +1,4 @@
-"""Alertmanager's JSON as typed structs (pure): unknown fields ignored, bad items counted and kept out.
+"""Parses Alertmanager's JSON into typed structs (pure); ignores unknown fields, counts and skips bad items.
 
 API v2: https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml
 Webhook v4: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
@@ -16,12 +16,12 @@ from portal.core import sanitize
 MAX_LABELS = 100
 LABEL_LIMIT = 2_000
 ANNOTATION_LIMIT = 16_000
-# No clock of a server that works is this wrong; what lies outside would overflow arithmetic later.
+# No working server's clock is this wrong; times outside would cause overflows in later calculations.
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 class PayloadError(ValueError):
-    """A body or an item is not what the protocol says; the text says how."""
+    """A body or an item does not follow the protocol; the message says how."""
 
 
 class AlertStatus(msgspec.Struct, frozen=True, gc=False):
@@ -35,7 +35,7 @@ class Receiver(msgspec.Struct, frozen=True, gc=False):
 
 
 class ListedAlert(msgspec.Struct, frozen=True, gc=False):
-    """One item of `GET /api/v2/alerts`, as sent: times are still text, most are never looked at."""
+    """One item of `GET /api/v2/alerts`, as sent: times are left as text, because most are never used."""
 
     fingerprint: str
     labels: dict[str, str]
@@ -90,7 +90,7 @@ class VersionInfo(msgspec.Struct, frozen=True):
 
 
 class ServerStatus(msgspec.Struct, frozen=True):
-    """`GET /api/v2/status`; `uptime` is the moment of the start."""
+    """`GET /api/v2/status`; `uptime` is the time of the start."""
 
     uptime: str
     cluster: ClusterStatus = ClusterStatus()
@@ -112,7 +112,7 @@ _encoder = msgspec.json.Encoder()
 
 
 def _decode(body: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
-    """Decode; where half a surrogate pair would spoil everything, it becomes U+FFFD first."""
+    """Decode JSON; a lone surrogate, which would make all of it invalid, is replaced by U+FFFD first."""
     try:
         return decoder.decode(body)
     except msgspec.DecodeError:
@@ -123,7 +123,7 @@ def _decode(body: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
 
 
 def _items(body: bytes, decoder: msgspec.json.Decoder[Any], what: str) -> tuple[list[Any], int]:
-    """Return the readable items of a JSON list and how many were not; a bad one spoils no other."""
+    """Return the valid items of a JSON list and the number of invalid ones, which do not affect the others."""
     try:
         raw = _raw(body)
     except (ValueError, RecursionError) as error:
@@ -156,7 +156,7 @@ def _without_nulls(decoded: dict[str, Any]) -> dict[str, Any]:
 
 
 def _raw(body: bytes) -> list[Any]:
-    """Return the items as they were sent; of a list that JSON does not know, encoded anew."""
+    """Return the items as they were sent, or encoded again if the list is not valid JSON."""
     try:
         return list(_decode(body, _raw_items))
     except msgspec.DecodeError:
@@ -174,7 +174,7 @@ def listed_alerts(body: bytes) -> tuple[list[ListedAlert], int]:
 
 
 def is_usable(alert: ListedAlert | HookAlert) -> bool:
-    """True when the alert has an identity and a believable start."""
+    """True when the alert has an identity and a plausible start."""
     name = alert.fingerprint
     return (
         0 < len(name) <= 64
@@ -196,7 +196,7 @@ def _is_usable_silence(silence: ListedSilence) -> bool:
 
 
 def end_of(silence: ListedSilence) -> datetime:
-    """Return when a silence ends; people write the year 9999 for "never", which becomes 2200."""
+    """Return when a silence ends; the year 9999, which people write for "never", becomes 2200."""
     return _end(silence) or LATEST
 
 
@@ -215,7 +215,7 @@ def server_status(body: bytes) -> ServerStatus:
 
 
 def hook_alerts(body: bytes) -> tuple[list[HookAlert], int]:
-    """Return the usable alerts of a webhook body and the number of others. Raises PayloadError."""
+    """Return the usable alerts of a webhook body, and the number of unusable ones. Raises PayloadError."""
     try:
         envelope = _decode(body, _envelope)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -230,7 +230,7 @@ def hook_alerts(body: bytes) -> tuple[list[HookAlert], int]:
 
 
 def receiver_of(body: bytes) -> str:
-    """Return the receiver a webhook body names, empty when it does not."""
+    """Return the name of the receiver in a webhook body; empty when there is none."""
     try:
         return msgspec.json.decode(body, type=_Envelope).receiver
     except msgspec.DecodeError:
@@ -238,9 +238,9 @@ def receiver_of(body: bytes) -> str:
 
 
 def instant(written: str) -> datetime | None:
-    """Return an RFC 3339 time as an aware datetime, None when it is no believable one.
+    """Return an RFC 3339 time as an aware datetime; None when it is invalid or implausible.
 
-    Go's zero time, "0001-01-01T00:00:00Z", is how a webhook says "no end yet".
+    In a webhook, Go's zero time "0001-01-01T00:00:00Z" means "no end yet".
     """
     moment = _aware(written)
     return moment if moment is not None and EARLIEST <= moment <= LATEST else None
@@ -255,7 +255,7 @@ def _aware(written: str) -> datetime | None:
 
 
 def moment_of(written: str) -> datetime:
-    """Return a time that `is_usable` has let through."""
+    """Return a time that `is_usable` has accepted."""
     moment = instant(written)
     if moment is None:
         raise ValueError(f"{written!r} is not a valid time")
@@ -263,7 +263,7 @@ def moment_of(written: str) -> datetime:
 
 
 def content_hash(alert: ListedAlert) -> bytes:
-    """Return 16 bytes over everything but `updatedAt` and `endsAt`, which every resend moves."""
+    """Return a 16-byte hash of everything except `updatedAt` and `endsAt`, which change with every resend."""
     parts = (
         alert.labels,
         alert.annotations,
@@ -286,7 +286,7 @@ def annotations_of(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _storable(given: Mapping[str, str], limit: int) -> dict[str, str]:
-    # One look at all characters together: of 10,000 alerts hardly one needs the careful way.
+    # Check all characters at once: of 10,000 alerts hardly one needs the slow path.
     if len(given) <= MAX_LABELS:
         together = "".join([*given, *given.values()])
         if len(together) <= limit and together.isprintable():

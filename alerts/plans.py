@@ -1,4 +1,4 @@
-"""What a poll knows, sees and changes, as plain values (pure). Times are by the upstream's clock."""
+"""Defines what a poll knows, sees and changes, as plain values (pure). Times are by the upstream's clock."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -54,7 +54,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """An episode missing for the first time: when it was last seen, and until when it was said to last."""
+    """An episode that is missing for the first time: when it was last seen, and its last known endsAt."""
 
     id: int
     last_seen: datetime
@@ -63,7 +63,7 @@ class Absence:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """The end of an episode lies between `after` and `before`."""
+    """The end of an episode, which lies between `after` and `before`."""
 
     id: int
     after: datetime
@@ -72,7 +72,7 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to write, and why nothing is closed while `settling` says so. Also the log line of a poll."""
+    """What to write; while `settling` is set, it says why nothing is closed. Also formats the poll's log line."""
 
     seen: int = 0
     opened: tuple[ListedAlert, ...] = ()

@@ -21,7 +21,7 @@ from portal.core.http import Fault, UpstreamError, not_json
 from portal.core.models import Upstream
 from portal.core.polling import Report, streak_since
 
-# How far back a closed episode matters to an alert that is listed as new.
+# How recently an episode must have been closed to matter for an alert that is listed as new.
 RECENTLY = timedelta(seconds=60)
 # A Date header has whole seconds, so two measurements of the same skew may differ by one, and by their rounding.
 SKEW_JITTER_SECONDS = 1.5
@@ -35,7 +35,7 @@ class Fetched:
     alerts: dict[str, ListedAlert] = field(default_factory=dict)
     silences: dict[str, ListedSilence] = field(default_factory=dict)
     started_at: datetime | None = None
-    skews: list[float] = field(default_factory=list)  # of the members that tell their time
+    skews: list[float] = field(default_factory=list)  # of the members that send a Date header
     version: str = ""
     peers: str = ""
     bad: int = 0
@@ -50,9 +50,9 @@ class Fetched:
 
 
 def poll(upstream: Upstream) -> Report:
-    """Bring the stored episodes and silences in line with what the cluster lists now.
+    """Update the stored episodes and silences to what the cluster lists now.
 
-    Raises UpstreamError when no member answers; nothing is changed then.
+    Raises UpstreamError when no member answers, in which case nothing is changed.
     """
     hold = partial(polling.hold, upstream)
     fetched = fetch(upstream, before_each=hold)
@@ -96,7 +96,7 @@ def steady_skew(measured: float | None, known: float | None) -> float | None:
 
 
 def fetch(upstream: Upstream, *, before_each: Callable[[], None] = lambda: None) -> Fetched:
-    """Ask every member; one that fails is noted, all failing raises the first error.
+    """Fetch from every member; record those that fail. If all fail, raise the first error.
 
     `before_each` is called before each request.
     """
@@ -117,7 +117,7 @@ def fetch(upstream: Upstream, *, before_each: Callable[[], None] = lambda: None)
 def _ask(
     upstream: Upstream, member: str, fetched: Fetched, before_each: Callable[[], None]
 ) -> list[ListedAlert]:
-    """Return one member's alerts and add its status and silences to `fetched`."""
+    """Return the alerts of one member, and add its status and silences to `fetched`."""
     with Alertmanager(upstream, member) as client:
         replies = []
         for ask in (client.status, client.alerts, client.silences):
@@ -146,7 +146,7 @@ def _ask(
 
 
 def _reconcile(upstream: Upstream, fetched: Fetched, now: datetime) -> Plan:
-    """Plan without a lock; only when something changed, plan again under it and apply."""
+    """Plan without a lock; only if something changed, plan again with the lock and apply."""
     known = episodes.load_known(upstream.pk)
     server = _server(upstream, fetched)
     before = ends.recall(upstream) if known.keys() - fetched.alerts.keys() else {}
@@ -189,7 +189,7 @@ def _server(upstream: Upstream, fetched: Fetched) -> Server:
 
 
 def _apply(upstream: Upstream, decided: Plan, now: datetime) -> None:
-    """Write a plan. Closing comes first: an episode that is replaced must make room for the next."""
+    """Write a plan. Closing comes first, because only one episode of a fingerprint may be open."""
     at = timezone.now()
     catalogue = Catalogue.load() if decided.opened or decided.changed or decided.reopened else None
     episodes.close(decided.resolved, source=Source.POLL, at=at)
@@ -215,7 +215,7 @@ def _apply(upstream: Upstream, decided: Plan, now: datetime) -> None:
 
 
 def _warning(fetched: Fetched) -> str:
-    """Return what staff should know although the poll succeeded."""
+    """Return what staff should know even though the poll succeeded."""
     failed = zip(fetched.failed_members, fetched.failures, strict=True)
     said = [f"{member} does not answer: {error}" for member, error in failed]
     if bad := fetched.bad + fetched.bad_silences:

@@ -1,7 +1,7 @@
-"""Alerts that the portal raises itself: a failing check, a threat, a channel that cannot deliver.
+"""Raises the portal's own alerts: for a failing check, a threat, or a channel that cannot deliver.
 
-They are episodes like those of an Alertmanager, on one internal upstream that is never polled and
-always live. Silences on them are held here as well, and applied by a tick.
+They are episodes like those of an Alertmanager, on an internal upstream that is never polled and always
+live. Silences on them are stored only here, and applied by a tick.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ NAME = "portal"
 
 
 def upstream() -> Upstream:
-    """Return the internal upstream; made when it is first needed."""
+    """Return the internal upstream, which is created on first use."""
     defaults = {"kind": Upstream.Kind.PORTAL, "enabled": False, "managed": True}
     return Upstream.objects.get_or_create(name=NAME, defaults=defaults)[0]
 
@@ -47,7 +47,7 @@ def raise_alert(
     service: Service | None = None,
     at: datetime | None = None,
 ) -> Alert:
-    """Open an episode, or bring the open one up to date; safe to call at every look.
+    """Open an episode, or update the open one; safe to call repeatedly.
 
     `labels` are the identity, together with `alertname`; severity and annotations may change while
     it is open. `at` is when the wanted began (default: now).
@@ -79,11 +79,11 @@ def raise_alert(
                 _bring_up_to_date(open_episode, row, at=now)
             if alert := open_episode.select_related("upstream", "service").first():
                 return alert
-            # Another worker cleared it between the two looks: this is the next episode.
+            # Another worker has just cleared it: this is a new episode.
 
 
 def _bring_up_to_date(open_episode: AlertQuerySet, row: Row, *, at: datetime) -> None:
-    """Write what is new of an open episode; another severity is news, which routes anew."""
+    """Update an open episode; a change of severity adds a transition, so that it is routed again."""
     changed = open_episode.exclude(annotations=row.annotations, severity=row.severity)
     known = changed.select_for_update(of=("self",)).values_list("pk", "severity").first()
     if known is None:
@@ -98,7 +98,7 @@ def _bring_up_to_date(open_episode: AlertQuerySet, row: Row, *, at: datetime) ->
 def clear_alert(
     *, alertname: str, labels: Mapping[str, str], at: datetime | None = None, reason: str = ""
 ) -> bool:
-    """Close the open episode at `at` (default: now), its exact end; False when none is open."""
+    """Close the open episode at `at` (default: now) as its exact end; False when none is open."""
     ours, now = upstream(), timezone.now()
     end = min(at or now, now)
     wanted = fingerprint_of(_identity(alertname, labels))
@@ -115,7 +115,7 @@ def clear_alert(
 
 @dataclass(frozen=True, slots=True)
 class DesiredAlert:
-    """An alert that should be open: its labels beside the name, and its annotations."""
+    """An alert that should be open: its labels other than the name, and its annotations."""
 
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
@@ -126,7 +126,7 @@ class DesiredAlert:
 def sync(alertname: str, desired: Sequence[DesiredAlert], *, reason: str = "") -> None:
     """Make the open alerts called `alertname` exactly the `desired` ones: raise those, clear the others.
 
-    For conditions that are evaluated as a whole: alerts about renamed or deleted things end as well.
+    For conditions that are evaluated all at once, so that alerts about renamed or deleted objects end too.
     """
     for wanted in desired:
         raise_alert(
@@ -149,7 +149,7 @@ def _identity(alertname: str, labels: Mapping[str, str]) -> dict[str, str]:
 
 
 def apply_silences(*, at: datetime) -> int:
-    """Suppress and unsuppress the portal's own open alerts as its silences begin and end."""
+    """Suppress or unsuppress the portal's own open alerts when silences begin or end."""
     ours = Upstream.objects.filter(name=NAME, kind=Upstream.Kind.PORTAL).first()
     if ours is None:
         return 0
@@ -180,7 +180,7 @@ def _hitting(silences: list[Silence], labels: Mapping[str, str]) -> list[str]:
 
 
 def _matchers(silence: Silence) -> list[Matcher]:
-    """Return its matchers; a silence with one that no longer parses hits nothing."""
+    """Return the matchers of a silence; empty, so that it hits nothing, if one no longer parses."""
     try:
         return [build(m["name"], m["operator"], m["value"]) for m in silence.matchers]
     except (MatcherError, KeyError):

@@ -1,7 +1,7 @@
-"""What one poll of an Alertmanager means for the stored episodes (pure).
+"""Plans the changes to stored episodes that follow from one poll of an Alertmanager (pure).
 
-`plan(known, seen, …)` decides; nothing is read or written here. All times are by the upstream's
-clock unless a name says `local`. The rules are those of ARCHITECTURE.md, "Alert life cycle".
+`plan(known, seen, …)` makes the decisions; nothing is read or written here. All times are by the
+upstream's clock, unless a name contains `local`. The rules are in ARCHITECTURE.md, "Alert life cycle".
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ from alerts.memory import Memory, latest_end
 from alerts.payloads import ListedAlert, content_hash, moment_of
 from alerts.plans import Absence, Change, Closed, Known, Plan, Resolution, Server
 
-# After its start an Alertmanager is refilled by the resends of its Prometheus servers.
+# After a restart, an Alertmanager has no alerts until its Prometheus servers resend them.
 SETTLING = timedelta(minutes=4)
 MASS_DROP_OF_AT_LEAST = 20
 REOPEN_WITHIN = timedelta(seconds=60)
@@ -33,7 +33,7 @@ def state_of(alert: ListedAlert) -> str:
 
 
 def blindness(server: Server, *, now: datetime) -> str:
-    """Return why the list of this poll may be incomplete, empty when it can be believed."""
+    """Return why the list of this poll may be incomplete; empty when it can be trusted."""
     if server.members_failed:
         return f"{server.members_failed} of {server.members} members of the cluster do not answer"
     if server.unreadable:
@@ -47,7 +47,7 @@ def blindness(server: Server, *, now: datetime) -> str:
 
 
 def mass_drop(known: Mapping[str, Known], newly_missing: int) -> str:
-    """Return a reason when more than half of at least 20 alerts vanish in one poll."""
+    """Return a reason when more than half of at least 20 alerts disappear in one poll."""
     visible = sum(1 for episode in known.values() if episode.missing_since is None)
     if visible >= MASS_DROP_OF_AT_LEAST and newly_missing * 2 > visible:
         return f"{newly_missing} of {visible} alerts disappeared in one poll; this counts only after 4 minutes"
@@ -59,7 +59,7 @@ def is_over(
 ) -> bool:
     """True when an absent episode may be closed: absent in two polls, and its endsAt has passed.
 
-    While the upstream settles, the absence must have held through 4 minutes of successful polls.
+    While the upstream is settling, it must have been absent for 4 minutes of successful polls.
     """
     if episode.missing_since is None or episode.missing_since >= now:
         return False
@@ -118,7 +118,7 @@ def plan(
 def _ended(
     absent: Sequence[Known], server: Server, doubt: str, *, now: datetime, covered: Covered
 ) -> tuple[list[Known], str]:
-    """Return the absent episodes that are over, and why others are not yet believed to be."""
+    """Return the absent episodes that are over, and why others are not closed yet."""
     settling = bool(doubt) or server.settling_since is not None
     over = [
         episode
@@ -139,7 +139,7 @@ def _listed(
     closed: Mapping[str, Closed],
     local_fetch_began: datetime | None,
 ) -> tuple[list[ListedAlert], list[tuple[Closed, ListedAlert]], list[Change], list[Known]]:
-    """Sort the listed alerts into opened, reopened, changed and returned; the rest is unchanged."""
+    """Classify the listed alerts as opened, reopened, changed or returned; the others are unchanged."""
     opened: list[ListedAlert] = []
     reopened: list[tuple[Closed, ListedAlert]] = []
     changed: list[Change] = []
@@ -164,12 +164,12 @@ def _is_recent(last: Closed, local_fetch_began: datetime | None) -> bool:
 
 
 def _overtook(last: Closed, local_fetch_began: datetime | None) -> bool:
-    """True when a webhook closed the episode while this list was on its way."""
+    """True when a webhook closed the episode while this list was being fetched."""
     return local_fetch_began is not None and last.local_closed_at >= local_fetch_began
 
 
 def _is_new_episode(change: Change, server: Server) -> bool:
-    """True when the alert began again well after it was last seen: it ended while nobody looked."""
+    """True when the alert began well after it was last seen, so the previous episode ended between polls."""
     starts_at = moment_of(change.alert.startsAt)
     last_seen = change.known.last_listed_at or server.previous_success
     return (

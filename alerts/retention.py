@@ -1,4 +1,4 @@
-"""Forgets old lines of the delivery log, and groups that nothing has happened in."""
+"""Deletes old rows of the delivery log, and groups without members."""
 
 from datetime import datetime, timedelta
 
@@ -34,7 +34,7 @@ def _forget_batch(at: datetime) -> tuple[int, int]:
             [at - KEEP, BATCH],
         )
         rows = cursor.rowcount
-        # Locked as routing locks them, so that a group that is being filled is left alone.
+        # Locked as in routing, so that a group that is just being filled is not deleted.
         cursor.execute(
             "DELETE FROM alerts_notificationgroup WHERE id IN (SELECT g.id FROM alerts_notificationgroup g"
             " WHERE g.next_flush_at IS NULL AND NOT EXISTS (SELECT FROM alerts_groupmember m"

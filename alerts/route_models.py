@@ -1,4 +1,4 @@
-"""Who is told about alerts: channels, and the routes that lead to them."""
+"""Models for channels, and for the routes that lead to them."""
 
 from datetime import timedelta
 from typing import Any
@@ -23,7 +23,7 @@ def _within(least: int, most: int) -> list[Any]:
 
 
 class Channel(models.Model):
-    """One Apprise URL to deliver to, with its budget, and how it does."""
+    """One Apprise URL to deliver to, with its budget and its current state."""
 
     name = models.SlugField(unique=True)
     url = EncryptedJSONField("URL", blank=True, default="", editable=False)
@@ -77,7 +77,7 @@ class RouteQuerySet(models.QuerySet["Route"]):
 
 
 class Route(models.Model):
-    """Which alerts go to which channels, and how often. Routes are asked in the order of `position`."""
+    """Which alerts go to which channels, and how often. Routes are evaluated in the order of `position`."""
 
     name = models.SlugField(unique=True)
     position = models.PositiveIntegerField(
@@ -141,7 +141,7 @@ class Route(models.Model):
             )
 
     def rule(self, channels: tuple[int, ...]) -> RoutingRule:
-        """Return the route as the decisions need it. Raises MatcherError."""
+        """Return the route as plain values for alerts.routing. Raises MatcherError."""
         quiet = None
         if self.quiet_from is not None and self.quiet_until is not None:
             unless = tuple(parse(written) for written in self.quiet_unless)
@@ -162,7 +162,7 @@ class Route(models.Model):
 
 
 def load_rules() -> list[RoutingRule]:
-    """Return all enabled routes in order; one whose matchers no longer parse is left out."""
+    """Return all enabled routes in order, without those whose matchers no longer parse."""
     rules = []
     for route in Route.objects.filter(enabled=True).in_order().prefetch_related("channels"):
         try:

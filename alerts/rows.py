@@ -1,4 +1,4 @@
-"""Turns what an Alertmanager sent into rows of the episode table."""
+"""Converts alerts sent by an Alertmanager to rows of the episode table."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -1,7 +1,7 @@
-"""What people do with alerts: acknowledge, assign, comment, silence. Behind the admin and the API.
+"""Actions of people on alerts, for the admin and the API: acknowledge, assign, comment, silence.
 
-Each function takes the alerts and `actor=`, changes what can be changed by compare-and-swap, writes
-a transition and an audit entry per alert in one transaction, and returns what it did.
+Each function takes the alerts and `actor=`, changes those that it can by compare-and-swap, writes a
+transition and an audit entry per alert in one transaction, and returns the result.
 """
 
 from collections.abc import Sequence
@@ -26,13 +26,13 @@ __all__ = ["Result", "acknowledge", "assign", "clear_alert", "comment", "matcher
            "raise_alert", "silence", "unacknowledge"]  # fmt: skip
 
 COMMENT_LIMIT = 4000
-# Labels that only say which replica reported: a silence on them would miss the other one.
+# Labels that only identify the reporting replica: a silence on them would miss the other replica.
 IGNORED_FOR_SILENCE = frozenset({"replica", "prometheus", "prometheus_replica", "monitor"})
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How many alerts an action changed, and why it left others alone."""
+    """How many alerts an action changed, and why it left others unchanged."""
 
     changed: int
     unchanged: int = 0
@@ -52,7 +52,7 @@ def _log(
     text: str = "",
     data: dict[str, Any] | None = None,
 ) -> None:
-    """Write a transition and an audit entry of each alert, in as many statements as for one."""
+    """Write a transition and an audit entry for each alert, with a fixed number of statements."""
     who, now, said = audit.actor_of(actor).name, timezone.now(), sanitize.text(text, COMMENT_LIMIT)
     Transition.objects.bulk_create(
         Transition(alert=alert, kind=kind, at=now, source=Source.USER, actor=who, text=said, data=data or {})
@@ -72,9 +72,9 @@ def _change(
     text: str,
     data: dict[str, Any] | None = None,
 ) -> list[Alert]:
-    """Write `fields` into those that are in `free` still, and return them.
+    """Write `fields` to those alerts that are still in `free`, and return them.
 
-    They are locked in the order of their numbers, as polls do, so that none waits for the other in a circle.
+    They are locked in the order of their ids, as in polls, to avoid a deadlock.
     """
     numbers = [alert.pk for alert in alerts]
     locked = free.filter(pk__in=numbers).order_by("pk").select_for_update(of=("self",))
@@ -90,7 +90,7 @@ def _change(
 
 @transaction.atomic
 def acknowledge(alerts: Sequence[Alert], *, actor: Any, text: str = "") -> Result:
-    """Acknowledge the open, not yet acknowledged ones. An acknowledgement belongs to the episode."""
+    """Acknowledge open alerts that are not acknowledged yet. An acknowledgement is valid for one episode."""
     free = Alert.objects.open().filter(acknowledged_at__isnull=True)
     fields = {
         "acknowledged_by": audit.actor_of(actor).name,
@@ -110,7 +110,7 @@ def unacknowledge(alerts: Sequence[Alert], *, actor: Any, text: str = "") -> Res
 
 @transaction.atomic
 def assign(alerts: Sequence[Alert], *, to: User | None, actor: Any, text: str = "") -> Result:
-    """Assign open alerts to a user, or to nobody. Raises ValidationError for an inactive user."""
+    """Assign open alerts to a user, or unassign them. Raises ValidationError for an inactive user."""
     if to is not None and not to.is_active:
         raise ValidationError(
             {"user": f"{to.get_username()} is not an active user and cannot be assigned."}
@@ -134,7 +134,7 @@ def comment(alerts: Sequence[Alert], *, text: str, actor: Any) -> Result:
 
 
 def matchers_of(alert: Alert) -> list[Matcher]:
-    """Return matchers that hit exactly this alert's labels, replicas aside."""
+    """Return matchers for exactly this alert's labels, except those that identify a replica."""
     return [
         build(k, "=", v)
         for k, v in sorted(alert.labels.items())
@@ -153,8 +153,8 @@ def silence(
 ) -> Silence:
     """Create a silence in Alertmanager for an alert; by default for exactly its labels.
 
-    Raises ValidationError when it is resolved or the silence is refused, UpstreamError when
-    Alertmanager cannot take it.
+    Raises ValidationError when the alert is resolved or the silence is invalid, UpstreamError when
+    Alertmanager cannot be reached.
     """
     if not alert.is_open:
         raise ValidationError("This alert is resolved; there is nothing to silence.")
@@ -175,7 +175,7 @@ def silence(
 
 
 def parse_matchers(written: Sequence[dict[str, str]]) -> list[Matcher]:
-    """Return matchers from `[{"name", "operator", "value"}]`. Raises ValidationError naming a wrong one."""
+    """Return matchers from `[{"name", "operator", "value"}]`. Raises ValidationError for an invalid one."""
     try:
         return [
             build(str(m["name"]), str(m.get("operator", "=")), str(m["value"])) for m in written

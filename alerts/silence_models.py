@@ -1,4 +1,4 @@
-"""Silences, as their Alertmanager holds them."""
+"""Model for silences, mirrored from their Alertmanager."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,14 +13,14 @@ from portal.core.models import Upstream
 
 
 def _there(at: datetime) -> "ExpressionWrapper[Any]":
-    """Return what the clock of a silence's Alertmanager says when ours says `at`: its times are by that one."""
+    """Return `at`, given by our clock, by the clock of the silence's Alertmanager, which its times are based on."""
     skew = Coalesce(F("upstream__clock_skew_seconds"), 0.0) * Value(timedelta(seconds=1))
     ahead = ExpressionWrapper(skew, output_field=models.DurationField())
     return ExpressionWrapper(Value(at) + ahead, output_field=models.DateTimeField())
 
 
 def _span(at: datetime) -> tuple[datetime, datetime]:
-    """Return what the slowest and the fastest clock say: constants, for which PostgreSQL takes an index."""
+    """Return the times of the slowest and the fastest clock, as constants, so that PostgreSQL can use an index."""
     skew = F("clock_skew_seconds")
     found = Upstream.objects.aggregate(least=Min(skew, default=0), most=Max(skew, default=0))
     least, most = min(0.0, found["least"]), max(0.0, found["most"])
@@ -44,7 +44,7 @@ class SilenceQuerySet(models.QuerySet["Silence"]):
 
 
 class Silence(models.Model):
-    """A silence as its Alertmanager holds it. Its state follows from the time."""
+    """A silence as stored in its Alertmanager. Its state is computed from the time."""
 
     upstream = models.ForeignKey(Upstream, on_delete=models.PROTECT, related_name="silences")
     silence_id = models.CharField(max_length=64)
@@ -84,7 +84,7 @@ class Silence(models.Model):
         return reverse("admin:alerts_silence_change", args=[self.pk])
 
     def state(self, *, at: datetime) -> str:
-        """Return pending, active or expired by the clock of its Alertmanager, when ours says `at`."""
+        """Return pending, active or expired at `at` (our clock), converted to the clock of its Alertmanager."""
         there = at + timedelta(seconds=self.upstream.clock_skew_seconds or 0)
         if there >= self.ends_at:
             return "expired"

@@ -1,4 +1,4 @@
-"""Silences: mirrored from Alertmanager, created and expired there, with their records."""
+"""Mirrors silences from Alertmanager, and creates and expires them there, with audit entries."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -31,11 +31,11 @@ def mirror(
     asked_at: datetime,
     at: datetime,
 ) -> int:
-    """Bring the rows in line with what Alertmanager lists; return how many changed.
+    """Update the rows to what Alertmanager lists; return how many changed.
 
-    Alertmanager drops an expired silence after its retention time; the row stays as history. One
-    that vanishes before its end is taken as expired now, unless a member did not answer, or it was
-    made after the list was asked for. Times are by the upstream's clock.
+    Alertmanager deletes an expired silence after its retention time; the row stays as history. One that
+    disappears before its end is treated as expired now, unless a member did not answer, or it was created
+    after the list was requested. Times are by the upstream's clock.
     """
     current = Q(ends_at__gt=at) | Q(silence_id__in=list(listed))
     stored = Silence.objects.filter(current, upstream=upstream)
@@ -99,14 +99,14 @@ def create(
 ) -> Silence:
     """Create a silence in Alertmanager and mirror it at once; a cluster gossips it to its members.
 
-    With `replaces`, Alertmanager changes that silence, or ends it and makes one with a new id when
-    its matchers or its beginning differ.
+    With `replaces`, Alertmanager changes that silence, or expires it and creates one with a new id if its
+    matchers or its start differ.
 
-    Raises ValidationError for input Alertmanager would refuse or that is too broad or too long,
-    and UpstreamError when no member takes it.
+    Raises ValidationError for input that Alertmanager would reject or that is too broad or too long,
+    and UpstreamError when no member accepts it.
     """
     now, skew = _clock(upstream), _skew(upstream)
-    if replaces is None:  # what is shown of a silence, to be changed, is by that clock already
+    if replaces is None:  # the times of an existing silence are already by that clock
         starts_at, ends_at = starts_at and starts_at + skew, ends_at + skew
     running = replaces is not None and replaces.state(at=timezone.now()) == "active"
     begin = replaces.starts_at if replaces and running else max(starts_at or now, now)
@@ -135,7 +135,7 @@ def _skew(upstream: Upstream) -> timedelta:
 
 
 def _clock(upstream: Upstream) -> datetime:
-    """Return the time by Alertmanager's clock: an hour behind, it would let our silence wait an hour."""
+    """Return the time by Alertmanager's clock: if that is an hour behind, our silence would start an hour late."""
     return timezone.now() + _skew(upstream)
 
 
@@ -175,7 +175,7 @@ def _store(
 
 
 def _wire(matcher: Matcher) -> dict[str, Any]:
-    """Return a matcher as the API writes it: two booleans instead of an operator."""
+    """Return a matcher in the API's format: two booleans instead of an operator."""
     operator = matcher.operator
     return {
         "name": matcher.name,
@@ -205,7 +205,7 @@ def _check(matchers: Sequence[Matcher], begin: datetime, ends_at: datetime, comm
 
 
 def expire(silence: Silence, *, actor: Any, reason: str = "") -> bool:
-    """End a silence in Alertmanager now; False when it has ended already. Raises UpstreamError."""
+    """Expire a silence in Alertmanager now; False when it has already ended. Raises UpstreamError."""
     if silence.state(at=timezone.now()) == "expired":
         return False
     now = _clock(silence.upstream)
@@ -218,13 +218,13 @@ def expire(silence: Silence, *, actor: Any, reason: str = "") -> bool:
 
 
 class HeldHere:
-    """Stands where an Alertmanager would, for silences on the alerts that the portal raises itself."""
+    """Takes the place of an Alertmanager client, for silences on the portal's own alerts."""
 
     def create_silence(self, body: Mapping[str, Any]) -> str:
         return str(body.get("id") or uuid.uuid4())
 
     def expire_silence(self, silence_id: str) -> None:
-        """Nothing to tell anybody: the row is the silence."""
+        """Do nothing: the row itself is the silence."""
 
 
 def _on_any_member(upstream: Upstream, act: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The storm budget: a channel gets a limited number of messages in a window, the rest becomes one digest.
+"""Enforces the storm budget: a channel gets a limited number of messages per window, the rest become one digest.
 
 Messages over the budget stay in the log as withheld, with a reference to the digest that counts them.
 """
@@ -66,7 +66,7 @@ def _open_digest(channel: Channel, due: datetime, at: datetime) -> Notification:
 
 @transaction.atomic
 def _withhold(channel: Channel, digest: Notification, at: datetime) -> int:
-    """Mark the waiting messages as withheld and tie them to the digest."""
+    """Mark the waiting messages as withheld, and link them to the digest."""
     waiting = channel.notifications.waiting(at=at).filter(kind=Kind.MESSAGE)
     return waiting.update(
         outcome=Outcome.WITHHELD,

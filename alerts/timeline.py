@@ -1,4 +1,4 @@
-"""What the alert desk tells the timeline: episodes that began and ended, and silences."""
+"""Provides the events of alerting to the timeline: starts and ends of episodes, and silences."""
 
 from collections.abc import Sequence
 
@@ -37,7 +37,7 @@ def resolved(wanted: Slice) -> Sequence[Event]:
 
 
 def silenced(wanted: Slice) -> Sequence[Event]:
-    """Return silences that began; of one service, those whose matchers name it."""
+    """Return silences that began; for one service, those whose matchers name it."""
     rows = Silence.objects.all()
     if wanted.service:
         slug = wanted.service.slug

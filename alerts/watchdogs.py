@@ -1,6 +1,7 @@
-"""Watchdogs: alerts that always fire. While one is missing, its Prometheus may be gone, and all proves nothing.
+"""Handles watchdogs, alerts that always fire: while one is missing, its Prometheus may be down.
 
-The option `watchdogs` of an upstream names them, each with the alerts it covers.
+The absence of other alerts then proves nothing. The option `watchdogs` of an upstream lists the watchdogs,
+each with the alerts that it covers.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,14 +15,14 @@ Matchers = tuple[Matcher, ...]
 
 
 def _entries(upstream: Upstream) -> Iterator[tuple[Matchers, Matchers]]:
-    """Yield the matchers of each watchdog, and those of what it covers: without any, everything."""
+    """Yield the matchers of each watchdog, and of the alerts that it covers (all, if there are none)."""
     for entry in upstream.option("watchdogs", []):
         covers = tuple(parse(written) for written in entry.get("covers", []))
         yield tuple(parse(written) for written in entry["watchdog"]), covers
 
 
 def unproven(upstream: Upstream, seen: Mapping[str, ListedAlert]) -> Covered:
-    """Return which absences prove nothing, because the watchdog of their Prometheus is missing."""
+    """Return a test for alerts whose absence proves nothing, because their watchdog is missing."""
     return _any_of(
         [
             covers
@@ -32,7 +33,7 @@ def unproven(upstream: Upstream, seen: Mapping[str, ListedAlert]) -> Covered:
 
 
 def watched(upstream: Upstream) -> Covered:
-    """Return which alerts a watchdog covers, whether it is there or not."""
+    """Return a test for alerts that a watchdog covers, whether or not it is firing."""
     return _any_of([covers for _watchdog, covers in _entries(upstream)])
 
 
