@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from alerts.attempts import LONGEST_RETRY_AFTER
 
 MARGIN = timedelta(minutes=1)
-# A group that was never flushed is due after its route's group wait; for one that was, `flushed_at` tells.
+# A group that was never flushed is due after its route's group wait; otherwise `flushed_at` is the reference.
 # Locked in the same order as in routing and dispatch (alerts.router), to avoid a deadlock.
 _GROUPS = """
 WITH late AS (

@@ -1,4 +1,4 @@
-"""Explains why somebody was or was not notified of an alert: routes, groups, deliveries, next step."""
+"""Explains why an alert was or was not notified: routes, groups, deliveries, and the next step."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -46,7 +46,7 @@ class Explanation:
 
 
 def explain(alert: Alert, *, at: datetime) -> Explanation:
-    """Return everything that decides about the notifications of the alert, by the routes as they are now."""
+    """Return everything that determines the notifications of the alert, according to the current routes."""
     labels = routing_labels(alert)
     rules = load_rules()
     wanted = {number for rule in rules for number in rule.channels}

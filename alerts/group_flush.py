@@ -1,7 +1,7 @@
-"""One flush of one alert group: which message each channel of its route gets, or why it gets none.
+"""Flushes one alert group: decides which message each channel of its route gets, or why it gets none.
 
-alerts.routing takes the decisions. This module turns them into rows of the delivery log, and
-updates what the group remembers about each channel (`NotificationGroup.told`).
+alerts.routing makes the decisions. This module turns them into rows of the delivery log, and stores in
+the group what was sent to each channel (`NotificationGroup.told`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -79,7 +79,7 @@ def routing_labels(alert: Alert) -> dict[str, str]:
 
 
 def _notify(flush: GroupFlush, channel: Channel, state: GroupState) -> None:
-    """Queue a message for one channel or log why not; remember what the channel has been told."""
+    """Queue a message for one channel, or log why not; store what was sent to the channel."""
     notified = flush.group.told
     entry = _entry(notified.get(str(channel.pk)))
     wanted = flush.rule.send_resolved and channel.send_resolved

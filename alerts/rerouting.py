@@ -32,7 +32,7 @@ LABELS = ("id", "labels", "severity", "service__slug", "service__team")
 
 
 def reroute_if_changed() -> int:
-    """Put firing alerts that somebody should know of and does not back into the queue; return how many.
+    """Requeue firing alerts that a channel should have been notified of but was not; return how many.
 
     One worker at a time: with thousands of alerts and routes it takes longer than the next ticks may wait.
     """

@@ -94,7 +94,7 @@ def _claim() -> list[int]:
 
 
 def _load(ids: list[int]) -> list[PendingTransition]:
-    """Return the claimed transitions that may notify somebody; demonstration data never does."""
+    """Return the claimed transitions that may cause a notification; demonstration data never does."""
     notifiable = Transition.objects.filter(id__in=ids, kind__in=NOTIFIABLE).exclude(
         source=Source.DEMO
     )
@@ -129,8 +129,9 @@ def _assign_groups(
     """Create missing groups and set when each is flushed; return group ids with transitions.
 
     Groups that hold an alert although routes no longer lead it there are included: routes and labels
-    change while alerts fire, and whoever was told of the start must be told of the end. They are locked
-    by the same statement, because two workers that wait for a group of each other would deadlock.
+    change while alerts fire, and a channel that was notified of the start must be notified of the end.
+    They are locked by the same statement, because two workers that each wait for a group of the other
+    would deadlock.
     """
     wanted: dict[Key, PendingGroup] = {}
     keyed: dict[tuple[Key, int], PendingTransition] = {}

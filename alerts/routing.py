@@ -1,7 +1,7 @@
 """Decides which alerts go to which channels, and whether a message is due (pure).
 
 The decisions follow Alertmanager (dispatch and notify/needsUpdate), with a reason for each, so that
-the delivery log and `explain` can say why somebody was told, or was not.
+the delivery log and `explain` can say why a message was sent or not.
 https://prometheus.io/docs/alerting/latest/configuration/#route
 """
 
@@ -113,7 +113,7 @@ class RouteMatch:
 
 
 def walk(rules: Sequence[RoutingRule], labels: Mapping[str, str]) -> list[RouteMatch]:
-    """Match labels against the routes in order; the first match ends the walk unless it continues."""
+    """Match labels against the routes in order; stop at the first match unless its route continues."""
     results: list[RouteMatch] = []
     ended = False
     for rule in rules:
@@ -162,7 +162,7 @@ def group_key(labels: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a channel was last told about a group: an entry of Alertmanager's notification log (nflog)."""
+    """What was last sent to a channel about a group: like an entry of Alertmanager's notification log (nflog)."""
 
     at: datetime
     firing: frozenset[int] = frozenset()
@@ -198,7 +198,7 @@ def decide(
 ) -> Decision:
     """Return whether one channel gets a message about a group now, and why."""
     if entry is None or not (entry.firing or entry.resolved):
-        # The channel was told nothing yet: a group of resolved alerts only is not worth a message.
+        # Nothing was sent to the channel yet: a group with only resolved alerts is not worth a message.
         if group.firing:
             return Decision(True, Reason.FIRST)
         return Decision(False, Reason.NEVER_ANNOUNCED)

@@ -15,8 +15,8 @@ from django.db.models import Max
 from audit.models import AuditEntry
 from security import gate_store, suspicion
 
-# How long an example takes says how busy the machine is. A build machine tries the same examples
-# each time, so that it fails for the change at hand; elsewhere each run tries others.
+# No deadline, because the time an example takes depends on the load of the machine. CI tries the same
+# examples each time, so that only a change can make it fail; elsewhere each run tries others.
 hypothesis.settings.register_profile(
     "portal",
     deadline=None,
@@ -27,14 +27,14 @@ hypothesis.settings.load_profile("portal")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Let every database test use both aliases; they are one database, and denials use the second."""
+    """Let every database test use both aliases of the database, because denials are written through the second."""
     for marker in item.iter_markers("django_db"):
         marker.kwargs.setdefault("databases", ["default", "autocommit"])  # type: ignore[attr-defined]
 
 
 @pytest.fixture
 def another_connection(transactional_db: None) -> Iterator[Any]:
-    """A connection of somebody else, who holds locks or open transactions as a worker or an export does."""
+    """A separate connection, to hold locks or open transactions as a worker or an export does."""
     facts = connection.get_connection_params()
     names = [name for name in ("dbname", "user", "password", "host", "port") if name in facts]
     with psycopg.connect(**{name: facts[name] for name in names}, autocommit=True) as other:
@@ -46,20 +46,20 @@ Trail = Callable[[], list[AuditEntry]]
 
 @pytest.fixture(autouse=True)
 def empty_redis() -> Iterator[None]:
-    """Counters of one test never limit the next; each xdist worker has a database of its own."""
+    """Empty Redis, so that counters of one test do not limit the next; each xdist worker has its own database."""
     client = redis.Redis.from_url(settings.REDIS_URL)
     client.flushdb()
-    client.hset(gate_store.HASH, gate_store.READY, "1")  # nothing is blocked yet
-    suspicion._counts.clear()  # the count of each process
+    client.hset(gate_store.HASH, gate_store.READY, "1")  # there are no blocks yet
+    suspicion._counts.clear()  # counted per process
     yield
     client.close()
 
 
 @pytest.fixture
 def trail(request: pytest.FixtureRequest) -> Trail:
-    """Return a function giving the entries written since the test began, oldest first.
+    """Return a function that returns the entries written since the test began, oldest first.
 
-    The table is append-only for tests as well: what earlier transactional tests wrote is still there.
+    The table is append-only for tests as well, so the entries of earlier transactional tests are still there.
     """
     request.getfixturevalue("transactional_db" if _is_transactional(request) else "db")
     last = AuditEntry.objects.aggregate(last=Max("id"))["last"] or 0

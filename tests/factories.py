@@ -1,4 +1,4 @@
-"""Builders: each makes a valid, saved row; keyword arguments override any field."""
+"""Builders that create valid, saved rows; keyword arguments override any field."""
 
 import hashlib
 import itertools
@@ -101,7 +101,7 @@ def make_service(**over: Any) -> Service:
 
 
 def make_status(service: Service, status: str = Status.UP, **over: Any) -> ServiceStatus:
-    """Return the current status of `service`, as said by a Prometheus."""
+    """Return the current status of `service`, as reported by a Prometheus."""
     upstream = over.pop("upstream", None) or make_upstream(kind=Upstream.Kind.PROMETHEUS)
     fields = {"since": timezone.now() - timedelta(hours=2), "targets_up": 1, **over}
     fields |= {"targets_status": status, "targets_reason": fields.get("reason", "")}
@@ -109,7 +109,7 @@ def make_status(service: Service, status: str = Status.UP, **over: Any) -> Servi
 
 
 def make_check(**over: Any) -> Check:
-    """Return an HTTP check that ran just now and was well."""
+    """Return an HTTP check that ran just now and was up."""
     now = timezone.now()
     fields = {
         "name": f"Check {next(_numbers)}",
@@ -207,7 +207,7 @@ def make_scrape_target(service: Service | None = None, **over: Any) -> ScrapeTar
 
 
 def make_sentry(url: str = "http://127.0.0.1:9", *, live: bool = True, **over: Any) -> Upstream:
-    """Return a Sentry with organisation and token; `over` may hold further options."""
+    """Return a Sentry with organisation and token; `over` may contain further options."""
     options = {"organization": "acme", **over.pop("options", {})}
     fields = {"options": options, "credentials": {"token": "sntrys_for_tests"}, **over}
     return make_upstream(live=live, kind=Upstream.Kind.SENTRY, url=url, **fields)
@@ -260,7 +260,7 @@ def make_transition(alert: Alert, kind: str = "opened", **over: Any) -> Transiti
 
 
 def make_flag(**over: Any) -> Flag:
-    """Return an open flag of an address of its own, with one piece of evidence; `services` are slugs it concerns."""
+    """Return an open flag of a unique address, with one piece of evidence; `services` are slugs it concerns."""
     slugs = over.pop("services", ())
     now, number = timezone.now(), next(_numbers)
     address = f"198.51.100.{number % 250}"

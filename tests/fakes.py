@@ -1,4 +1,4 @@
-"""An Alertmanager made of a dict, for what a real one cannot be told to do: be old, lie, forget."""
+"""A fake Alertmanager, for behaviour that a real one cannot be made to show: old versions, wrong or lost data."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ def stamp(moment: datetime) -> str:
 
 
 def wire_alert(number: int = 1, **over: Any) -> dict[str, Any]:
-    """Return one alert as API v2 lists it, firing since ten minutes, with an end already due."""
+    """Return one alert as listed by API v2, firing for ten minutes, whose endsAt has already passed."""
     now = datetime.now(UTC)
     labels = {
         "alertname": "InstanceDown", "severity": "critical", "cluster": "eu", "env": "production", "role": "db",

@@ -1,4 +1,4 @@
-"""A pytest plugin: a throw-away PostgreSQL and Redis for the run, shared by all xdist workers."""
+"""A pytest plugin that starts a throw-away PostgreSQL and Redis for the run, shared by all xdist workers."""
 
 import atexit
 import os
@@ -14,7 +14,7 @@ from portal.core.embedded.places import BASE_DIR
 
 
 def _start() -> None:
-    """Start servers of our own (never the developer's) and point the environment to them."""
+    """Start separate servers (never the developer's), and point the environment to them."""
     parent = BASE_DIR / "var" / "tests"
     parent.mkdir(parents=True, exist_ok=True)
     os.environ["PORTAL_DEBIAN_VAR"] = os.environ.get("PORTAL_VAR") or str(BASE_DIR / "var")
@@ -35,7 +35,7 @@ def _start() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests() -> Generator[None]:
-    """Runs before pytest-django reads the settings; xdist workers inherit the environment."""
+    """Start the servers before pytest-django reads the settings; xdist workers inherit the environment."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
         _start()
     return (yield)

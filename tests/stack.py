@@ -1,4 +1,4 @@
-"""Real Alertmanager and Prometheus on free ports, for flow tests and benchmarks."""
+"""Runs a real Alertmanager and Prometheus on free ports, for flow tests and benchmarks."""
 
 import json
 import socket
@@ -28,7 +28,7 @@ WEBHOOK = """  webhook_configs:
 
 
 def program(name: str) -> str:
-    """Return the path of a program, fetched as `up` does where it is not installed; else skip."""
+    """Return the path of a program, fetched as by `up` if it is not installed; skip the test if that fails."""
     var = debian_programs.place()
     package = binaries.PROGRAMS[name][1]
     if binaries.find(name, var) is None:
@@ -43,7 +43,7 @@ def free_port() -> int:
 
 
 def until(condition: Callable[[], Any], complaint: str, seconds: float = START_SECONDS) -> Any:
-    """Ask `condition` until it is true and return its answer; fail with `complaint` in the end."""
+    """Poll `condition` until it is true, and return its value; fail with `complaint` after the deadline."""
     deadline = time.monotonic() + seconds
     while not (answer := condition()):
         assert time.monotonic() < deadline, complaint
@@ -72,7 +72,7 @@ def running(argv: list[str], ready_url: str) -> Iterator[subprocess.Popen[bytes]
 
 @contextmanager
 def real_alertmanager(*, webhook: str = "", token: str = "", port: int = 0) -> Iterator[str]:
-    """Yield the URL of an Alertmanager of its own; `webhook` is where it posts notifications."""
+    """Yield the URL of a new Alertmanager; `webhook` is where it posts notifications."""
     path, port = program("alertmanager"), port or free_port()
     with tempfile.TemporaryDirectory() as folder:
         configuration = Path(folder) / "alertmanager.yml"
@@ -87,7 +87,7 @@ def real_alertmanager(*, webhook: str = "", token: str = "", port: int = 0) -> I
 
 @contextmanager
 def real_prometheus(folder: Path, configuration: str, *, port: int = 0) -> Iterator[str]:
-    """Yield the URL of a Prometheus of its own that runs `configuration`; `folder` is where its files are."""
+    """Yield the URL of a new Prometheus with `configuration`; its files are in `folder`."""
     path, port = program("prometheus"), port or free_port()
     (folder / "prometheus.yml").write_text(configuration)
     argv = [path, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
@@ -97,7 +97,7 @@ def real_prometheus(folder: Path, configuration: str, *, port: int = 0) -> Itera
 
 
 def asked(url: str) -> Any:
-    """Return the `data` of a Prometheus's answer."""
+    """Return the `data` of Prometheus's answer."""
     with urllib.request.urlopen(url, timeout=10) as reply:
         return json.load(reply)["data"]
 
