@@ -276,6 +276,15 @@ def test_the_command_writes_the_same_and_says_its_hash(
     assert "audit.exported" in [entry.action for entry in trail()]
 
 
+def test_the_command_writes_into_no_file_that_somebody_laid_in_its_way(tmp_path: Path) -> None:
+    bait = tmp_path / "bait"
+    bait.touch(mode=0o644)
+    (tmp_path / "trail.csv.part").symlink_to(bait)
+    call_command("audit_export", str(tmp_path / "trail.csv"))
+    assert bait.read_bytes() == b""
+    assert (tmp_path / "trail.csv").stat().st_mode & 0o777 == 0o600
+
+
 def test_the_command_writes_to_the_screen(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     call_command("audit_export", "--filter", "action=no.such")
     said = capfdbinary.readouterr().out

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -36,7 +37,8 @@ class Command(BaseCommand):
         except exports.BusyError as error:
             raise CommandError(str(error)) from error
         except exports.CancelledError as error:
-            raise CommandError("The export was cancelled; nothing was written.") from error
+            what = "The output is incomplete." if options["path"] == "-" else "No file was written."
+            raise CommandError(f"The export was cancelled. {what}") from error
         except DatabaseError as error:
             raise CommandError(f"The database ended it: {error}") from error
         except OSError as error:
@@ -64,10 +66,13 @@ def _written(path: str) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    part = Path(f"{path}.part")
+    target = Path(path)
+    # A name that nobody can have taken before: in a shared folder it would keep its owner and mode.
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f"{target.name}.", suffix=".part")
+    part = Path(name)
     try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        with os.fdopen(descriptor, "wb") as file:
             yield file
-        part.replace(path)
+        part.replace(target)
     finally:
         part.unlink(missing_ok=True)
